@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The management interface: JSON over HTTP on a unix socket, inside the control thread's loop.
+ * docs/management.md lists the resources.
+ */
+#ifndef YOKE_CONTROL_H
+#define YOKE_CONTROL_H
+
+#include <qb/qbloop.h>
+
+#include "yoke/conf.h"
+#include "yoke/ha.h"
+#include "yoke/iscsi.h"
+#include "yoke/scsi.h"
+
+struct control;
+
+struct control_setup {
+	const struct conf *conf;
+	uint8_t controller;
+	qb_loop_t *loop;
+	struct scsi *scsi;
+	struct iscsi *iscsi;
+	struct ha *ha;		/* NULL without a cluster */
+	struct ship *ship;	/* NULL without a cluster */
+	/* `yokectl stop` asks the daemon to end in good order. */
+	void (*stop)(void *arg);
+	void *arg;
+	uint64_t started_unix_s;
+};
+
+/*
+ * Opens conf->socket_path (mode 0600, an old socket that nobody listens on is replaced; one with a
+ * listener is an error: another daemon runs). Only root and the daemon's own user are answered.
+ */
+struct control *control_new(const struct control_setup *setup, char *error, size_t error_size);
+void control_free(struct control *control);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The iSCSI target server: portals, login, sessions, connections (RFC 7143). */
+#ifndef YOKE_ISCSI_H
+#define YOKE_ISCSI_H
+
+#include "yoke/conf.h"
+#include "yoke/mailbox.h"
+#include "yoke/scsi.h"
+
+struct iscsi;
+
+struct iscsi_setup {
+	const struct conf *conf;	/* outlives the server */
+	uint8_t controller;		/* which one this daemon is */
+	struct scsi *scsi;
+	struct mailbox *control;
+	struct reactor **reactors;
+	unsigned reactor_count;
+};
+
+/* NULL with a message in error. Control thread, before the reactors start. Opens no socket. */
+struct iscsi *iscsi_new(const struct iscsi_setup *setup, char *error, size_t error_size);
+void iscsi_free(struct iscsi *iscsi); /* after the reactors have stopped */
+
+/*
+ * Opens this controller's portals. 0 or a negative errno with a message that names the address.
+ * Control thread, any time; a second call does nothing.
+ */
+int iscsi_listen(struct iscsi *iscsi, char *error, size_t error_size);
+
+/*
+ * Closes the portals and drops every connection (asynchronous message 2 or 3 first, RFC 7143
+ * 11.9, so that initiators look for the other path at once), then stopped(arg) on the control thread.
+ */
+void iscsi_stop(struct iscsi *iscsi, void (*stopped)(void *arg), void *arg);
+
+/* One session, as the control thread knows it. Strings belong to the server. */
+struct iscsi_session_info {
+	uint16_t tsih;
+	const char *initiator;
+	const char *alias;
+	const char *target; /* NULL: discovery */
+	uint8_t isid[6];
+	const char *initiator_address;
+	const char *portal;
+	unsigned reactor;
+	uint64_t since_unix_s;
+};
+/* Calls each() for every session. Control thread. */
+void iscsi_sessions(struct iscsi *iscsi, void (*each)(const struct iscsi_session_info *info, void *arg), void *arg);
+unsigned iscsi_session_count(struct iscsi *iscsi); /* normal sessions; control thread */
+
+#endif

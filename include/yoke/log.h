@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Logging through libqb: any thread, never blocks on the network, never a secret.
+ *
+ * Levels: err = service or data affected; warning = refused or recovered; notice = role,
+ * membership, configuration; info = sessions come and go; debug = commands. The layer that knows
+ * the object logs, once, and names it (nexus, target, LU, group, epoch).
+ */
+#ifndef YOKE_LOG_H
+#define YOKE_LOG_H
+
+#include <syslog.h>
+#include <qb/qbdefs.h>
+#include <qb/qblog.h>
+
+#define log_err(fmt, ...)	qb_log(LOG_ERR, fmt, ##__VA_ARGS__)
+#define log_warning(fmt, ...)	qb_log(LOG_WARNING, fmt, ##__VA_ARGS__)
+#define log_notice(fmt, ...)	qb_log(LOG_NOTICE, fmt, ##__VA_ARGS__)
+#define log_info(fmt, ...)	qb_log(LOG_INFO, fmt, ##__VA_ARGS__)
+#define log_debug(fmt, ...)	qb_log(LOG_DEBUG, fmt, ##__VA_ARGS__)
+
+/*
+ * Opens the log. `foreground` sends it to standard error as well as to syslog. A flight recorder
+ * (libqb blackbox, debug level, 512 KiB) is always on; yoke_log_blackbox_write() saves it.
+ * Main thread, before any other thread exists.
+ */
+void yoke_log_open(const char *name, int level, int foreground);
+
+/* Changes the level of standard error and syslog. Any thread. */
+void yoke_log_level_set(int level);
+
+/* Writes the flight recorder to `path`; 0 or a negative errno. Control thread. */
+int yoke_log_blackbox_write(const char *path);
+
+void yoke_log_close(void);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device server: LUs, I_T nexuses, the opcode table, the gate, ALUA. See task.h for a task's
+ * fields and group.h for how the cluster layer drives it.
+ */
+#ifndef YOKE_SCSI_H
+#define YOKE_SCSI_H
+
+#include "yoke/conf.h"
+#include "yoke/group.h"
+#include "yoke/mailbox.h"
+#include "yoke/task.h"
+
+struct scsi;
+
+struct scsi_setup {
+	const struct conf *conf;	/* outlives the device server */
+	uint8_t controller;		/* which one this daemon is: 1 or 2 */
+	struct mailbox *control;	/* the control thread's */
+	struct reactor **reactors;	/* not started yet */
+	unsigned reactor_count;
+	const struct group_ship *ship;	/* NULL without a cluster */
+};
+
+/*
+ * Opens every extent of the configuration and makes the LUs; all groups start GROUP_HELD. NULL
+ * with a message in error. Control thread, before the reactors start.
+ */
+struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_size);
+/* After the reactors have stopped. */
+void scsi_free(struct scsi *scsi);
+
+/* What ha, or main without a cluster, drives the device server by. Valid as long as `scsi`. */
+const struct group_serve *scsi_serve(struct scsi *scsi);
+
+/*
+ * A nexus for a session, on the reactor that owns the session. `who` is copied. NULL when out of
+ * memory. The target (who->target) must exist in the configuration.
+ */
+struct scsi_nexus *scsi_nexus_new(struct scsi *scsi, struct reactor *r, const struct scsi_identity *who);
+/*
+ * Ends the nexus: tasks still running end with done() and `aborted`, then closed(arg) runs once,
+ * possibly inside the call. Reservations stay. On its reactor.
+ */
+void scsi_nexus_close(struct scsi_nexus *nexus, void (*closed)(void *arg), void *arg);
+
+enum scsi_start {
+	SCSI_START_OUT,	  /* provide task->buf (buf_get of out_bytes) and out_length bytes, then scsi_task_run() */
+	SCSI_START_READY, /* no data-out: scsi_task_run() */
+	SCSI_START_DONE,  /* already has its outcome (refused): send it, then scsi_task_end(); done() does not run */
+};
+
+/*
+ * Decodes the CDB, finds LU and row, refuses what can be refused before any data has moved. The
+ * transport accepts at most min(out_bytes, expected_out_bytes) bytes of data. On its reactor.
+ */
+enum scsi_start scsi_task_start(struct scsi_task *task);
+
+/* Runs the task: gate, then here or at the owner. Ends in task->done(). On its reactor. */
+void scsi_task_run(struct scsi_task *task);
+
+/* Before scsi_task_run() only: forgets a started task whose data will not come. done() does not run. */
+void scsi_task_drop(struct scsi_task *task);
+
+/* After done() or SCSI_START_DONE: gives buffers back. The task itself belongs to its maker. */
+void scsi_task_end(struct scsi_task *task);
+
+/* For the transport: an outcome that it finds itself, RFC 7143 11.4.7.2 (before scsi_task_end()). */
+enum scsi_transport_sense {
+	SCSI_SENSE_UNEXPECTED_UNSOLICITED_DATA, /* B/0C/0C */
+	SCSI_SENSE_INCORRECT_AMOUNT_OF_DATA,	/* B/0C/0D */
+	SCSI_SENSE_PROTOCOL_CRC_ERROR,		/* B/47/05 */
+};
+void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_sense sense);
+
+/*
+ * Runs a TMF whose nexus and LUN are known; ends in tmf->done() when every task it names has
+ * ended. The transport has already dropped the tasks that it had not run yet. On its reactor.
+ */
+void scsi_tmf_run(struct scsi_tmf *tmf);
+
+/* For `yokectl lu list`: facts and counters of one LU, index 0..; false past the end. Control thread. */
+struct scsi_lu_info {
+	const struct conf_extent *extent;
+	struct extent_info store;
+	const char *naa; /* 32 hex digits */
+	uint64_t reads, writes, read_bytes, written_bytes; /* approximate sums over reactors */
+};
+bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Extents: the backing store of an LU, behind an asynchronous vtable. One struct extent for each
+ * LU and daemon, opened by the control thread, used by every reactor at once without a lock.
+ */
+#ifndef YOKE_STORE_H
+#define YOKE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "yoke/reactor.h"
+
+enum extent_type { EXTENT_FILE, EXTENT_BLOCK, EXTENT_RAM };
+const char *extent_type_name(enum extent_type type);
+
+enum extent_op { EXTENT_READ, EXTENT_WRITE, EXTENT_FLUSH, EXTENT_UNMAP, EXTENT_WRITE_ZEROES };
+const char *extent_op_name(enum extent_op op);
+
+/* What the store found out when it opened the extent; immutable while open (resize comes later). */
+struct extent_info {
+	uint64_t size_bytes;	 /* usable, a multiple of the LU's block size */
+	bool direct;		 /* O_DIRECT: no page cache of this controller in between */
+	bool volatile_cache;	 /* a write is safe only after a flush or with FUA: WCE=1 */
+	bool unmap;		 /* EXTENT_UNMAP works and unmapped blocks read as zeros */
+	uint32_t unmap_granularity_bytes; /* power of two; 0 when unmap is false */
+	uint32_t io_align_bytes; /* alignment of offset, length and memory for direct I/O; 1 = none */
+};
+
+struct extent_config {
+	const char *name;
+	enum extent_type type;
+	const char *path;	 /* file, block */
+	uint64_t size_bytes;	 /* file: created or extended to this; 0 = as it is. ram: required */
+	uint32_t block_size;	 /* 512 or 4096 */
+	bool read_only;
+	bool clustered;		 /* shared with another controller: O_DIRECT (else O_DSYNC) is a must */
+};
+
+/*
+ * One I/O. The caller fills the first part and keeps it, the iovecs and the memory alive until
+ * done() is called, on the same reactor, exactly once, possibly before extent_submit() returns.
+ * res: 0 or a negative errno (-EIO, -ENOSPC, -EOPNOTSUPP...); a short transfer is retried inside.
+ * Offset and length are multiples of the LU's block size and inside the extent (checked by scsi).
+ */
+struct extent_io {
+	enum extent_op op;
+	bool fua;		 /* EXTENT_WRITE: durable before done() */
+	uint64_t offset_bytes;
+	uint64_t length_bytes;	 /* EXTENT_FLUSH: ignored, everything is flushed */
+	struct iovec *iov;	 /* EXTENT_READ, EXTENT_WRITE; may be changed by the store */
+	int iov_count;
+	void (*done)(struct extent_io *io, int res);
+	/* private to the store */
+	struct reactor *reactor;
+	struct reactor_io ring;
+	struct extent *extent;
+	uint64_t moved_bytes;
+	int step;
+};
+
+struct extent;
+
+/*
+ * Opens an extent; NULL with a message in error[error_size] that names extent, path, cause and
+ * remedy. Control thread. Opening does no I/O to the data and needs no ownership.
+ */
+struct extent *extent_open(const struct extent_config *config, char *error, size_t error_size);
+
+/* No I/O may be under way. */
+void extent_close(struct extent *extent);
+
+const struct extent_info *extent_info(const struct extent *extent); /* any thread */
+
+/* Submits on the calling reactor. */
+void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io);
+
+/*
+ * Takes the right to write for this controller under `epoch`: an exclusive flock() on the file or
+ * device, which a dead daemon's I/O that is still in the kernel holds on to; the write key
+ * (IOC_PR_*) joins it here. Does not block: 0, -EAGAIN (held by another: try again), or another
+ * negative errno. RAM extents always succeed. Control thread.
+ */
+int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch);
+
+/* Gives the right up; idempotent. Control thread. */
+void extent_release(struct extent *extent);
+
+/*
+ * Is the extent there and does it answer? Cheap, non-blocking check (fstat, device still present,
+ * size unchanged or grown): 0 or a negative errno. Control thread.
+ */
+int extent_check(struct extent *extent);
+
+#endif
