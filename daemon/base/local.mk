@@ -6,6 +6,7 @@ libyokebase_a_SOURCES = \
 	daemon/base/cursor.c \
 	daemon/base/log.c \
 	daemon/base/mailbox.c \
+	daemon/base/names.c \
 	daemon/base/reactor.c \
 	daemon/base/timer.c daemon/base/timer.h
 libyokebase_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(ISAL_CFLAGS)
