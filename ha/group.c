@@ -80,7 +80,8 @@ static bool is_stale(const struct machine *m, const struct ha_group *g, const st
 
 /*
  * A PREPARE sent to a member and delivered after its loss: that member may be alive and serve, or
- * take an idle group as well. Only the sender is left to see it, so nobody disagrees.
+ * take an idle group as well. Only the sender is left to see it, so nobody disagrees. While a
+ * joiner is not in sync yet nobody begins a move: what it says may change who the owner is.
  */
 static bool is_unproven(const struct machine *m, const struct ha_group *g)
 {
@@ -99,10 +100,10 @@ static void do_prepare(struct machine *m, struct ha_group *g, const struct messa
 			name_of(m, g), msg->sender, msg->epoch, g->top);
 		return;
 	}
-	if (is_unproven(m, g)) {
-		log_notice("group %s: PREPARE for epoch %" PRIu64
-			   " comes after the loss of controller %u, which may be alive",
-			name_of(m, g), msg->epoch, m->other);
+	if (m->syncing || is_unproven(m, g)) {
+		log_notice("group %s: PREPARE of controller %u for epoch %" PRIu64
+			   " comes after a change of the membership, refused",
+			name_of(m, g), msg->sender, msg->epoch);
 		return;
 	}
 	g->was_lost = g->phase == PHASE_LOST;
@@ -383,7 +384,8 @@ static void step_preparing(struct machine *m, struct ha_group *g)
 	if (g->waiting & HA_BIT(m->self) && g->sent_drained != g->top) {
 		if (m->failed_seq >= g->save_seq && m->saved_seq < g->save_seq) {
 			group_rollback_send(m, g, REASON_STATE);
-		} else if (g->claim == CLAIM_NONE && g->release_failed) {
+		} else if (g->claim == CLAIM_NONE && g->owner == m->self &&
+			   g->release_failed) {
 			group_rollback_send(m, g, REASON_RELEASE);
 		} else if (g->claim == CLAIM_NONE && m->saved_seq >= g->save_seq) {
 			g->sent_drained = g->top;

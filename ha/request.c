@@ -107,7 +107,7 @@ static void promote_step(struct machine *m, struct ha_group *g)
 		}
 		return;
 	}
-	g->sent_prepare = g->top + 1;
+	g->sent_prepare = g->top + (m->unsure ? HA_EPOCH_JUMP : 1);
 	group_send(m, g, MESSAGE_PREPARE, g->sent_prepare);
 }
 

@@ -101,7 +101,8 @@ void sync_status_step(struct machine *m)
 
 /*
  * How much the word of controller c counts for group i: who is in sync comes before who is not,
- * then the epoch, then the owner itself, then who has not lost the owner from sight.
+ * then the epoch, then the owner itself, then who has not lost the owner from sight, then who is
+ * about to take the group.
  */
 static bool is_better(const struct machine *m, unsigned i, uint8_t c, uint8_t than)
 {
@@ -117,7 +118,11 @@ static bool is_better(const struct machine *m, unsigned i, uint8_t c, uint8_t th
 	if ((ga->owner == c) != (gb->owner == than)) {
 		return ga->owner == c;
 	}
-	return ga->phase != PHASE_LOST && gb->phase == PHASE_LOST;
+	if ((ga->phase == PHASE_LOST) != (gb->phase == PHASE_LOST)) {
+		return gb->phase == PHASE_LOST;
+	}
+	/* Its COMMIT may be on the way. */
+	return ga->phase == PHASE_PREPARING && ga->target == c;
 }
 
 static uint8_t best_of(const struct machine *m, unsigned i)
@@ -172,6 +177,7 @@ static void begin_anew(struct machine *m, struct ha_group *g, uint8_t best)
 {
 	const struct message_group *s = &m->said[best]->groups[g->index];
 
+	m->unsure = m->unsure || (!m->got[m->other] && g->top > 0);
 	g->epoch = s->epoch;
 	g->preferred = s->preferred ? s->preferred : m->conf->groups[g->index].home;
 	/* Our own record does not count: that was another life. The absent one's does. */
@@ -265,10 +271,11 @@ static void finish(struct machine *m)
 	} else {
 		m->differs = false;
 	}
-	m->syncing = false;
+	m->unsure = m->unsure && !m->got[m->other];
 	for (unsigned i = 0; i < m->group_count; i++) {
 		choose(m, &m->groups[i]);
 	}
+	m->syncing = false;
 	m->replay_count = 0;
 	m->sync = m->differs ? (uint8_t)HA_BIT(m->self) : members(m);
 	for (unsigned i = 0; i < m->group_count; i++) {

@@ -49,7 +49,9 @@ struct sim_durable {
 struct sim_node {
 	struct sim *sim;
 	uint8_t id;
-	bool alive;
+	bool alive; /* its daemon */
+	bool up;    /* the node, with Corosync and Pacemaker */
+	bool seen;  /* wait_for_all: the other since the node came up */
 	uint32_t pid;
 	struct machine *m;
 	struct sim_durable disk[SIM_GROUPS];

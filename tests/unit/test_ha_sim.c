@@ -294,7 +294,7 @@ static void chaos_step(struct sim *sim)
 		break;
 	case 9:
 		if (n->alive) {
-			machine_quorum(n->m, !n->m->quorate);
+			machine_quorum(n->m, n->seen && !n->m->quorate);
 		}
 		break;
 	case 10:
