@@ -206,7 +206,7 @@ static int on_readable(int32_t fd, int32_t revents, void *arg)
 	t->setup.after(t->setup.arg);
 	if (t->lost) {
 		t->polled = false;
-		return -1; /* takes fd out of the loop */
+		qb_loop_poll_del(t->setup.loop, t->fd);
 	}
 	return 0;
 }

@@ -75,7 +75,7 @@ static int on_readable(int32_t fd, int32_t revents, void *arg)
 	q->setup.after(q->setup.arg);
 	if (q->lost) {
 		q->polled = false;
-		return -1;
+		qb_loop_poll_del(q->setup.loop, q->fd);
 	}
 	return 0;
 }

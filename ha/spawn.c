@@ -88,7 +88,7 @@ static int on_output(int32_t fd, int32_t revents, void *arg)
 
 	if (output_read(s)) {
 		s->out_polled = false;
-		return -1;
+		qb_loop_poll_del(s->loop, s->out_fd);
 	}
 	return 0;
 }
@@ -109,10 +109,9 @@ static int on_ended(int32_t fd, int32_t revents, void *arg)
 	if (s->output) {
 		s->output[s->length] = '\0';
 	}
-	s->pid_polled = false;
 	s->done(s->arg, status, s->output ? s->output : "", s->length);
 	spawn_free(s);
-	return -1;
+	return 0;
 }
 
 static void on_timeout(void *arg)

@@ -177,7 +177,7 @@ static void begin_anew(struct machine *m, struct ha_group *g, uint8_t best)
 {
 	const struct message_group *s = &m->said[best]->groups[g->index];
 
-	m->unsure = m->unsure || (!m->got[m->other] && g->top > 0);
+	m->unsure = m->unsure || !m->got[m->other];
 	g->epoch = s->epoch;
 	g->preferred = s->preferred ? s->preferred : m->conf->groups[g->index].home;
 	/* Our own record does not count: that was another life. The absent one's does. */
