@@ -192,9 +192,8 @@ static bool disowns(const struct machine *m, const struct ha_group *g, uint8_t c
 	const struct message_group *own = &m->said[c]->groups[g->index];
 	const struct message_group *record = &m->said[best]->groups[g->index];
 
-	return !m->said[c]->in_sync ||
-	       (record->owner == c && g->epoch == record->epoch &&
-		       (own->owner != c || own->epoch != record->epoch));
+	return !m->said[c]->in_sync || (record->owner == c && g->epoch == record->epoch &&
+					       (own->owner != c || own->epoch != record->epoch));
 }
 
 static void choose(struct machine *m, struct ha_group *g)
