@@ -58,6 +58,7 @@ tests_fuzz_fuzz_ha_message_LDADD = libyokeha.a libyokebase.a $(QB_LIBS)
 EXTRA_DIST += \
 	tests/fuzz/corpus/ha/alive.bin \
 	tests/fuzz/corpus/ha/commit.bin \
+	tests/fuzz/corpus/ha/current.bin \
 	tests/fuzz/corpus/ha/drained.bin \
 	tests/fuzz/corpus/ha/move.bin \
 	tests/fuzz/corpus/ha/offer.bin \

@@ -179,7 +179,9 @@ struct machine {
 
 	/* As delivered: facts about each controller, and what was said in the round. */
 	struct message_state *said[YOKE_CONTROLLERS + 1];
-	bool got[YOKE_CONTROLLERS + 1];
+	uint64_t said_op[YOKE_CONTROLLERS + 1];
+	bool got[YOKE_CONTROLLERS + 1]; /* and it is CURRENT */
+	uint64_t state_op; /* of our own STATE of this round */
 	struct message_state *sending; /* scratch for STATE and STATUS */
 	bool status_sent_link;
 	uint32_t status_sent_sessions;

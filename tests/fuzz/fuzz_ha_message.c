@@ -140,6 +140,13 @@ static void said(uint8_t controller, bool in_sync)
 		room.groups[i].owner = 2;
 		room.groups[i].phase = PHASE_SERVING;
 	}
+	msg.op = 100u + controller;
+	if (controller == 1) {
+		msg.op = machine->state_op;
+	}
+	machine_deliver(machine, &msg);
+	msg.type = MESSAGE_CURRENT;
+	msg.state = NULL;
 	machine_deliver(machine, &msg);
 }
 
@@ -289,7 +296,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/ha", top ? top : ".");
-	require(run_directory(path) >= 12, "the corpus is incomplete");
+	require(run_directory(path) >= 13, "the corpus is incomplete");
 	return 0;
 }
 

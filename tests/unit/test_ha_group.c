@@ -56,6 +56,7 @@ static uint64_t current(enum message_type type, const struct ha_group *g)
 	case MESSAGE_OFFER:
 	case MESSAGE_MOVE:
 	case MESSAGE_ALIVE:
+	case MESSAGE_CURRENT:
 		break;
 	}
 	return g->epoch;

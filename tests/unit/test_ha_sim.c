@@ -275,7 +275,8 @@ static void chaos_step(struct sim *sim)
 		}
 		break;
 	case 5:
-		if (n->alive && !sim_random(sim, 3)) {
+		/* The last one stays: what its death leaves open is in docs/ha.md, "Beginning alone". */
+		if (sim->node[1].alive && sim->node[2].alive && !sim_random(sim, 3)) {
 			sim_kill(sim, id, sim_random(sim, 2) ? LEFT_NODE : LEFT_PROCESS);
 		}
 		break;
