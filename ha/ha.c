@@ -75,8 +75,7 @@ static void awake_check(struct ha *ha)
 
 	ha->polled_ms = now;
 	if (gap > SLEPT_MS) {
-		log_warning("this process did not run for %" PRIu64 " ms", gap);
-		machine_slept(ha->machine);
+		machine_slept(ha->machine, gap);
 	}
 }
 

@@ -237,7 +237,7 @@ void machine_proof(struct machine *m, bool proven);
 /* Time has passed: deadlines, health, sessions, failback. */
 void machine_tick(struct machine *m);
 /* This process did not run for so long that the membership may be old. */
-void machine_slept(struct machine *m);
+void machine_slept(struct machine *m, uint64_t gap_ms);
 /* Contact with Corosync is lost: hold everything for good. */
 void machine_dead(struct machine *m, const char *reason);
 /* When machine_tick() is due; 0 = no deadline. */

@@ -256,13 +256,13 @@ static void test_slept(void **state)
 {
 	struct sim *sim = sim_pair(1, 1);
 
-	machine_slept(sim->node[1].m);
+	machine_slept(sim->node[1].m, 2000);
 	assert_int_equal(sim_access(sim, 1, 0), GROUP_HELD);
 	sim_run(sim);
 	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL);
 	/* Meanwhile it was given up for dead: that comes before its ALIVE. */
 	sim_split(sim);
-	machine_slept(sim->node[1].m);
+	machine_slept(sim->node[1].m, 2000);
 	sim_run(sim);
 	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL);
 	assert_int_equal(sim_access(sim, 2, 0), GROUP_HELD);
