@@ -18,12 +18,13 @@
 
 #include "yoke/conf.h"
 #include "yoke/task.h"
-#include "pdu.h"
+#include "daemon/iscsi/pdu.h"
 
-#define ISCSI_NAME_MAX	  SCSI_NAME_MAX /* with its NUL */
-#define ISCSI_ALIAS_MAX	  256 /* with its NUL */
-#define ISCSI_TEXT_IN_MAX 16384u /* most text of one side in one C=1 sequence; 8192 is the least \
-				  */
+#define ISCSI_NAME_MAX	SCSI_NAME_MAX /* with its NUL */
+#define ISCSI_ALIAS_MAX 256 /* with its NUL */
+#define ISCSI_TEXT_IN_MAX                                                      \
+	16384u /* most text of one side in one C=1 sequence; 8192 is the least \
+		*/
 #define ISCSI_TEXT_OUT_MAX   8192u /* most text in one reply of ours */
 #define ISCSI_LOGIN_PDUS_MAX 128u /* requests in one login; 6 exchanges is the least */
 #define ISCSI_TIME2WAIT_S    0u /* ours; the larger of both sides rules */
@@ -108,14 +109,17 @@ struct iscsi_login {
 	const struct conf_target *conf_target; /* NULL in an unnamed discovery */
 	uint64_t seen; /* keys that came, one bit for each: none may come twice */
 	uint32_t pdus;
+	uint32_t auth_methods; /* what the target takes: bits 1 << ISCSI_AUTH_* */
 	uint32_t burst_offer_bytes; /* MaxBurstLength in the text at hand, bounded; 0 = none */
 	uint32_t in_length; /* bytes of the initiator's text */
 	uint32_t in_pos; /* answered up to here */
 	uint32_t out_length;
+	uint8_t flags; /* of the last reply */
 	bool in_partial; /* C=1 came last: more text follows */
+	bool out_partial; /* C=1 went out last: an empty request is due */
 	bool first_text_done; /* names and session type are known and checked */
 	bool auth_done; /* nothing is left to prove */
-	bool tag_declared; /* TargetPortalGroupTag went out, or is not due */
+	bool target_declared; /* TargetPortalGroupTag and TargetAlias went out, or are not due */
 	bool recv_max_declared;
 	uint8_t in[ISCSI_TEXT_IN_MAX];
 	uint8_t out[ISCSI_TEXT_OUT_MAX];

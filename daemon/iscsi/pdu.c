@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Names of the numbers in pdu.h, for the log. */
-#include "pdu.h"
+#include "daemon/iscsi/pdu.h"
 
 const char *iscsi_opcode_name(enum iscsi_opcode opcode)
 {

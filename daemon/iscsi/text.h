@@ -6,8 +6,8 @@
 #ifndef YOKE_ISCSI_TEXT_H
 #define YOKE_ISCSI_TEXT_H
 
-#include "discovery.h"
-#include "login.h"
+#include "daemon/iscsi/discovery.h"
+#include "daemon/iscsi/login.h"
 
 /* One connection's text negotiation; one at a time (RFC 7143 11.10). Zero bytes = none under way.
  */
@@ -17,7 +17,6 @@ struct iscsi_text {
 	uint32_t itt;
 	uint32_t ttt; /* of our last F=0 response */
 	uint32_t next_ttt;
-	uint32_t exchanges;
 	uint64_t seen;
 	uint32_t send_max_bytes; /* declared in this negotiation; in force with its F=1; 0 = not */
 	struct iscsi_discovery list;
