@@ -44,8 +44,8 @@ void control_write_blackbox(struct control_request *req)
 	}
 	err = yoke_log_blackbox_write(path);
 	if (err < 0) {
-		control_refuse(req, CONTROL_FAILED, "cannot save the flight recorder to %s: %s", path,
-			strerror(-err));
+		control_refuse(req, CONTROL_FAILED, "cannot save the flight recorder to %s: %s",
+			path, strerror(-err));
 		return;
 	}
 	log_notice("flight recorder saved to %s", path);

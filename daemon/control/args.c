@@ -4,7 +4,8 @@
 
 #include "control_private.h"
 
-static const struct control_field *control_field_find(const struct control_field *fields, const char *name)
+static const struct control_field *control_field_find(
+	const struct control_field *fields, const char *name)
 {
 	for (; fields && fields->name; fields++) {
 		if (strcmp(fields->name, name) == 0) {
@@ -14,8 +15,8 @@ static const struct control_field *control_field_find(const struct control_field
 	return NULL;
 }
 
-static bool control_field_check(struct control_request *req, const struct control_field *field,
-	const json_t *value)
+static bool control_field_check(
+	struct control_request *req, const struct control_field *field, const json_t *value)
 {
 	json_int_t n;
 
@@ -24,7 +25,8 @@ static bool control_field_check(struct control_request *req, const struct contro
 			field->type == JSON_STRING ? "a string" : "an integer");
 		return false;
 	}
-	n = field->type == JSON_STRING ? (json_int_t)json_string_length(value) : json_integer_value(value);
+	n = field->type == JSON_STRING ? (json_int_t)json_string_length(value)
+				       : json_integer_value(value);
 	if (n < field->min || n > field->max) {
 		control_refuse(req, CONTROL_BAD_REQUEST,
 			field->type == JSON_STRING ? "`%s` must have %lld to %lld bytes"
@@ -33,8 +35,10 @@ static bool control_field_check(struct control_request *req, const struct contro
 		return false;
 	}
 	/* Names and paths go to functions that end at a NUL. */
-	if (field->type == JSON_STRING && strlen(json_string_value(value)) != json_string_length(value)) {
-		control_refuse(req, CONTROL_BAD_REQUEST, "`%s` must not contain a NUL", field->name);
+	if (field->type == JSON_STRING &&
+		strlen(json_string_value(value)) != json_string_length(value)) {
+		control_refuse(
+			req, CONTROL_BAD_REQUEST, "`%s` must not contain a NUL", field->name);
 		return false;
 	}
 	return true;
@@ -46,12 +50,13 @@ static bool control_args_check(struct control_request *req)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach (req->args, name, value) {
+	json_object_foreach(req->args, name, value)
+	{
 		const struct control_field *field = control_field_find(fields, name);
 
 		if (!field) {
-			control_refuse(req, CONTROL_BAD_REQUEST, "`%.64s` is no argument of %s", name,
-				req->route->path);
+			control_refuse(req, CONTROL_BAD_REQUEST, "`%.64s` is no argument of %s",
+				name, req->route->path);
 			return false;
 		}
 		if (!control_field_check(req, field, value)) {
@@ -74,10 +79,11 @@ bool control_args_parse(struct control_request *req)
 	if (req->body_bytes == 0) {
 		req->args = json_object();
 	} else {
-		req->args = json_loadb(req->body, req->body_bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+		req->args = json_loadb(req->body, req->body_bytes,
+			JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 		if (!req->args) {
-			control_refuse(req, CONTROL_BAD_REQUEST, "the body is not JSON: line %d: %s", error.line,
-				error.text);
+			control_refuse(req, CONTROL_BAD_REQUEST,
+				"the body is not JSON: line %d: %s", error.line, error.text);
 			return false;
 		}
 	}
@@ -93,7 +99,8 @@ const char *control_arg_string(const struct control_request *req, const char *na
 	return json_string_value(json_object_get(req->args, name));
 }
 
-json_int_t control_arg_integer(const struct control_request *req, const char *name, json_int_t otherwise)
+json_int_t control_arg_integer(
+	const struct control_request *req, const char *name, json_int_t otherwise)
 {
 	const json_t *value = json_object_get(req->args, name);
 

@@ -31,7 +31,8 @@ static int control_dir_make(const char *path, char *error, size_t error_size)
 		int err = -errno;
 
 		snprintf(error, error_size,
-			"control socket %s: cannot make directory %s: %s; create it or change `socket`",
+			"control socket %s: cannot make directory %s: %s; create it or change "
+			"`socket`",
 			path, dir, strerror(-err));
 		return err;
 	}
@@ -49,7 +50,8 @@ static int control_socket_clear(const struct sockaddr_un *addr, char *error, siz
 	}
 	if (!S_ISSOCK(st.st_mode)) {
 		snprintf(error, error_size,
-			"control socket %s: there is something else than a socket; remove it or change `socket`",
+			"control socket %s: there is something else than a socket; remove it or "
+			"change `socket`",
 			addr->sun_path);
 		return -EEXIST;
 	}
@@ -60,7 +62,8 @@ static int control_socket_clear(const struct sockaddr_un *addr, char *error, siz
 	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
 		(errno != ECONNREFUSED && errno != ENOENT)) {
 		snprintf(error, error_size,
-			"control socket %s: another daemon listens there; stop it, or give this one another "
+			"control socket %s: another daemon listens there; stop it, or give this "
+			"one another "
 			"`socket`",
 			addr->sun_path);
 		return -EADDRINUSE;
@@ -80,8 +83,9 @@ static int control_socket_open(struct control *control, char *error, size_t erro
 
 	error[0] = '\0';
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		snprintf(error, error_size, "control socket %s: longer than the %zu bytes that a socket may have",
-			path, sizeof(addr.sun_path) - 1);
+		snprintf(error, error_size,
+			"control socket %s: longer than the %zu bytes that a socket may have", path,
+			sizeof(addr.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
 	memcpy(addr.sun_path, path, strlen(path) + 1);
@@ -93,9 +97,11 @@ static int control_socket_open(struct control *control, char *error, size_t erro
 		goto fail;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* On Linux the mode of the descriptor becomes that of the file: there is never an open moment. */
-	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-		chmod(path, 0600) < 0 || listen(fd, CONTROL_CONNECTIONS_MAX) < 0 || lstat(path, &st) < 0) {
+	/* On Linux the mode of the descriptor becomes that of the file: there is never an open
+	 * moment. */
+	if (fd < 0 || fchmod(fd, 0600) < 0 ||
+		bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || chmod(path, 0600) < 0 ||
+		listen(fd, CONTROL_CONNECTIONS_MAX) < 0 || lstat(path, &st) < 0) {
 		err = -errno;
 		goto fail;
 	}
@@ -151,8 +157,9 @@ static void control_run(struct control *control)
 		control->timer_set = false;
 	}
 	if (MHD_get_timeout(control->http, &ms) == MHD_YES) {
-		control->timer_set = qb_loop_timer_add(control->setup.loop, QB_LOOP_MED,
-			ms * QB_TIME_NS_IN_MSEC, control, control_timer_fired, &control->timer) == 0;
+		control->timer_set =
+			qb_loop_timer_add(control->setup.loop, QB_LOOP_MED, ms * QB_TIME_NS_IN_MSEC,
+				control, control_timer_fired, &control->timer) == 0;
 	}
 }
 
@@ -169,11 +176,13 @@ static int control_http_start(struct control *control, int listen_fd)
 {
 	const union MHD_DaemonInfo *info;
 
-	control->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-		NULL, control_http_request, control, MHD_OPTION_EXTERNAL_LOGGER, control_http_log, control,
-		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, control_http_completed,
-		control, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONTROL_CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONTROL_IDLE_S, MHD_OPTION_END);
+	control->http =
+		MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+			NULL, NULL, control_http_request, control, MHD_OPTION_EXTERNAL_LOGGER,
+			control_http_log, control, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+			MHD_OPTION_NOTIFY_COMPLETED, control_http_completed, control,
+			MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONTROL_CONNECTIONS_MAX,
+			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONTROL_IDLE_S, MHD_OPTION_END);
 	if (!control->http) {
 		return -EIO;
 	}
@@ -182,8 +191,8 @@ static int control_http_start(struct control *control, int listen_fd)
 	if (control->http_epoll_fd < 0) {
 		return -EIO;
 	}
-	return qb_loop_poll_add(control->setup.loop, QB_LOOP_MED, control->http_epoll_fd, POLLIN, control,
-		control_readable);
+	return qb_loop_poll_add(control->setup.loop, QB_LOOP_MED, control->http_epoll_fd, POLLIN,
+		control, control_readable);
 }
 
 struct control *control_new(const struct control_setup *setup, char *error, size_t error_size)
@@ -205,8 +214,10 @@ struct control *control_new(const struct control_setup *setup, char *error, size
 		return NULL;
 	}
 	if (control_http_start(control, fd) < 0) {
-		snprintf(error, error_size, "control socket %s: cannot start the HTTP server (out of descriptors "
-			"or memory?)", setup->conf->socket_path);
+		snprintf(error, error_size,
+			"control socket %s: cannot start the HTTP server (out of descriptors "
+			"or memory?)",
+			setup->conf->socket_path);
 		if (!control->http) {
 			close(fd); /* otherwise the HTTP server closes it */
 		}

@@ -14,7 +14,7 @@
 #include "yoke/util.h"
 
 #define CONTROL_BODY_MAX	(64u << 10) /* bytes of a request's body */
-#define CONTROL_NAME_MAX	128	    /* a {name} in a path, with its NUL */
+#define CONTROL_NAME_MAX	128 /* a {name} in a path, with its NUL */
 #define CONTROL_CONNECTIONS_MAX 64
 #define CONTROL_IDLE_S		30 /* a connection that says nothing; held actions do not count */
 
@@ -53,7 +53,7 @@ enum control_error control_error_of_result(enum ha_result result);
 /* A member of a request's JSON body; anything not listed is refused. */
 struct control_field {
 	const char *name; /* NULL ends the list */
-	json_type type;	  /* JSON_STRING or JSON_INTEGER */
+	json_type type; /* JSON_STRING or JSON_INTEGER */
 	bool required;
 	json_int_t min, max; /* of an integer; of a string its bytes */
 };
@@ -78,8 +78,8 @@ extern const struct control_route control_routes[];
  * The row for method and path; copies the {name} part to name[CONTROL_NAME_MAX]. NULL when there
  * is none: *path_known then tells whether another method would have been right.
  */
-const struct control_route *control_route_find(const char *method, const char *path, char *name,
-	bool *path_known);
+const struct control_route *control_route_find(
+	const char *method, const char *path, char *name, bool *path_known);
 
 /* An action of the cluster layer under way; outlives the request when the client goes away. */
 struct control_action {
@@ -94,10 +94,10 @@ struct control_request {
 	const struct control_route *route;
 	char name[CONTROL_NAME_MAX]; /* the {name} part of the path, or "" */
 	char *body;
-	size_t body_bytes;  /* collected */
+	size_t body_bytes; /* collected */
 	size_t extra_bytes; /* thrown away after the limit */
-	json_t *args;	    /* the body, checked against route->fields; or NULL */
-	unsigned status;    /* of the answer, 0 = none yet */
+	json_t *args; /* the body, checked against route->fields; or NULL */
+	unsigned status; /* of the answer, 0 = none yet */
 	json_t *answer;
 	struct control_action *action;
 	bool suspended;
@@ -107,14 +107,15 @@ struct control_request {
 /* Appends a formatted text to a JSON array. */
 void control_json_append(json_t *array, const char *fmt, ...) YOKE_PRINTF(2, 3);
 
-/* Sets the answer; takes `answer` over (NULL, out of memory, becomes an error). Wakes a held request. */
+/* Sets the answer; takes `answer` over (NULL, out of memory, becomes an error). Wakes a held
+ * request. */
 void control_answer(struct control_request *req, json_t *answer);
 void control_refuse(struct control_request *req, enum control_error error, const char *fmt, ...)
 	YOKE_PRINTF(3, 4);
 
 /*
- * Makes the done() argument for an action of the cluster layer; the request is held until the action
- * has ended in control_action_done(). NULL (answered) when out of memory.
+ * Makes the done() argument for an action of the cluster layer; the request is held until the
+ * action has ended in control_action_done(). NULL (answered) when out of memory.
  */
 struct control_action *control_action_new(struct control_request *req,
 	void (*finish)(struct control_request *req, enum ha_result result, const char *message));
@@ -122,7 +123,8 @@ ha_done_fn control_action_done;
 
 /* Members of the checked body. */
 const char *control_arg_string(const struct control_request *req, const char *name);
-json_int_t control_arg_integer(const struct control_request *req, const char *name, json_int_t otherwise);
+json_int_t control_arg_integer(
+	const struct control_request *req, const char *name, json_int_t otherwise);
 
 /* Reads and checks the body; false with an answer when it is wrong. */
 bool control_args_parse(struct control_request *req);
@@ -144,7 +146,8 @@ struct control {
 
 /* http.c: MHD's entry points. */
 enum MHD_Result control_http_request(void *cls, struct MHD_Connection *connection, const char *url,
-	const char *method, const char *version, const char *upload, size_t *upload_bytes, void **con_cls);
+	const char *method, const char *version, const char *upload, size_t *upload_bytes,
+	void **con_cls);
 void control_http_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
 	enum MHD_RequestTerminationCode why);
 int control_peer_uid(int fd, uid_t *uid);
@@ -168,7 +171,8 @@ void control_set_log(struct control_request *req);
 void control_write_blackbox(struct control_request *req);
 void control_stop(struct control_request *req);
 
-/* A JSON string from text of any origin: what is not UTF-8 becomes '?'; null for NULL. New reference. */
+/* A JSON string from text of any origin: what is not UTF-8 becomes '?'; null for NULL. New
+ * reference. */
 json_t *control_json_text(const char *text);
 
 /* The controller's name, or JSON null for 0 and unknown ids. New reference. */

@@ -62,13 +62,15 @@ void control_refuse(struct control_request *req, enum control_error error, const
 /* Queues the answer; MHD_NO cuts the connection. */
 static enum MHD_Result control_answer_send(struct control_request *req)
 {
-	static const char oom[] = "{\"error\": {\"code\": \"failed\", \"message\": \"out of memory\"}}";
+	static const char oom[] =
+		"{\"error\": {\"code\": \"failed\", \"message\": \"out of memory\"}}";
 	char *text = req->answer ? json_dumps(req->answer, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 	struct MHD_Response *response;
 	enum MHD_Result ret;
 
 	if (text) {
-		response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+		response =
+			MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
 		if (!response) {
 			free(text);
 		}
@@ -139,13 +141,15 @@ static bool control_peer_allowed(struct control_request *req)
 	uid_t uid;
 
 	if (!info || req->control->peer_uid(info->connect_fd, &uid) < 0) {
-		control_refuse(req, CONTROL_DENIED, "cannot find out who asks; ask through the unix socket");
+		control_refuse(req, CONTROL_DENIED,
+			"cannot find out who asks; ask through the unix socket");
 		return false;
 	}
 	if (uid != 0 && uid != geteuid()) {
 		log_warning("management: refused a request of user id %u", (unsigned)uid);
 		control_refuse(req, CONTROL_DENIED,
-			"user id %u may not manage this daemon; ask as root or as the daemon's own user",
+			"user id %u may not manage this daemon; ask as root or as the daemon's own "
+			"user",
 			(unsigned)uid);
 		return false;
 	}
@@ -154,8 +158,8 @@ static bool control_peer_allowed(struct control_request *req)
 
 static bool control_body_announced_too_big(struct control_request *req)
 {
-	const char *text =
-		MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *text = MHD_lookup_connection_value(
+		req->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
 	return text && strtoull(text, NULL, 10) > CONTROL_BODY_MAX;
 }
@@ -170,13 +174,14 @@ static void control_request_begin(struct control_request *req, const char *metho
 	}
 	req->route = control_route_find(method, path, req->name, &path_known);
 	if (!req->route && path_known) {
-		control_refuse(req, CONTROL_WRONG_METHOD, "%.16s is no method of %.128s; GET /v1 lists them",
-			method, path);
+		control_refuse(req, CONTROL_WRONG_METHOD,
+			"%.16s is no method of %.128s; GET /v1 lists them", method, path);
 	} else if (!req->route) {
-		control_refuse(req, CONTROL_NO_SUCH_RESOURCE, "there is no %.128s; GET /v1 lists what there is",
-			path);
+		control_refuse(req, CONTROL_NO_SUCH_RESOURCE,
+			"there is no %.128s; GET /v1 lists what there is", path);
 	} else if (control_body_announced_too_big(req)) {
-		control_refuse(req, CONTROL_BODY_TOO_BIG, "the body may have %u bytes", CONTROL_BODY_MAX);
+		control_refuse(
+			req, CONTROL_BODY_TOO_BIG, "the body may have %u bytes", CONTROL_BODY_MAX);
 	}
 }
 
@@ -203,12 +208,14 @@ static bool control_body_add(struct control_request *req, const char *bytes, siz
 static void control_request_run(struct control_request *req)
 {
 	if (req->extra_bytes > 0) {
-		control_refuse(req, CONTROL_BODY_TOO_BIG, "the body may have %u bytes", CONTROL_BODY_MAX);
+		control_refuse(
+			req, CONTROL_BODY_TOO_BIG, "the body may have %u bytes", CONTROL_BODY_MAX);
 		return;
 	}
 	if (req->route->needs_cluster && !req->control->setup.ha) {
 		control_refuse(req, CONTROL_NO_CLUSTER,
-			"this daemon runs without a cluster (`cluster: none`); its groups do not move");
+			"this daemon runs without a cluster (`cluster: none`); its groups do not "
+			"move");
 		return;
 	}
 	if (!control_args_parse(req)) {
@@ -226,8 +233,8 @@ static void control_request_run(struct control_request *req)
 	}
 }
 
-static struct control_request *control_request_new(struct control *control,
-	struct MHD_Connection *connection)
+static struct control_request *control_request_new(
+	struct control *control, struct MHD_Connection *connection)
 {
 	struct control_request *req = calloc(1, sizeof(*req));
 
@@ -241,7 +248,8 @@ static struct control_request *control_request_new(struct control *control,
 }
 
 enum MHD_Result control_http_request(void *cls, struct MHD_Connection *connection, const char *url,
-	const char *method, const char *version, const char *upload, size_t *upload_bytes, void **con_cls)
+	const char *method, const char *version, const char *upload, size_t *upload_bytes,
+	void **con_cls)
 {
 	struct control_request *req = *con_cls;
 

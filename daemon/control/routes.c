@@ -63,13 +63,21 @@ enum control_error control_error_of_result(enum ha_result result)
 /* ----- resources ----------------------------------------------------------------------------- */
 
 static const struct control_field move_fields[] = {
-	{.name = "to", .type = JSON_STRING, .required = true, .min = 1, .max = CONTROL_NAME_MAX - 1},
+	{.name = "to",
+		.type = JSON_STRING,
+		.required = true,
+		.min = 1,
+		.max = CONTROL_NAME_MAX - 1},
 	{.name = "timeout_ms", .type = JSON_INTEGER, .min = 1, .max = 3600000},
 	{.name = NULL},
 };
 
 static const struct control_field start_fields[] = {
-	{.name = "resource", .type = JSON_STRING, .required = true, .min = 1, .max = CONTROL_NAME_MAX - 1},
+	{.name = "resource",
+		.type = JSON_STRING,
+		.required = true,
+		.min = 1,
+		.max = CONTROL_NAME_MAX - 1},
 	{.name = NULL},
 };
 
@@ -188,7 +196,8 @@ const struct control_route control_routes[] = {
 		.path = "/v1/agent/groups/{name}/demote",
 		.handler = control_agent_demote,
 		.needs_cluster = true,
-		.help = "ocf:yoke:group demote: offers the group, goes on serving until it is taken",
+		.help = "ocf:yoke:group demote: offers the group, goes on serving until it is "
+			"taken",
 	},
 	{.method = NULL},
 };
@@ -217,8 +226,8 @@ static bool control_path_matches(const char *pattern, const char *path, char *na
 	return *path == '\0';
 }
 
-const struct control_route *control_route_find(const char *method, const char *path, char *name,
-	bool *path_known)
+const struct control_route *control_route_find(
+	const char *method, const char *path, char *name, bool *path_known)
 {
 	*path_known = false;
 	for (const struct control_route *route = control_routes; route->method; route++) {
@@ -239,9 +248,10 @@ void control_get_index(struct control_request *req)
 	json_t *list = json_array();
 
 	for (const struct control_route *route = control_routes; route->method; route++) {
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "method", route->method, "path",
-						    route->path, "needs_cluster", (int)route->needs_cluster,
-						    "help", route->help));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:b, s:s}", "method", route->method, "path",
+				      route->path, "needs_cluster", (int)route->needs_cluster,
+				      "help", route->help));
 	}
 	control_answer(req, json_pack("{s:o}", "resources", list));
 }
