@@ -11,4 +11,4 @@ yokectl_SOURCES = \
 	daemon/cli/show.c \
 	daemon/cli/text.c
 yokectl_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS) $(URING_CFLAGS)
-yokectl_LDADD = libyokeconf.a libyokebase.a $(CURL_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(OPENSSL_LIBS)
+yokectl_LDADD = libyokeconf.a libyokebase.a $(CURL_LIBS) $(JANSSON_LIBS) $(CONF_LIBS) $(QB_LIBS)
