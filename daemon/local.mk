@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 sbin_PROGRAMS += yoked
 yoked_SOURCES = \
-	daemon/instance.c daemon/instance.h \
+	daemon/background.c daemon/background.h \
+	daemon/daemon.c daemon/daemon.h \
 	daemon/main.c \
-	daemon/process.c daemon/process.h
+	daemon/pidfile.c daemon/pidfile.h
 yoked_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMAP_CFLAGS)
 # Dependencies point one way: see docs/architecture.md.
 yoked_LDADD = libyokecontrol.a libyokeha.a libyokeiscsi.a libyokescsi.a libyokestore.a \

@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* yoked: options, configuration, background, signals; instance.c does the rest. */
+/* yoked: options, configuration, background, pid file; daemon.c does the rest. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
-#include <sysexits.h>
 #include <unistd.h>
 #include <corosync/cmap.h>
-#include <qb/qbdefs.h>
-#include <qb/qbloop.h>
 
 #include "config.h"
-#include "instance.h"
-#include "process.h"
+#include "daemon/background.h"
+#include "daemon/daemon.h"
+#include "daemon/pidfile.h"
 #include "yoke/conf.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
+
+/* Exit statuses: yoked(8) lists them. */
+enum main_status {
+	MAIN_OK = 0,
+	MAIN_FAILED = 1,
+	MAIN_USAGE = 2,
+	MAIN_CONFIG = 3,
+};
 
 struct options {
 	const char *config;
@@ -66,7 +73,7 @@ static bool main_options_read(struct options *options, int argc, char **argv, in
 	for (size_t i = 0; i < ARRAY_SIZE(main_options); i++) {
 		list[i] = main_options[i].option;
 	}
-	*code = EXIT_SUCCESS;
+	*code = MAIN_OK;
 	while ((c = getopt_long(argc, argv, "c:fh", list, NULL)) != -1) {
 		switch (c) {
 		case 'c':
@@ -91,13 +98,13 @@ static bool main_options_read(struct options *options, int argc, char **argv, in
 			main_usage(stdout);
 			return false;
 		default:
-			*code = EX_USAGE;
+			*code = MAIN_USAGE;
 			return false;
 		}
 	}
 	if (optind < argc) {
 		fprintf(stderr, "yoked: %s: not an option; see yoked --help\n", argv[optind]);
-		*code = EX_USAGE;
+		*code = MAIN_USAGE;
 		return false;
 	}
 	return true;
@@ -180,92 +187,68 @@ static const struct conf_controller *main_controller_find(
 
 /* ----- run ----------------------------------------------------------------------------------- */
 
-struct run {
-	struct instance *instance;
-	int ready_fd; /* -1 in the foreground */
-};
-
-static int32_t main_signal(int32_t signal, void *data)
+/* As many open descriptors as the hard limit allows. */
+static void main_limits_raise(void)
 {
-	struct run *run = data;
+	struct rlimit limit;
 
-	log_notice("signal %d", signal);
-	instance_stop(run->instance);
-	return QB_FALSE;
-}
-
-/* The first thing in the loop: from here on the control socket answers. */
-static void main_loop_runs(void *data)
-{
-	struct run *run = data;
-
-	if (run->ready_fd >= 0) {
-		process_ready(run->ready_fd);
-		run->ready_fd = -1;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }
 
-static int main_loop(
-	const struct conf *conf, const struct conf_controller *controller, int ready_fd)
+/* From the made daemon to its end; `waiter` is told as soon as it works. */
+static int main_serve(const struct conf *conf, const struct conf_controller *controller, int waiter)
 {
-	struct run run = {.ready_fd = ready_fd};
-	qb_loop_t *loop = qb_loop_create();
-	char error[512];
-	int code;
+	char error[512] = "";
+	struct daemon *daemon = daemon_new(conf, controller, error, sizeof(error));
+	int status;
 
-	if (!loop) {
-		fprintf(stderr, "yoked: cannot create the event loop: %s\n", strerror(errno));
-		return EX_OSERR;
-	}
-	run.instance = instance_new(conf, controller->id, loop, error, sizeof(error));
-	if (!run.instance) {
+	if (!daemon) {
 		log_err("%s", error);
-		if (ready_fd >= 0) {
+		if (waiter >= 0) {
 			fprintf(stderr, "yoked: %s\n", error);
 		}
-		qb_loop_destroy(loop);
-		return EX_UNAVAILABLE;
+		return MAIN_FAILED;
 	}
-	signal(SIGPIPE, SIG_IGN);
-	qb_loop_signal_add(loop, QB_LOOP_HIGH, SIGTERM, &run, main_signal, NULL);
-	qb_loop_signal_add(loop, QB_LOOP_HIGH, SIGINT, &run, main_signal, NULL);
-	qb_loop_job_add(loop, QB_LOOP_LOW, &run, main_loop_runs);
-	log_notice("yoked " PACKAGE_VERSION ": controller %s (%u), cluster %s", controller->name,
+	log_notice("yoked %s: controller %s (%u), cluster %s", PACKAGE_VERSION, controller->name,
 		controller->id, conf->cluster ? conf->cluster : "none");
-	qb_loop_run(loop);
-	code = instance_exit_code(run.instance);
-	instance_free(run.instance);
-	qb_loop_destroy(loop);
+	/* The control socket listens; it is answered as soon as the loop runs. */
+	background_done(waiter, MAIN_OK);
+	status = daemon_run(daemon);
+	daemon_free(daemon);
 	log_notice("yoked has ended");
-	return code;
+	return status;
 }
 
 static int main_run(const struct options *options, const struct conf *conf,
 	const struct conf_controller *controller)
 {
-	int ready_fd = -1, pid_fd, code;
+	int waiter = -1, pidfile, status;
 
 	if (!options->foreground) {
-		ready_fd = process_background();
-		if (ready_fd < 0) {
+		waiter = background_start();
+		if (waiter < 0) {
 			fprintf(stderr, "yoked: cannot go to the background: %s\n",
-				strerror(-ready_fd));
-			return EX_OSERR;
+				strerror(-waiter));
+			return MAIN_FAILED;
 		}
 	}
-	pid_fd = process_pidfile_open(options->pidfile);
-	if (pid_fd < 0) {
+	pidfile = pidfile_open(options->pidfile);
+	if (pidfile < 0) {
 		fprintf(stderr, "yoked: %s: %s\n", options->pidfile,
-			pid_fd == -EWOULDBLOCK ? "another yoked runs; stop it with yokectl stop"
-					       : strerror(-pid_fd));
-		return EX_UNAVAILABLE;
+			pidfile == -EWOULDBLOCK ? "another yoked runs; end it with yokectl stop"
+						: strerror(-pidfile));
+		return MAIN_FAILED;
 	}
-	process_limits_raise();
+	signal(SIGPIPE, SIG_IGN);
+	main_limits_raise();
 	yoke_log_open("yoked", conf->log_level, options->foreground);
-	code = main_loop(conf, controller, ready_fd);
+	status = main_serve(conf, controller, waiter);
 	yoke_log_close();
-	process_pidfile_close(pid_fd);
-	return code;
+	pidfile_close(pidfile);
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -281,17 +264,21 @@ int main(int argc, char **argv)
 	if (!main_options_read(&options, argc, argv, &code)) {
 		return code;
 	}
+	if (options.pidfile[0] != '/') {
+		fprintf(stderr, "yoked: --pidfile %s: must be an absolute path\n", options.pidfile);
+		return MAIN_USAGE;
+	}
 	conf = main_conf_load(options.config);
 	if (!conf) {
-		return EX_CONFIG;
+		return MAIN_CONFIG;
 	}
 	if (options.check) {
 		printf("%s: no errors\n", options.config);
 		conf_free(conf);
-		return EXIT_SUCCESS;
+		return MAIN_OK;
 	}
 	controller = main_controller_find(conf, options.controller);
-	code = controller ? main_run(&options, conf, controller) : EX_CONFIG;
+	code = controller ? main_run(&options, conf, controller) : MAIN_CONFIG;
 	conf_free(conf);
 	return code;
 }
