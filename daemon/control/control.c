@@ -147,6 +147,22 @@ static int32_t control_readable(int32_t fd, int32_t revents, void *data)
 	return 0;
 }
 
+static void control_kicked(void *data)
+{
+	struct control *control = data;
+
+	control->kicked = false;
+	control_run(control);
+}
+
+void control_kick(struct control *control)
+{
+	if (!control->kicked) {
+		control->kicked = qb_loop_job_add(control->setup.loop, QB_LOOP_MED, control,
+					  control_kicked) == 0;
+	}
+}
+
 static void control_run(struct control *control)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
@@ -156,7 +172,12 @@ static void control_run(struct control *control)
 		qb_loop_timer_del(control->setup.loop, control->timer);
 		control->timer_set = false;
 	}
-	if (MHD_get_timeout(control->http, &ms) == MHD_YES) {
+	if (MHD_get_timeout(control->http, &ms) != MHD_YES) {
+		return;
+	}
+	if (ms == 0) {
+		control_kick(control);
+	} else {
 		control->timer_set =
 			qb_loop_timer_add(control->setup.loop, QB_LOOP_MED, ms * QB_TIME_NS_IN_MSEC,
 				control, control_timer_fired, &control->timer) == 0;
@@ -172,6 +193,18 @@ static void YOKE_PRINTF(2, 0) control_http_log(void *arg, const char *fmt, va_li
 	log_debug("management: %s", text);
 }
 
+/*
+ * At its limit of connections MHD stops to listen, and looks whether it may listen again only when
+ * it is run: without this a full house would stay closed after everybody has gone.
+ */
+static void control_connection_notify(void *arg, struct MHD_Connection *connection,
+	void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		control_kick(arg);
+	}
+}
+
 static int control_http_start(struct control *control, int listen_fd)
 {
 	const union MHD_DaemonInfo *info;
@@ -181,6 +214,7 @@ static int control_http_start(struct control *control, int listen_fd)
 			NULL, NULL, control_http_request, control, MHD_OPTION_EXTERNAL_LOGGER,
 			control_http_log, control, MHD_OPTION_LISTEN_SOCKET, listen_fd,
 			MHD_OPTION_NOTIFY_COMPLETED, control_http_completed, control,
+			MHD_OPTION_NOTIFY_CONNECTION, control_connection_notify, control,
 			MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONTROL_CONNECTIONS_MAX,
 			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONTROL_IDLE_S, MHD_OPTION_END);
 	if (!control->http) {
@@ -259,6 +293,9 @@ void control_free(struct control *control)
 		MHD_stop_daemon(control->http);
 	} else {
 		control_socket_remove(control);
+	}
+	if (control->kicked) {
+		qb_loop_job_del(control->setup.loop, QB_LOOP_MED, control, control_kicked);
 	}
 	free(control);
 }

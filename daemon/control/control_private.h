@@ -137,12 +137,17 @@ struct control {
 	int http_epoll_fd;
 	qb_loop_timer_handle timer;
 	bool timer_set;
+	bool kicked; /* control_kick() has queued a job */
 	dev_t socket_dev; /* what we bound, so that we do not remove another daemon's socket */
 	ino_t socket_ino;
 	struct qb_list_head requests;
 	/* Who is at the other end: 0 or a negative errno. A test can put another in its place. */
 	int (*peer_uid)(int fd, uid_t *uid);
 };
+
+/* MHD has work that no descriptor tells of (a resumed connection): it runs in the loop's next pass.
+ */
+void control_kick(struct control *control);
 
 /* http.c: MHD's entry points. */
 enum MHD_Result control_http_request(void *cls, struct MHD_Connection *connection, const char *url,

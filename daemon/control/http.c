@@ -26,6 +26,7 @@ static void control_request_wake(struct control_request *req)
 	if (req->suspended) {
 		req->suspended = false;
 		MHD_resume_connection(req->connection);
+		control_kick(req->control);
 	}
 }
 

@@ -17,8 +17,17 @@ static struct conf_group fake_groups[FAKE_GROUPS] = {
 	{.name = "g2", .home = 2, .failback = CONF_FAILBACK_AUTO, .failback_delay_s = 60},
 };
 static struct conf_extent fake_extents[] = {
-	{.name = "disk1", .type = EXTENT_FILE, .path = "/srv/disk1", .block_size = 512, .serial = "S1"},
-	{.name = "disk2", .type = EXTENT_RAM, .block_size = 4096, .serial = "S2", .group = 1, .thin = true},
+	{.name = "disk1",
+		.type = EXTENT_FILE,
+		.path = "/srv/disk1",
+		.block_size = 512,
+		.serial = "S1"},
+	{.name = "disk2",
+		.type = EXTENT_RAM,
+		.block_size = 4096,
+		.serial = "S2",
+		.group = 1,
+		.thin = true},
 };
 static struct conf_lun fake_luns[] = {{.lun = 0, .extent = 0}, {.lun = 5, .extent = 1}};
 static struct conf_target fake_targets[] = {
@@ -49,7 +58,11 @@ const struct conf *fake_conf(const char *socket_path, bool clustered)
 void fake_reset(void)
 {
 	fake = (struct fake){
-		.status = {.quorate = true, .in_sync = true, .peer_member = true, .link_up = true, .incarnation = 7},
+		.status = {.quorate = true,
+			.in_sync = true,
+			.peer_member = true,
+			.link_up = true,
+			.incarnation = 7},
 		.healthy = true,
 		.sessions = 2,
 		.lus = 2,
@@ -81,8 +94,8 @@ void fake_reset(void)
 
 const char *ha_result_name(enum ha_result result)
 {
-	static const char *const names[] = {
-		"ok", "failed", "not-in-sync", "no-quorum", "timeout", "no-peer", "busy", "unknown"};
+	static const char *const names[] = {"ok", "failed", "not-in-sync", "no-quorum", "timeout",
+		"no-peer", "busy", "unknown"};
 
 	return names[result];
 }
@@ -94,7 +107,8 @@ const char *ha_role_name(enum ha_role role)
 	return names[role];
 }
 
-static void fake_action(const char *action, const char *group, const char *argument, ha_done_fn *done, void *arg)
+static void fake_action(
+	const char *action, const char *group, const char *argument, ha_done_fn *done, void *arg)
 {
 	fake.actions++;
 	fake.action = action;
@@ -116,7 +130,8 @@ void fake_action_end(enum ha_result result, const char *message)
 	done(fake.held_arg, result, message);
 }
 
-void ha_group_start(struct ha *ha, const char *group, const char *resource, ha_done_fn *done, void *arg)
+void ha_group_start(
+	struct ha *ha, const char *group, const char *resource, ha_done_fn *done, void *arg)
 {
 	fake_action("start", group, resource, done, arg);
 }
@@ -159,7 +174,8 @@ void ha_status(struct ha *ha, struct ha_status *status)
 
 void ship_stats(struct ship *ship, struct ship_stats *stats)
 {
-	*stats = (struct ship_stats){.commands_out = 11, .commands_in = 22, .bytes_out = 1ull << 40};
+	*stats =
+		(struct ship_stats){.commands_out = 11, .commands_in = 22, .bytes_out = 1ull << 40};
 }
 
 /* ----- scsi, iscsi --------------------------------------------------------------------------- */
@@ -193,7 +209,8 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 	return true;
 }
 
-void iscsi_sessions(struct iscsi *iscsi, void (*each)(const struct iscsi_session_info *info, void *arg), void *arg)
+void iscsi_sessions(struct iscsi *iscsi,
+	void (*each)(const struct iscsi_session_info *info, void *arg), void *arg)
 {
 	for (unsigned i = 0; i < fake.sessions; i++) {
 		const struct iscsi_session_info info = {
