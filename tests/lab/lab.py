@@ -24,7 +24,7 @@ import net
 import node
 import power
 import proc
-from layout import HERE, HOST_NETWORKS, NODES, TARGET, TOP, Layout, labs, portals
+from layout import HERE, HOST_NETWORKS, NETWORKS, NODES, TARGET, TOP, Layout, labs, portals
 from proc import LabError, wait_for
 
 __all__ = ["Lab", "LabError", "wait_for", "labs", "TARGET"]
@@ -325,6 +325,24 @@ class Lab:
         start = time.monotonic()
         wait_for(self.settled, timeout, f"lab {self.layout.prefix} has settled", 0.05)
         return time.monotonic() - start
+
+    def heal(self, timeout=60):
+        """Undoes every fault: power and links on, BMCs alive, failures forgotten; waits."""
+        for name, controller in self.controllers.items():
+            for via in ("ipmi", "fast"):
+                controller.fence_fault(via, "none")
+            if controller.is_on():
+                controller.thaw()
+            controller.power_on()
+            for network in NETWORKS:
+                controller.link(network, True)
+            controller.run(["crm_standby", "--node", name, "-v", "off"], check=False)
+        for network in HOST_NETWORKS:
+            self.host_link(network, True)
+        self.wait_settled(timeout)
+        if any(self.crm()["failed"]):
+            self.controllers["a"].run(["crm_resource", "--cleanup"])
+            self.wait_settled(timeout)
 
     def wait_owner(self, group, name, timeout=30):
         wait_for(lambda: self.promoted(group) == [name], timeout,

@@ -43,6 +43,7 @@ class Node:
             return
         net.detach(self.layout, self.name)
         net.attach_node(self.layout, self.name)
+        self.tree.freeze(self.name, False)  # it may have died frozen
         home = self.layout.node(self.name)
         booted = home / "booted"
         booted.unlink(missing_ok=True)

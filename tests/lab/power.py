@@ -76,7 +76,10 @@ class Supply:
         if fault["mode"] == "slow":
             time.sleep(fault["seconds"])
         if state == "status" and fault["mode"] != "lie":
-            return self.nodes[name].is_on()
+            on = self.nodes[name].is_on()
+            if not on:
+                note(self.layout, name, f"power status by {via}: off")
+            return on
         if fault["mode"] == "fail":
             note(self.layout, name, f"power {state} by {via}: refused, as ordered by the test")
             raise proc.LabError(f"{via}: power {state} of {name} fails (fault set by the test)")
