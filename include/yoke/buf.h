@@ -9,12 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BUF_MAX_BYTES	(8u << 20) /* largest single buffer */
-#define BUF_ALIGN	4096u
+#define BUF_MAX_BYTES (8u << 20) /* largest single buffer */
+#define BUF_ALIGN     4096u
 
 struct buf {
-	uint8_t *data;	  /* BUF_ALIGN-aligned */
-	uint32_t size;	  /* capacity in bytes, at least what was asked for */
+	uint8_t *data; /* BUF_ALIGN-aligned */
+	uint32_t size; /* capacity in bytes, at least what was asked for */
 	uint8_t size_class;
 	struct buf *next; /* free list; free for the owner's use while taken */
 };

@@ -24,47 +24,50 @@ struct conf_address {
 };
 
 struct conf_controller {
-	const char *name;	  /* the Corosync and Pacemaker node name */
-	uint8_t id;		  /* 1 or 2: Corosync node id, target port group, portal group tag */
+	const char *name; /* the Corosync and Pacemaker node name */
+	uint8_t id; /* 1 or 2: Corosync node id, target port group, portal group tag */
 	struct conf_address *portals; /* portals[i] has RTPI id * 256 + i + 1 */
-	unsigned portal_count;	  /* 1 to 255 */
+	unsigned portal_count; /* 1 to 255 */
 	struct conf_address interconnect; /* required when clustered */
 };
 
 struct conf_extent {
 	const char *name;
 	enum extent_type type;
-	const char *path;	  /* NULL for ram */
-	uint64_t size_bytes;	  /* 0 = as it is */
-	uint32_t block_size;	  /* 512 or 4096 */
+	const char *path; /* NULL for ram */
+	uint64_t size_bytes; /* 0 = as it is */
+	uint32_t block_size; /* 512 or 4096 */
 	uint32_t physical_block_size;
 	bool read_only;
 	bool rotational_known;
-	uint16_t rotation_rpm;	  /* VPD B1: 0 unknown, 1 solid state, else rpm */
-	uint8_t uuid[16];	  /* given, or derived (version 5) from cluster name and extent name */
-	const char *serial;	  /* VPD 80; by default the UUID's 32 hex digits */
-	uint16_t group;		  /* index in groups */
-	bool thin;		  /* offer UNMAP */
+	uint16_t rotation_rpm; /* VPD B1: 0 unknown, 1 solid state, else rpm */
+	uint8_t uuid[16]; /* given, or derived (version 5) from cluster name and extent name */
+	const char *serial; /* VPD 80; by default the UUID's 32 hex digits */
+	uint16_t group; /* index in groups */
+	bool thin; /* offer UNMAP */
 };
 
-enum conf_failback { CONF_FAILBACK_MANUAL, CONF_FAILBACK_AUTO };
+enum conf_failback {
+	CONF_FAILBACK_MANUAL,
+	CONF_FAILBACK_AUTO
+};
 
 struct conf_group {
 	const char *name;
-	uint8_t home;		  /* controller id */
+	uint8_t home; /* controller id */
 	enum conf_failback failback;
 	uint32_t failback_delay_s; /* dwell: home has been in sync and had hosts that long */
 };
 
 struct conf_lun {
-	uint16_t lun;		  /* 0 to 16383 */
-	uint16_t extent;	  /* index in extents */
+	uint16_t lun; /* 0 to 16383 */
+	uint16_t extent; /* index in extents */
 };
 
 struct conf_target {
-	const char *name;	  /* iqn., eui. or naa. */
-	const char *alias;	  /* or NULL */
-	struct conf_lun *luns;	  /* sorted by lun */
+	const char *name; /* iqn., eui. or naa. */
+	const char *alias; /* or NULL */
+	struct conf_lun *luns; /* sorted by lun */
 	unsigned lun_count;
 	uint16_t *initiator_groups; /* indexes; none = every initiator may log in */
 	unsigned initiator_group_count;
@@ -72,7 +75,7 @@ struct conf_target {
 
 struct conf_initiator_group {
 	const char *name;
-	const char **initiators;  /* iSCSI names; none = every name */
+	const char **initiators; /* iSCSI names; none = every name */
 	unsigned initiator_count;
 };
 
@@ -82,47 +85,50 @@ struct conf_iscsi {
 	uint32_t max_burst_bytes;
 	uint32_t first_burst_bytes;
 	uint16_t max_outstanding_r2t;
-	uint16_t command_window;	/* commands in flight per session */
-	bool initial_r2t;		/* our side of the OR */
+	uint16_t command_window; /* commands in flight per session */
+	bool initial_r2t; /* our side of the OR */
 	bool immediate_data;
-	bool header_digest;		/* offer CRC32C */
+	bool header_digest; /* offer CRC32C */
 	bool data_digest;
-	uint32_t nop_interval_s;	/* NOP-In when idle; 0 = never */
+	uint32_t nop_interval_s; /* NOP-In when idle; 0 = never */
 	uint32_t nop_timeout_s;
 	uint32_t login_timeout_s;
-	uint32_t connections_max;	/* per daemon */
+	uint32_t connections_max; /* per daemon */
 };
 
-enum conf_hold_answer { CONF_HOLD_BUSY, CONF_HOLD_TRANSITIONING };
+enum conf_hold_answer {
+	CONF_HOLD_BUSY,
+	CONF_HOLD_TRANSITIONING
+};
 
 struct conf {
 	const char *path;
-	const char *cluster;		/* NULL for "none" */
-	unsigned reactors;		/* 0 = one per core */
+	const char *cluster; /* NULL for "none" */
+	unsigned reactors; /* 0 = one per core */
 	unsigned spin_us;
-	uint64_t buffer_bytes;		/* per reactor */
+	uint64_t buffer_bytes; /* per reactor */
 	const char *state_dir;
 	const char *socket_path;
 	const char *interconnect_key_path;
-	int log_level;			/* syslog.h */
+	int log_level; /* syslog.h */
 	uint32_t hold_limit_ms;
 	enum conf_hold_answer hold_answer;
-	uint32_t handover_timeout_ms;	/* up to COMMIT; then it is rolled back */
-	const char *vendor;		/* INQUIRY, 8 characters at most */
-	const char *product;		/* 16 at most */
+	uint32_t handover_timeout_ms; /* up to COMMIT; then it is rolled back */
+	const char *vendor; /* INQUIRY, 8 characters at most */
+	const char *product; /* 16 at most */
 	struct conf_iscsi iscsi;
 	struct conf_controller *controllers;
-	unsigned controller_count;	/* 1, or 2 when clustered */
+	unsigned controller_count; /* 1, or 2 when clustered */
 	struct conf_group *groups;
-	unsigned group_count;		/* at least 1; without a cluster one group "local" is made up */
+	unsigned group_count; /* at least 1; without a cluster one group "local" is made up */
 	struct conf_extent *extents;
 	unsigned extent_count;
 	struct conf_target *targets;
 	unsigned target_count;
 	struct conf_initiator_group *initiator_groups;
 	unsigned initiator_group_count;
-	uint8_t digest[32];		/* SHA-256 of the canonical dump: equal at both controllers */
-	void *arena;			/* private */
+	uint8_t digest[32]; /* SHA-256 of the canonical dump: equal at both controllers */
+	void *arena; /* private */
 };
 
 /* One complaint: "FILE:LINE: KEY: what is wrong; what is allowed". */
@@ -136,7 +142,8 @@ struct conf_error {
  * when anything is wrong. Touches nothing but the file.
  */
 struct conf *conf_load(const char *path, struct conf_error **errors);
-struct conf *conf_parse(const char *text, size_t length, const char *name, struct conf_error **errors);
+struct conf *conf_parse(
+	const char *text, size_t length, const char *name, struct conf_error **errors);
 void conf_errors_free(struct conf_error *errors);
 void conf_free(struct conf *conf);
 

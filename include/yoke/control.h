@@ -21,8 +21,8 @@ struct control_setup {
 	qb_loop_t *loop;
 	struct scsi *scsi;
 	struct iscsi *iscsi;
-	struct ha *ha;		/* NULL without a cluster */
-	struct ship *ship;	/* NULL without a cluster */
+	struct ha *ha; /* NULL without a cluster */
+	struct ship *ship; /* NULL without a cluster */
 	/* `yokectl stop` asks the daemon to end in good order. */
 	void (*stop)(void *arg);
 	void *arg;

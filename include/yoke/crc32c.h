@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Start value for crc32c_add(). */
-#define CRC32C_INIT	0xffffffffu
+#define CRC32C_INIT 0xffffffffu
 
 /* Continues a running value over `n` bytes. */
 uint32_t crc32c_add(uint32_t running, const void *bytes, size_t n);

@@ -14,8 +14,8 @@
 struct cursor {
 	uint8_t *base;
 	size_t size; /* bytes in base */
-	size_t pos;  /* bytes read or written */
-	bool bad;    /* sticky */
+	size_t pos; /* bytes read or written */
+	bool bad; /* sticky */
 };
 
 /* A reader or writer over `size` bytes at `base`, which the caller keeps alive. */
@@ -161,7 +161,8 @@ static inline void cursor_put_zeros(struct cursor *c, size_t n)
 /* Writes a string with a 16-bit length in front; over 65,535 bytes sets the sticky error. */
 void cursor_put_string(struct cursor *c, const char *s);
 
-/* Big-endian fields at fixed places of a buffer whose size was checked before (a 48-byte BHS, a CDB). */
+/* Big-endian fields at fixed places of a buffer whose size was checked before (a 48-byte BHS, a
+ * CDB). */
 static inline uint16_t be16_get(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);

@@ -10,8 +10,8 @@
 
 /* What this controller does with a command that needs the owner. */
 enum group_access {
-	GROUP_HELD,   /* keep it: no owner yet, a move is under way, or no quorum */
-	GROUP_LOCAL,  /* this controller is the owner: run it */
+	GROUP_HELD, /* keep it: no owner yet, a move is under way, or no quorum */
+	GROUP_LOCAL, /* this controller is the owner: run it */
 	GROUP_REMOTE, /* ship it to `owner` */
 };
 const char *group_access_name(enum group_access access);
@@ -34,10 +34,10 @@ const char *alua_state_name(enum alua_state state);
  * A publication that changes only `access` keeps `table`.
  */
 struct group_view {
-	uint16_t group;	      /* index in the configuration */
-	uint8_t owner;	      /* controller 1 or 2; 0 = none */
-	uint8_t preferred;    /* target port group with PREF set: the owner's, or 0 */
-	uint64_t epoch;	      /* grows with every change of owner (invariant I2) */
+	uint16_t group; /* index in the configuration */
+	uint8_t owner; /* controller 1 or 2; 0 = none */
+	uint8_t preferred; /* target port group with PREF set: the owner's, or 0 */
+	uint64_t epoch; /* grows with every change of owner (invariant I2) */
 	uint32_t table;
 	enum group_access access;
 	uint8_t tpg[YOKE_CONTROLLERS + 1]; /* enum alua_state by controller; [0] unused */
@@ -47,7 +47,7 @@ struct group_view {
 /* ----- ha calls scsi ----------------------------------------------------------------------- */
 
 enum ship_outcome {
-	SHIP_DONE,  /* status, sense and data are the owner's */
+	SHIP_DONE, /* status, sense and data are the owner's */
 	SHIP_AGAIN, /* never ran, or its answer is lost for ever: the gate decides anew */
 };
 
@@ -58,7 +58,8 @@ struct group_serve {
 	 * Publishes a view to every reactor; applied(arg) runs on the control thread when all have
 	 * taken it. Held tasks whose view lets them run are run. Control thread.
 	 */
-	void (*publish)(void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg);
+	void (*publish)(
+		void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg);
 
 	/*
 	 * Calls drained(arg) on the control thread as soon as no task of the group is in the store
@@ -81,22 +82,26 @@ struct group_serve {
 
 	/*
 	 * At the owner, on a reactor: the nexus that stands for a session at the other controller.
-	 * nexus_get returns the same object for the same identity while it is held; NULL = out of memory.
+	 * nexus_get returns the same object for the same identity while it is held; NULL = out of
+	 * memory.
 	 */
-	struct scsi_nexus *(*nexus_get)(void *ctx, struct reactor *r, const struct scsi_identity *who);
+	struct scsi_nexus *(*nexus_get)(
+		void *ctx, struct reactor *r, const struct scsi_identity *who);
 	void (*nexus_put)(void *ctx, struct scsi_nexus *nexus);
 
 	/*
-	 * Runs a task that the other controller shipped. The caller has set nexus, reactor, tag, cdb,
-	 * attribute, expected lengths, done, shipped_in and, for writes, buf and out_length. `lu` is
-	 * the LU's UUID, `epoch` what the ingress stamped. Returns SHIP_AGAIN without running it
-	 * when this controller is not the owner or the epoch is old (a newer epoch is held).
-	 * Done tasks are given back with task_end().
+	 * Runs a task that the other controller shipped. The caller has set nexus, reactor, tag,
+	 * cdb, attribute, expected lengths, done, shipped_in and, for writes, buf and out_length.
+	 * `lu` is the LU's UUID, `epoch` what the ingress stamped. Returns SHIP_AGAIN without
+	 * running it when this controller is not the owner or the epoch is old (a newer epoch is
+	 * held). Done tasks are given back with task_end().
 	 */
-	enum ship_outcome (*task_run)(void *ctx, struct scsi_task *task, const uint8_t lu[16], uint64_t epoch);
+	enum ship_outcome (*task_run)(
+		void *ctx, struct scsi_task *task, const uint8_t lu[16], uint64_t epoch);
 	/* The maker of a shipped task is done with it: buffers go back. */
 	void (*task_end)(void *ctx, struct scsi_task *task);
-	/* Ends a running or held task without a response (abort, lost interconnect); done() still runs. */
+	/* Ends a running or held task without a response (abort, lost interconnect); done() still
+	 * runs. */
 	void (*task_abort)(void *ctx, struct scsi_task *task);
 
 	/* At the ingress: a task given to ship->task() is back. */
@@ -104,10 +109,12 @@ struct group_serve {
 
 	/*
 	 * At the other controller of a TMF that acts on a whole LU (LU RESET, CLEAR TASK SET): ends
-	 * the tasks here, raises the UAs here (but for the nexus `who`), then done(arg). On the reactor r.
+	 * the tasks here, raises the UAs here (but for the nexus `who`), then done(arg). On the
+	 * reactor r.
 	 */
-	void (*tmf_peer)(void *ctx, struct reactor *r, enum scsi_tmf_function function, const uint8_t lu[16],
-		const struct scsi_identity *who, void (*done)(void *arg), void *arg);
+	void (*tmf_peer)(void *ctx, struct reactor *r, enum scsi_tmf_function function,
+		const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg),
+		void *arg);
 };
 
 /* ----- scsi calls ha ----------------------------------------------------------------------- */
@@ -133,8 +140,9 @@ struct group_ship {
 	 * Carries a TMF that acts on a whole LU to the other controller; done(arg) on the same
 	 * reactor when the other has done its part, or is no member (its nexuses are gone).
 	 */
-	void (*tmf)(void *ctx, struct reactor *r, enum scsi_tmf_function function, const uint8_t lu[16],
-		const struct scsi_identity *who, void (*done)(void *arg), void *arg);
+	void (*tmf)(void *ctx, struct reactor *r, enum scsi_tmf_function function,
+		const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg),
+		void *arg);
 };
 
 #endif

@@ -24,7 +24,8 @@ struct ship_setup {
 	struct mailbox *control;
 	struct reactor **reactors;
 	unsigned reactor_count;
-	/* Control thread: the link to the peer became usable (every reactor connected) or unusable. */
+	/* Control thread: the link to the peer became usable (every reactor connected) or unusable.
+	 */
 	void (*link)(void *arg, bool up);
 	void *arg;
 };
@@ -53,7 +54,8 @@ bool ship_link_is_up(const struct ship *ship);
 /* This daemon's incarnation. */
 uint64_t ship_incarnation(const struct ship *ship);
 struct ship_stats {
-	uint64_t commands_out, commands_in, bytes_out, bytes_in, reconnects, refused_frames, stale_frames;
+	uint64_t commands_out, commands_in, bytes_out, bytes_in, reconnects, refused_frames,
+		stale_frames;
 };
 void ship_stats(struct ship *ship, struct ship_stats *stats); /* control thread, approximate */
 
@@ -78,16 +80,17 @@ struct ha_setup {
 struct ha *ha_new(const struct ha_setup *setup, char *error, size_t error_size);
 void ha_free(struct ha *ha);
 
-/* The Pacemaker actions of ocf:yoke:group. Every one is idempotent and ends in done() exactly once. */
+/* The Pacemaker actions of ocf:yoke:group. Every one is idempotent and ends in done() exactly once.
+ */
 enum ha_result {
 	HA_OK,
-	HA_FAILED,	 /* see the message; may be tried again */
-	HA_NOT_IN_SYNC,	 /* this controller has not got the cluster's state yet */
+	HA_FAILED, /* see the message; may be tried again */
+	HA_NOT_IN_SYNC, /* this controller has not got the cluster's state yet */
 	HA_NO_QUORUM,
 	HA_TIMEOUT,
-	HA_NO_PEER,	 /* nobody to hand over to */
-	HA_BUSY,	 /* another move of the group is under way */
-	HA_UNKNOWN,	 /* no such group or controller */
+	HA_NO_PEER, /* nobody to hand over to */
+	HA_BUSY, /* another move of the group is under way */
+	HA_UNKNOWN, /* no such group or controller */
 };
 const char *ha_result_name(enum ha_result result);
 
@@ -95,30 +98,38 @@ const char *ha_result_name(enum ha_result result);
 typedef void ha_done_fn(void *arg, enum ha_result result, const char *message);
 
 /* `resource` is the Pacemaker resource id that promotion scores are set for ("g1"). */
-void ha_group_start(struct ha *ha, const char *group, const char *resource, ha_done_fn *done, void *arg);
-/* Hands over to a peer in sync if this controller owns the group; without one drains and lets go. */
+void ha_group_start(
+	struct ha *ha, const char *group, const char *resource, ha_done_fn *done, void *arg);
+/* Hands over to a peer in sync if this controller owns the group; without one drains and lets go.
+ */
 void ha_group_stop(struct ha *ha, const char *group, ha_done_fn *done, void *arg);
 /* Becomes owner: handover when the owner is a member, takeover when it is not. */
 void ha_group_promote(struct ha *ha, const char *group, ha_done_fn *done, void *arg);
 /* Offers the group; it keeps serving until its successor's PREPARE. */
 void ha_group_demote(struct ha *ha, const char *group, ha_done_fn *done, void *arg);
-/* The administrator's move: changes the preference at both; done when `controller` owns it, or on time-out. */
+/* The administrator's move: changes the preference at both; done when `controller` owns it, or on
+ * time-out. */
 void ha_group_move(struct ha *ha, const char *group, const char *controller, unsigned timeout_ms,
 	ha_done_fn *done, void *arg);
 
 /* What monitor says: */
-enum ha_role { HA_ROLE_STOPPED, HA_ROLE_UNPROMOTED, HA_ROLE_PROMOTED, HA_ROLE_FAILED };
+enum ha_role {
+	HA_ROLE_STOPPED,
+	HA_ROLE_UNPROMOTED,
+	HA_ROLE_PROMOTED,
+	HA_ROLE_FAILED
+};
 const char *ha_role_name(enum ha_role role);
 
 struct ha_group_info {
 	const struct conf_group *conf;
-	enum ha_role role;	 /* of this controller */
-	uint8_t owner;		 /* 0 = none */
-	uint8_t preferred;	 /* controller that should own it */
+	enum ha_role role; /* of this controller */
+	uint8_t owner; /* 0 = none */
+	uint8_t preferred; /* controller that should own it */
 	uint64_t epoch;
-	const char *phase;	 /* "serving", "preparing", ... */
+	const char *phase; /* "serving", "preparing", ... */
 	enum group_access access;
-	int score;		 /* promotion score of this controller, -1 = none */
+	int score; /* promotion score of this controller, -1 = none */
 	uint8_t tpg[YOKE_CONTROLLERS + 1];
 	uint32_t table;
 	uint64_t last_move_unix_s;

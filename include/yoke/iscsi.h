@@ -10,8 +10,8 @@
 struct iscsi;
 
 struct iscsi_setup {
-	const struct conf *conf;	/* outlives the server */
-	uint8_t controller;		/* which one this daemon is */
+	const struct conf *conf; /* outlives the server */
+	uint8_t controller; /* which one this daemon is */
 	struct scsi *scsi;
 	struct mailbox *control;
 	struct reactor **reactors;
@@ -30,7 +30,8 @@ int iscsi_listen(struct iscsi *iscsi, char *error, size_t error_size);
 
 /*
  * Closes the portals and drops every connection (asynchronous message 2 or 3 first, RFC 7143
- * 11.9, so that initiators look for the other path at once), then stopped(arg) on the control thread.
+ * 11.9, so that initiators look for the other path at once), then stopped(arg) on the control
+ * thread.
  */
 void iscsi_stop(struct iscsi *iscsi, void (*stopped)(void *arg), void *arg);
 
@@ -47,7 +48,8 @@ struct iscsi_session_info {
 	uint64_t since_unix_s;
 };
 /* Calls each() for every session. Control thread. */
-void iscsi_sessions(struct iscsi *iscsi, void (*each)(const struct iscsi_session_info *info, void *arg), void *arg);
+void iscsi_sessions(struct iscsi *iscsi,
+	void (*each)(const struct iscsi_session_info *info, void *arg), void *arg);
 unsigned iscsi_session_count(struct iscsi *iscsi); /* normal sessions; control thread */
 
 #endif

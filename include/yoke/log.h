@@ -13,11 +13,11 @@
 #include <qb/qbdefs.h>
 #include <qb/qblog.h>
 
-#define log_err(fmt, ...)	qb_log(LOG_ERR, fmt, ##__VA_ARGS__)
-#define log_warning(fmt, ...)	qb_log(LOG_WARNING, fmt, ##__VA_ARGS__)
-#define log_notice(fmt, ...)	qb_log(LOG_NOTICE, fmt, ##__VA_ARGS__)
-#define log_info(fmt, ...)	qb_log(LOG_INFO, fmt, ##__VA_ARGS__)
-#define log_debug(fmt, ...)	qb_log(LOG_DEBUG, fmt, ##__VA_ARGS__)
+#define log_err(fmt, ...)     qb_log(LOG_ERR, fmt, ##__VA_ARGS__)
+#define log_warning(fmt, ...) qb_log(LOG_WARNING, fmt, ##__VA_ARGS__)
+#define log_notice(fmt, ...)  qb_log(LOG_NOTICE, fmt, ##__VA_ARGS__)
+#define log_info(fmt, ...)    qb_log(LOG_INFO, fmt, ##__VA_ARGS__)
+#define log_debug(fmt, ...)   qb_log(LOG_DEBUG, fmt, ##__VA_ARGS__)
 
 /*
  * Opens the log. `foreground` sends it to standard error as well as to syslog. A flight recorder

@@ -21,7 +21,7 @@ struct mailbox_msg {
 struct mailbox {
 	_Atomic(struct mailbox_msg *) head;
 	atomic_bool asleep; /* the receiver is or may be waiting on fd */
-	int fd;		    /* eventfd, readable when there is mail and the receiver was asleep */
+	int fd; /* eventfd, readable when there is mail and the receiver was asleep */
 };
 
 /* 0 or a negative errno. */

@@ -21,24 +21,31 @@
 struct reactor;
 
 struct reactor_config {
-	unsigned index;		 /* 0.. */
-	size_t buffer_bytes;	 /* limit of the buffer pool */
-	unsigned spin_us;	 /* stay awake that long after the last work before waiting; 0 = off */
+	unsigned index; /* 0.. */
+	size_t buffer_bytes; /* limit of the buffer pool */
+	unsigned spin_us; /* stay awake that long after the last work before waiting; 0 = off */
 };
 
 /* Components keep their per-reactor state here. */
-enum reactor_slot { REACTOR_SLOT_SCSI, REACTOR_SLOT_ISCSI, REACTOR_SLOT_SHIP, REACTOR_SLOT_STORE, REACTOR_SLOTS };
+enum reactor_slot {
+	REACTOR_SLOT_SCSI,
+	REACTOR_SLOT_ISCSI,
+	REACTOR_SLOT_SHIP,
+	REACTOR_SLOT_STORE,
+	REACTOR_SLOTS
+};
 
 /* NULL (logged) when the kernel refuses epoll or io_uring. */
 struct reactor *reactor_new(const struct reactor_config *config);
-int reactor_start(struct reactor *r);	 /* starts the thread; 0 or a negative errno */
-void reactor_stop(struct reactor *r);	 /* any thread: stops and joins */
-void reactor_free(struct reactor *r);	 /* after reactor_stop() */
+int reactor_start(struct reactor *r); /* starts the thread; 0 or a negative errno */
+void reactor_stop(struct reactor *r); /* any thread: stops and joins */
+void reactor_free(struct reactor *r); /* after reactor_stop() */
 
-/* For tests and the simulator: one pass on the calling thread, waiting at most wait_ms (-1: for ever). */
+/* For tests and the simulator: one pass on the calling thread, waiting at most wait_ms (-1: for
+ * ever). */
 void reactor_run_once(struct reactor *r, int wait_ms);
 
-unsigned reactor_index(const struct reactor *r);  /* any thread */
+unsigned reactor_index(const struct reactor *r); /* any thread */
 void *reactor_slot(const struct reactor *r, enum reactor_slot slot);
 void reactor_slot_set(struct reactor *r, enum reactor_slot slot, void *value);
 struct buf_pool *reactor_buffers(struct reactor *r);

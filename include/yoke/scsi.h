@@ -14,12 +14,12 @@
 struct scsi;
 
 struct scsi_setup {
-	const struct conf *conf;	/* outlives the device server */
-	uint8_t controller;		/* which one this daemon is: 1 or 2 */
-	struct mailbox *control;	/* the control thread's */
-	struct reactor **reactors;	/* not started yet */
+	const struct conf *conf; /* outlives the device server */
+	uint8_t controller; /* which one this daemon is: 1 or 2 */
+	struct mailbox *control; /* the control thread's */
+	struct reactor **reactors; /* not started yet */
 	unsigned reactor_count;
-	const struct group_ship *ship;	/* NULL without a cluster */
+	const struct group_ship *ship; /* NULL without a cluster */
 };
 
 /*
@@ -37,7 +37,8 @@ const struct group_serve *scsi_serve(struct scsi *scsi);
  * A nexus for a session, on the reactor that owns the session. `who` is copied. NULL when out of
  * memory. The target (who->target) must exist in the configuration.
  */
-struct scsi_nexus *scsi_nexus_new(struct scsi *scsi, struct reactor *r, const struct scsi_identity *who);
+struct scsi_nexus *scsi_nexus_new(
+	struct scsi *scsi, struct reactor *r, const struct scsi_identity *who);
 /*
  * Ends the nexus: tasks still running end with done() and `aborted`, then closed(arg) runs once,
  * possibly inside the call. Reservations stay. On its reactor.
@@ -45,9 +46,11 @@ struct scsi_nexus *scsi_nexus_new(struct scsi *scsi, struct reactor *r, const st
 void scsi_nexus_close(struct scsi_nexus *nexus, void (*closed)(void *arg), void *arg);
 
 enum scsi_start {
-	SCSI_START_OUT,	  /* provide task->buf (buf_get of out_bytes) and out_length bytes, then scsi_task_run() */
+	SCSI_START_OUT, /* provide task->buf (buf_get of out_bytes) and out_length bytes, then
+			   scsi_task_run() */
 	SCSI_START_READY, /* no data-out: scsi_task_run() */
-	SCSI_START_DONE,  /* already has its outcome (refused): send it, then scsi_task_end(); done() does not run */
+	SCSI_START_DONE, /* already has its outcome (refused): send it, then scsi_task_end(); done()
+			    does not run */
 };
 
 /*
@@ -59,17 +62,19 @@ enum scsi_start scsi_task_start(struct scsi_task *task);
 /* Runs the task: gate, then here or at the owner. Ends in task->done(). On its reactor. */
 void scsi_task_run(struct scsi_task *task);
 
-/* Before scsi_task_run() only: forgets a started task whose data will not come. done() does not run. */
+/* Before scsi_task_run() only: forgets a started task whose data will not come. done() does not
+ * run. */
 void scsi_task_drop(struct scsi_task *task);
 
 /* After done() or SCSI_START_DONE: gives buffers back. The task itself belongs to its maker. */
 void scsi_task_end(struct scsi_task *task);
 
-/* For the transport: an outcome that it finds itself, RFC 7143 11.4.7.2 (before scsi_task_end()). */
+/* For the transport: an outcome that it finds itself, RFC 7143 11.4.7.2 (before scsi_task_end()).
+ */
 enum scsi_transport_sense {
 	SCSI_SENSE_UNEXPECTED_UNSOLICITED_DATA, /* B/0C/0C */
-	SCSI_SENSE_INCORRECT_AMOUNT_OF_DATA,	/* B/0C/0D */
-	SCSI_SENSE_PROTOCOL_CRC_ERROR,		/* B/47/05 */
+	SCSI_SENSE_INCORRECT_AMOUNT_OF_DATA, /* B/0C/0D */
+	SCSI_SENSE_PROTOCOL_CRC_ERROR, /* B/47/05 */
 };
 void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_sense sense);
 
@@ -79,7 +84,8 @@ void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_s
  */
 void scsi_tmf_run(struct scsi_tmf *tmf);
 
-/* For `yokectl lu list`: facts and counters of one LU, index 0..; false past the end. Control thread. */
+/* For `yokectl lu list`: facts and counters of one LU, index 0..; false past the end. Control
+ * thread. */
 struct scsi_lu_info {
 	const struct conf_extent *extent;
 	struct extent_info store;

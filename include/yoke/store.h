@@ -12,30 +12,41 @@
 
 #include "yoke/reactor.h"
 
-enum extent_type { EXTENT_FILE, EXTENT_BLOCK, EXTENT_RAM };
+enum extent_type {
+	EXTENT_FILE,
+	EXTENT_BLOCK,
+	EXTENT_RAM
+};
 const char *extent_type_name(enum extent_type type);
 
-enum extent_op { EXTENT_READ, EXTENT_WRITE, EXTENT_FLUSH, EXTENT_UNMAP, EXTENT_WRITE_ZEROES };
+enum extent_op {
+	EXTENT_READ,
+	EXTENT_WRITE,
+	EXTENT_FLUSH,
+	EXTENT_UNMAP,
+	EXTENT_WRITE_ZEROES
+};
 const char *extent_op_name(enum extent_op op);
 
 /* What the store found out when it opened the extent; immutable while open (resize comes later). */
 struct extent_info {
-	uint64_t size_bytes;	 /* usable, a multiple of the LU's block size */
-	bool direct;		 /* O_DIRECT: no page cache of this controller in between */
-	bool volatile_cache;	 /* a write is safe only after a flush or with FUA: WCE=1 */
-	bool unmap;		 /* EXTENT_UNMAP works and unmapped blocks read as zeros */
+	uint64_t size_bytes; /* usable, a multiple of the LU's block size */
+	bool direct; /* O_DIRECT: no page cache of this controller in between */
+	bool volatile_cache; /* a write is safe only after a flush or with FUA: WCE=1 */
+	bool unmap; /* EXTENT_UNMAP works and unmapped blocks read as zeros */
 	uint32_t unmap_granularity_bytes; /* power of two; 0 when unmap is false */
-	uint32_t io_align_bytes; /* alignment of offset, length and memory for direct I/O; 1 = none */
+	uint32_t io_align_bytes; /* alignment of offset, length and memory for direct I/O; 1 = none
+				  */
 };
 
 struct extent_config {
 	const char *name;
 	enum extent_type type;
-	const char *path;	 /* file, block */
-	uint64_t size_bytes;	 /* file: created or extended to this; 0 = as it is. ram: required */
-	uint32_t block_size;	 /* 512 or 4096 */
+	const char *path; /* file, block */
+	uint64_t size_bytes; /* file: created or extended to this; 0 = as it is. ram: required */
+	uint32_t block_size; /* 512 or 4096 */
 	bool read_only;
-	bool clustered;		 /* shared with another controller: O_DIRECT (else O_DSYNC) is a must */
+	bool clustered; /* shared with another controller: O_DIRECT (else O_DSYNC) is a must */
 };
 
 /*
@@ -46,10 +57,10 @@ struct extent_config {
  */
 struct extent_io {
 	enum extent_op op;
-	bool fua;		 /* EXTENT_WRITE: durable before done() */
+	bool fua; /* EXTENT_WRITE: durable before done() */
 	uint64_t offset_bytes;
-	uint64_t length_bytes;	 /* EXTENT_FLUSH: ignored, everything is flushed */
-	struct iovec *iov;	 /* EXTENT_READ, EXTENT_WRITE; may be changed by the store */
+	uint64_t length_bytes; /* EXTENT_FLUSH: ignored, everything is flushed */
+	struct iovec *iov; /* EXTENT_READ, EXTENT_WRITE; may be changed by the store */
 	int iov_count;
 	void (*done)(struct extent_io *io, int res);
 	/* private to the store */

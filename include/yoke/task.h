@@ -15,11 +15,11 @@
 #include "yoke/reactor.h"
 #include "yoke/store.h"
 
-#define SCSI_CDB_MAX	  64
-#define SCSI_SENSE_MAX	  64
-#define SCSI_NAME_MAX	  224 /* iSCSI name and its NUL (RFC 7143 4.2.7.1: at most 223 bytes) */
-#define YOKE_CONTROLLERS  2
-#define YOKE_GROUPS_MAX	  256
+#define SCSI_CDB_MAX	 64
+#define SCSI_SENSE_MAX	 64
+#define SCSI_NAME_MAX	 224 /* iSCSI name and its NUL (RFC 7143 4.2.7.1: at most 223 bytes) */
+#define YOKE_CONTROLLERS 2
+#define YOKE_GROUPS_MAX	 256
 
 /* SAM-5 5.3.1 */
 enum scsi_status {
@@ -34,7 +34,12 @@ enum scsi_status {
 };
 
 /* SAM-5 8.6 */
-enum scsi_attribute { SCSI_ATTR_SIMPLE, SCSI_ATTR_ORDERED, SCSI_ATTR_HEAD, SCSI_ATTR_ACA };
+enum scsi_attribute {
+	SCSI_ATTR_SIMPLE,
+	SCSI_ATTR_ORDERED,
+	SCSI_ATTR_HEAD,
+	SCSI_ATTR_ACA
+};
 
 /*
  * Who a command comes from, by identity and never by pointer: what persistent reservations, the
@@ -43,55 +48,55 @@ enum scsi_attribute { SCSI_ATTR_SIMPLE, SCSI_ATTR_ORDERED, SCSI_ATTR_HEAD, SCSI_
 struct scsi_identity {
 	char initiator[SCSI_NAME_MAX]; /* iSCSI initiator name */
 	uint8_t isid[6];
-	char target[SCSI_NAME_MAX];    /* iSCSI target name */
-	uint16_t rtpi;		       /* relative target port: controller * 256 + portal, portal from 1 */
-	uint8_t controller;	       /* where it is logged in: target port group, 1 or 2 */
+	char target[SCSI_NAME_MAX]; /* iSCSI target name */
+	uint16_t rtpi; /* relative target port: controller * 256 + portal, portal from 1 */
+	uint8_t controller; /* where it is logged in: target port group, 1 or 2 */
 };
 
 struct scsi_nexus; /* an I_T nexus, private to scsi */
-struct scsi_lu;	   /* private to scsi */
-struct scsi_row;   /* a row of the opcode table, private to scsi */
+struct scsi_lu; /* private to scsi */
+struct scsi_row; /* a row of the opcode table, private to scsi */
 
 struct scsi_task {
 	/* --- set by whoever makes the task, before scsi_task_start() --- */
 	struct scsi_nexus *nexus;
 	struct reactor *reactor;
-	uint8_t lun[8];			/* as on the wire; unused in a shipped task (lu is set) */
-	uint64_t tag;			/* unique among the nexus's tasks in flight (iSCSI: ITT) */
+	uint8_t lun[8]; /* as on the wire; unused in a shipped task (lu is set) */
+	uint64_t tag; /* unique among the nexus's tasks in flight (iSCSI: ITT) */
 	uint8_t cdb[SCSI_CDB_MAX];
 	uint8_t cdb_length;
-	uint8_t attribute;		/* enum scsi_attribute */
-	bool shipped_in;		/* made by the interconnect at the owner */
-	uint32_t expected_out_bytes;	/* expected data transfer length, write direction */
-	uint32_t expected_in_bytes;	/* and read direction */
+	uint8_t attribute; /* enum scsi_attribute */
+	bool shipped_in; /* made by the interconnect at the owner */
+	uint32_t expected_out_bytes; /* expected data transfer length, write direction */
+	uint32_t expected_in_bytes; /* and read direction */
 	/* Runs once, on the reactor, possibly inside scsi_task_run(). See `aborted`. */
 	void (*done)(struct scsi_task *task);
 
 	/* --- set by scsi_task_start() --- */
 	struct scsi_lu *lu;
 	const struct scsi_row *row;
-	uint32_t out_bytes;		/* data-out that the CDB asks for; 0 = none */
-	uint32_t in_bytes;		/* most data-in that the CDB can bring; 0 = none */
+	uint32_t out_bytes; /* data-out that the CDB asks for; 0 = none */
+	uint32_t in_bytes; /* most data-in that the CDB can bring; 0 = none */
 
 	/* --- data: one buffer, either direction; owned by the task until scsi_task_end() --- */
-	struct buf *buf;		/* data-out: got and filled by the maker; data-in: by scsi */
-	uint32_t out_length;		/* bytes of data-out in buf, at most out_bytes */
-	uint32_t in_length;		/* bytes of data-in in buf that the device server presents */
+	struct buf *buf; /* data-out: got and filled by the maker; data-in: by scsi */
+	uint32_t out_length; /* bytes of data-out in buf, at most out_bytes */
+	uint32_t in_length; /* bytes of data-in in buf that the device server presents */
 
 	/* --- outcome, valid in done() --- */
-	uint8_t status;			/* enum scsi_status */
-	uint8_t sense_length;		/* 0 or the bytes in sense */
-	bool aborted;			/* ended by a TMF or nexus loss: no response goes out */
+	uint8_t status; /* enum scsi_status */
+	uint8_t sense_length; /* 0 or the bytes in sense */
+	bool aborted; /* ended by a TMF or nexus loss: no response goes out */
 	uint8_t sense[SCSI_SENSE_MAX];
 
 	/* --- private to scsi --- */
 	struct qb_list_head nexus_link; /* nexus's tasks, from start to done */
-	struct qb_list_head wait_link;	/* held, or waiting for a buffer */
+	struct qb_list_head wait_link; /* held, or waiting for a buffer */
 	struct qb_list_head lu_link;
 	struct extent_io io;
 	struct iovec iov;
-	uint64_t epoch;			/* epoch it was admitted under */
-	uint64_t since_ms;		/* reactor time it was first held */
+	uint64_t epoch; /* epoch it was admitted under */
+	uint64_t since_ms; /* reactor time it was first held */
 	uint8_t state;
 	uint32_t pending;
 	void *scratch;
@@ -136,12 +141,13 @@ struct scsi_tmf {
 	/* set by the maker */
 	struct scsi_nexus *nexus;
 	struct reactor *reactor;
-	uint8_t function;	/* enum scsi_tmf_function */
+	uint8_t function; /* enum scsi_tmf_function */
 	uint8_t lun[8];
-	uint64_t ref_tag;	/* ABORT TASK, QUERY TASK: tag of the task */
-	void (*done)(struct scsi_tmf *tmf); /* once, on the reactor: every affected task has ended */
+	uint64_t ref_tag; /* ABORT TASK, QUERY TASK: tag of the task */
+	void (*done)(
+		struct scsi_tmf *tmf); /* once, on the reactor: every affected task has ended */
 	/* outcome */
-	uint8_t response;	/* enum scsi_tmf_response */
+	uint8_t response; /* enum scsi_tmf_response */
 	/* private to scsi */
 	struct qb_list_head link;
 	struct scsi_lu *lu;

@@ -7,20 +7,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
 
-#define container_of(ptr, type, member)                                                            \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define YOKE_PRINTF(fmt, first)	__attribute__((format(printf, fmt, first)))
-#define YOKE_MUST_CHECK		__attribute__((warn_unused_result))
+#define YOKE_PRINTF(fmt, first)		__attribute__((format(printf, fmt, first)))
+#define YOKE_MUST_CHECK			__attribute__((warn_unused_result))
 
 /* A local that owns heap memory: char *p __attribute__((cleanup)) = ...; */
 static inline void yoke_cleanup_free(void *p)
 {
 	free(*(void **)p);
 }
-#define cleanup_free	__attribute__((cleanup(yoke_cleanup_free)))
+#define cleanup_free __attribute__((cleanup(yoke_cleanup_free)))
 
 /* A local that owns a file descriptor; negative means none. */
 static inline void yoke_cleanup_close(int *fd)
@@ -29,6 +28,6 @@ static inline void yoke_cleanup_close(int *fd)
 		close(*fd);
 	}
 }
-#define cleanup_close	__attribute__((cleanup(yoke_cleanup_close)))
+#define cleanup_close __attribute__((cleanup(yoke_cleanup_close)))
 
 #endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "yoke/log.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#define LOG_BLACKBOX_BYTES (512 * 1024)
+
+void yoke_log_open(const char *name, int level, int foreground)
+{
+	qb_log_init(name, LOG_DAEMON, (uint8_t)level);
+	qb_log_ctl(QB_LOG_SYSLOG, QB_LOG_CONF_ENABLED, foreground ? QB_FALSE : QB_TRUE);
+	qb_log_format_set(QB_LOG_STDERR, "%t %7p %b");
+	qb_log_filter_ctl(
+		QB_LOG_STDERR, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*", (uint8_t)level);
+	qb_log_ctl(QB_LOG_STDERR, QB_LOG_CONF_ENABLED, foreground ? QB_TRUE : QB_FALSE);
+	qb_log_filter_ctl(QB_LOG_BLACKBOX, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*", LOG_DEBUG);
+	qb_log_ctl(QB_LOG_BLACKBOX, QB_LOG_CONF_SIZE, LOG_BLACKBOX_BYTES);
+	/* The recorder's shared memory is per process: two daemons on one machine do not meet. */
+	qb_log_ctl(QB_LOG_BLACKBOX, QB_LOG_CONF_ENABLED, QB_TRUE);
+}
+
+static void log_target_level_set(int32_t target, int level)
+{
+	qb_log_filter_ctl(target, QB_LOG_FILTER_CLEAR_ALL, QB_LOG_FILTER_FILE, "*", LOG_TRACE);
+	qb_log_filter_ctl(target, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*", (uint8_t)level);
+}
+
+void yoke_log_level_set(int level)
+{
+	log_target_level_set(QB_LOG_SYSLOG, level);
+	log_target_level_set(QB_LOG_STDERR, level);
+}
+
+int yoke_log_blackbox_write(const char *path)
+{
+	ssize_t n = qb_log_blackbox_write_to_file(path);
+
+	return n < 0 ? (int)n : 0;
+}
+
+void yoke_log_close(void)
+{
+	qb_log_fini();
+}
