@@ -100,8 +100,8 @@ def fencing(resources, constraints, configuration, layout, settings):
     topology = ET.Element("fencing-topology")
     for node in NODES:
         # The delay is on one device only, so that in a fence race (all cluster links cut) the
-        # two controllers cannot shoot each other: b lives.
-        delay = {"pcmk_delay_base": "1s"} if node == "b" and settings["fence_delay"] else {}
+        # two controllers cannot shoot each other: a lives.
+        delay = {"pcmk_delay_base": "1s"} if node == "a" and settings["fence_delay"] else {}
         retries = {"pcmk_host_list": node, "pcmk_off_timeout": "4s", "pcmk_off_retries": 1,
                    "pcmk_reboot_timeout": "4s", "pcmk_reboot_retries": 1, **delay}
         devices = {
@@ -129,18 +129,20 @@ def clone(resources, ident, meta):
 
 
 PRODUCT = {
-    "controller": ("ocf:yoke:controller", [
+    "controller": ("ocf:yoke:controller", {"config": "/etc/yoke/yoke.yaml"}, [
         {"name": "start", "timeout": "60s"}, {"name": "stop", "timeout": "60s"},
-        {"name": "monitor", "interval": "10s", "timeout": "20s"}]),
-    "group": ("ocf:yoke:group", [
+        {"name": "monitor", "interval": "10s", "timeout": "20s"}],
+        {"migration-threshold": 3, "failure-timeout": "10min"}),
+    "group": ("ocf:yoke:group", {}, [
         {"name": "start", "timeout": "30s"}, {"name": "stop", "timeout": "60s"},
-        {"name": "promote", "timeout": "60s"}, {"name": "demote", "timeout": "60s"},
+        {"name": "promote", "timeout": "60s"}, {"name": "demote", "timeout": "30s"},
         {"name": "monitor", "interval": "9s", "role": "Promoted", "timeout": "20s"},
-        {"name": "monitor", "interval": "10s", "role": "Unpromoted", "timeout": "20s"}]),
+        {"name": "monitor", "interval": "10s", "role": "Unpromoted", "timeout": "20s"}],
+        {"migration-threshold": 1, "failure-timeout": "60s"}),
 }
 STAND_IN = {
-    "controller": ("ocf:pacemaker:Dummy", PRODUCT["controller"][1]),
-    "group": ("ocf:pacemaker:Stateful", PRODUCT["group"][1]),
+    "controller": ("ocf:pacemaker:Dummy", {}, *PRODUCT["controller"][2:]),
+    "group": ("ocf:pacemaker:Stateful", {}, *PRODUCT["group"][2:]),
 }
 
 
@@ -148,18 +150,18 @@ def yoke_resources(resources, constraints, settings):
     """The controller clone, and for each group a promotable clone that follows it."""
     agents = STAND_IN if settings["stand_in"] else PRODUCT
     base = "yoke-controller"
-    agent, operations = agents["controller"]
-    primitive(clone(resources, f"{base}-clone", {"interleave": "true"}), base, agent, {}, operations)
+    primitive(clone(resources, f"{base}-clone", {"interleave": "true"}), base, *agents["controller"])
     for group, home in settings["groups"].items():
         ident = f"yoke-{group}"
-        agent, operations = agents["group"]
+        agent, params, operations, meta = agents["group"]
+        if not settings["stand_in"]:
+            params = {"group": group}
         primitive(clone(resources, f"{ident}-clone", {
             "promotable": "true", "promoted-max": 1, "notify": "false", "interleave": "true"}),
-            ident, agent, {} if settings["stand_in"] else {"group": group}, operations,
-            settings["group_meta"])
+            ident, agent, params, operations, meta)
         ET.SubElement(constraints, "rsc_order", id=f"order-{ident}", kind="Mandatory",
                       first=f"{base}-clone", then=f"{ident}-clone")
-        ET.SubElement(constraints, "rsc_colocation", id=f"colocation-{ident}", score="INFINITY",
+        ET.SubElement(constraints, "rsc_colocation", id=f"with-controller-{ident}", score="INFINITY",
                       rsc=f"{ident}-clone", **{"with-rsc": f"{base}-clone"})
         if settings["stand_in"]:
             location = ET.SubElement(constraints, "rsc_location", id=f"home-{ident}",
@@ -180,7 +182,8 @@ def cib(layout, settings):
     nvpairs(crm_config, "cluster_property_set", "cib-bootstrap-options", {
         "stonith-enabled": "true", "stonith-action": settings["stonith_action"],
         "cluster-name": CLUSTER, "cluster-infrastructure": "corosync", "have-watchdog": "false",
-        "dc-deadtime": "1s", "no-quorum-policy": "stop", "stonith-timeout": "20s"})
+        "dc-deadtime": "1s", "no-quorum-policy": "stop", "stonith-timeout": "20s",
+        "cluster-recheck-interval": "5min"})
     nodes = ET.SubElement(configuration, "nodes")
     for name, ident in NODES.items():
         ET.SubElement(nodes, "node", id=str(ident), uname=name)

@@ -34,7 +34,7 @@ DEFAULTS = {
     "stand_in": False,             # Pacemaker's sample agents in the place of ours
     "stage": None,                 # directory that the product was installed into (DESTDIR)
     "groups": {"g1": "a", "g2": "b"},
-    "group_meta": {},
+    "purpose": "test",             # who made it: for `lab status` and `tests/demo --stop`
     "lus": 4,
     "lu_mib": 64,
     "token": 1000,

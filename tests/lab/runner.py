@@ -119,7 +119,9 @@ class Runner:
 def main():
     only = [word for word in sys.argv[1:] if "." in word]
     names = [word for word in sys.argv[1:] if "." not in word]
-    names += [word.partition(".")[0] for word in only if word.partition(".")[0] not in names]
+    for word in only:
+        if word.partition(".")[0] not in names:
+            names.append(word.partition(".")[0])
     return 0 if Runner().run(names, [word.partition(".")[2] for word in only]) else 1
 
 

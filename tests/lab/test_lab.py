@@ -108,15 +108,15 @@ def test_one_link(lab):
 
 
 def test_all_links(lab):
-    """All cluster links are cut: exactly one controller lives, and it is b, which has the delay."""
+    """All cluster links are cut: exactly one controller lives, and it is a, which has the delay."""
     before = fenced(lab, "a"), fenced(lab, "b")
     for network in ("ic0", "ic1"):
-        lab["a"].link(network, False)
-    lab.wait_owner("g1", "b", LOST_S)
+        lab["b"].link(network, False)
+    lab.wait_owner("g2", "a", LOST_S)
     time.sleep(2)
-    check(lab["b"].is_on() and not lab["a"].is_on(), "not exactly b survived")
-    check((fenced(lab, "a"), fenced(lab, "b")) == (before[0] + 1, before[1]),
-          "fenced other than a exactly once")
+    check(lab["a"].is_on() and not lab["b"].is_on(), "not exactly a survived")
+    check((fenced(lab, "a"), fenced(lab, "b")) == (before[0], before[1] + 1),
+          "fenced other than b exactly once")
 
 
 def test_silent_death(lab):
