@@ -63,7 +63,7 @@ static int ship_key_gather(const char *text, size_t length, unsigned bits, uint8
 
 int ship_key_decode(const char *text, size_t length, uint8_t *key, size_t key_size)
 {
-	char digits[SHIP_KEY_TEXT_MAX];
+	char digits[SHIP_KEY_TEXT_MAX] = {0};
 	size_t n = 0;
 	int bytes;
 
