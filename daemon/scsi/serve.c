@@ -60,6 +60,10 @@ void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outc
 	task->status = SCSI_GOOD;
 	task->sense_length = 0;
 	task->in_length = 0;
+	if (task->buf_bytes) {
+		/* A part of an answer, in a buffer that the interconnect chose. */
+		scsi_task_end(task);
+	}
 	if (task->abort_wanted) {
 		scsi_task_finish(task);
 	} else if (view->access == GROUP_REMOTE && view->epoch == task->epoch) {
