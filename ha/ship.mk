@@ -12,3 +12,13 @@ libyokeha_a_SOURCES += \
 	ha/ship_nexus.c ha/ship_nexus.h \
 	ha/ship_out.c ha/ship_out.h \
 	ha/ship_tls.c ha/ship_tls.h
+
+# What the interconnect's tests link besides themselves: two of them in one process.
+SHIP_TEST_LIBS = libyokeha.a libyokebase.a $(UNIT_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+
+if HAVE_CMOCKA
+noinst_HEADERS += tests/unit/ship_pair.h
+UNIT_TESTS += tests/unit/test_ship_conn
+tests_unit_test_ship_conn_SOURCES = tests/unit/test_ship_conn.c tests/unit/ship_pair.c
+tests_unit_test_ship_conn_LDADD = $(SHIP_TEST_LIBS)
+endif
