@@ -24,3 +24,6 @@ yokeconf_DATA = docs/yoke.yaml.example
 
 EXTRA_DIST += agents/controller.in agents/group.in agents/yoked.service.in
 CLEANFILES += $(AGENT_FILES)
+
+TESTS += tests/unit/test_agents.sh
+EXTRA_DIST += tests/unit/test_agents.sh
