@@ -16,3 +16,13 @@ libyokeconf_a_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(OPENSSL_CFLAGS) $(URING_CFL
 
 # What links libyokeconf.a links these, too.
 CONF_LIBS = $(YAML_LIBS) $(OPENSSL_LIBS)
+
+if HAVE_CMOCKA
+UNIT_TESTS += tests/unit/test_conf_schema tests/unit/test_conf_load
+tests_unit_test_conf_schema_SOURCES = tests/unit/test_conf_schema.c
+tests_unit_test_conf_schema_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_conf_schema_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c
+tests_unit_test_conf_load_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_conf_load_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+endif
