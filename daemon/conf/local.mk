@@ -26,3 +26,11 @@ tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c
 tests_unit_test_conf_load_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_conf_load_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus/conf/example.yaml tests/fuzz/corpus/conf/mistakes.yaml \
+	tests/fuzz/corpus/conf/single.yaml
+check_PROGRAMS += tests/fuzz/fuzz_conf
+TESTS += tests/fuzz/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c
+tests_fuzz_fuzz_conf_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+tests_fuzz_fuzz_conf_LDADD = libyokeconf.a $(CONF_LIBS)
