@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "group.h"
-#include "hold.h"
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/hold.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 

@@ -3,7 +3,7 @@
 #ifndef YOKE_SCSI_GROUP_H
 #define YOKE_SCSI_GROUP_H
 
-#include "core.h"
+#include "daemon/scsi/core.h"
 
 /* Fills scsi->serve. */
 void scsi_serve_init(struct scsi *scsi);

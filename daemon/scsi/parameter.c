@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 

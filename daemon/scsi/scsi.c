@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "group.h"
-#include "hold.h"
-#include "lu.h"
-#include "nexus.h"
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/hold.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/nexus.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 

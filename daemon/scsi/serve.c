@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands between the controllers: those that came from the other one, and ours that come back. */
-#include "gate.h"
-#include "group.h"
-#include "hold.h"
-#include "lu.h"
-#include "tasks.h"
+#include "daemon/scsi/gate.h"
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/hold.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 
 enum ship_outcome scsi_shipped_run(

@@ -256,6 +256,20 @@ static void what_ran_under_an_old_epoch_is_not_acknowledged(void **state)
 	rig->serve->task_shipped(rig->serve->ctx, &t[1].task, SHIP_DONE);
 }
 
+/* Lost and got back while it ran: another owner may have written in between, so it runs again. */
+static void what_ran_under_an_old_epoch_of_our_own_runs_again(void **state)
+{
+	rig_store.wait = true;
+	write_go(&t[0], 0, 3, 3);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 3, 1);
+	assert_int_equal(rig_store_run(), 1);
+	assert_int_equal(t[0].dones, 0);
+	assert_int_equal(rig_store.writes, 2);
+	assert_int_equal(rig_store_run(), 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
+}
+
 static void errors_during_a_move_are_held_back(void **state)
 {
 	rig_store.wait = true;
@@ -558,6 +572,7 @@ int main(void)
 		TEST(again_under_the_same_view_pauses_before_it_ships),
 		TEST(a_part_of_an_answer_is_dropped),
 		TEST(what_ran_under_an_old_epoch_is_not_acknowledged),
+		TEST(what_ran_under_an_old_epoch_of_our_own_runs_again),
 		TEST(errors_during_a_move_are_held_back),
 		TEST(held_past_the_limit_is_busy),
 		TEST(held_past_the_limit_is_transitioning),

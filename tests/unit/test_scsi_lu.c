@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Units: LUN forms, identity, the map of UUIDs, and what makes the start fail. */
-#include "../../daemon/scsi/lu.h"
+#include "daemon/scsi/lu.h"
 #include "scsi_rig.h"
 
 static void lun_encoding(void **state)
