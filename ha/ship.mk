@@ -21,4 +21,7 @@ noinst_HEADERS += tests/unit/ship_pair.h
 UNIT_TESTS += tests/unit/test_ship_conn
 tests_unit_test_ship_conn_SOURCES = tests/unit/test_ship_conn.c tests/unit/ship_pair.c
 tests_unit_test_ship_conn_LDADD = $(SHIP_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_ship_flow
+tests_unit_test_ship_flow_SOURCES = tests/unit/test_ship_flow.c tests/unit/ship_pair.c
+tests_unit_test_ship_flow_LDADD = $(SHIP_TEST_LIBS)
 endif
