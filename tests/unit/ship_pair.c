@@ -404,6 +404,10 @@ void pair_free(struct pair *pair)
 		struct pair_side *side = &pair->side[i];
 
 		if (side->ship) {
+			/* What is in the mail arrives, as when reactors are stopped one by one. */
+			for (unsigned n = 0; n < PAIR_REACTORS; n++) {
+				reactor_run_once(side->reactors[n], 0);
+			}
 			ship_free(side->ship);
 			for (unsigned n = 0; n < PAIR_REACTORS; n++) {
 				reactor_free(side->reactors[n]);
