@@ -1,1 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
+noinst_LIBRARIES += libyokestore.a
+libyokestore_a_SOURCES = \
+	daemon/store/block.c \
+	daemon/store/extent.c daemon/store/extent.h \
+	daemon/store/fd.c \
+	daemon/store/fd_io.c \
+	daemon/store/ram.c
+libyokestore_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+
+if HAVE_CMOCKA
+UNIT_TESTS += tests/unit/test_store_extent tests/unit/test_store_fdio
+tests_unit_test_store_extent_SOURCES = tests/unit/test_store_extent.c
+tests_unit_test_store_extent_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_extent_LDADD = libyokestore.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+# Has a ring of its own: no libyokebase.a.
+tests_unit_test_store_fdio_SOURCES = tests/unit/test_store_fdio.c
+tests_unit_test_store_fdio_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_fdio_LDADD = libyokestore.a $(UNIT_LIBS) $(URING_LIBS)
+endif

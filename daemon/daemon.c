@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <qb/qbloop.h>
+
+#include "yoke/control.h"
+#include "yoke/ha.h"
+#include "yoke/iscsi.h"
+#include "yoke/log.h"
+#include "yoke/scsi.h"
+#include "yoke/util.h"
+
+#define DAEMON_REACTORS_MAX 64
+
+/* A stop in good order hands groups over and says goodbye to initiators; it never takes longer. */
+#define DAEMON_STOP_LIMIT_MS 8000
+
+enum daemon_phase {
+	DAEMON_RUNNING,
+	DAEMON_HANDING_OVER,
+	DAEMON_CLOSING,
+	DAEMON_ENDED
+};
+
+struct daemon {
+	const struct conf *conf;
+	const struct conf_controller *controller;
+	qb_loop_t *loop;
+	struct mailbox mailbox;
+	bool mailbox_polled;
+	struct reactor *reactors[DAEMON_REACTORS_MAX];
+	unsigned reactor_count;
+	struct ship *ship;
+	struct scsi *scsi;
+	struct iscsi *iscsi;
+	struct ha *ha;
+	struct control *control;
+	enum daemon_phase phase;
+	unsigned groups_left; /* while handing over */
+	int exit_status;
+	qb_loop_timer_handle stop_timer;
+	qb_loop_signal_handle signals[3];
+};
+
+static int daemon_mail(int32_t fd, int32_t revents, void *data)
+{
+	struct daemon *daemon = data;
+
+	(void)fd;
+	(void)revents;
+	do {
+		mailbox_awake(&daemon->mailbox);
+		mailbox_run(&daemon->mailbox);
+	} while (!mailbox_sleep(&daemon->mailbox));
+	return 0;
+}
+
+static void daemon_end(struct daemon *daemon)
+{
+	daemon->phase = DAEMON_ENDED;
+	qb_loop_stop(daemon->loop);
+}
+
+static void daemon_iscsi_stopped(void *arg)
+{
+	daemon_end(arg);
+}
+
+static void daemon_close(struct daemon *daemon)
+{
+	daemon->phase = DAEMON_CLOSING;
+	iscsi_stop(daemon->iscsi, daemon_iscsi_stopped, daemon);
+}
+
+static void daemon_group_stopped(void *arg, enum ha_result result, const char *message)
+{
+	struct daemon *daemon = arg;
+
+	if (result != HA_OK) {
+		log_warning("stop: a group was not handed over: %s: %s", ha_result_name(result),
+			message);
+	}
+	if (--daemon->groups_left == 0 && daemon->phase == DAEMON_HANDING_OVER) {
+		daemon_close(daemon);
+	}
+}
+
+static void daemon_stop_late(void *data)
+{
+	struct daemon *daemon = data;
+
+	log_warning("stop: not done after %d ms, ending now", DAEMON_STOP_LIMIT_MS);
+	daemon_end(daemon);
+}
+
+static void daemon_stop(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->phase != DAEMON_RUNNING) {
+		return;
+	}
+	log_notice("stopping");
+	daemon->phase = DAEMON_HANDING_OVER;
+	qb_loop_timer_add(daemon->loop, QB_LOOP_HIGH,
+		(uint64_t)DAEMON_STOP_LIMIT_MS * QB_TIME_NS_IN_MSEC, daemon, daemon_stop_late,
+		&daemon->stop_timer);
+	if (!daemon->ha) {
+		daemon_close(daemon);
+		return;
+	}
+	/* One more than there are groups: a stop that ends inside the call must not end the loop
+	 * below. */
+	daemon->groups_left = daemon->conf->group_count + 1;
+	for (unsigned i = 0; i < daemon->conf->group_count; i++) {
+		ha_group_stop(
+			daemon->ha, daemon->conf->groups[i].name, daemon_group_stopped, daemon);
+	}
+	daemon_group_stopped(daemon, HA_OK, "");
+}
+
+static int32_t daemon_signal(int32_t number, void *data)
+{
+	struct daemon *daemon = data;
+
+	if (number == SIGHUP) {
+		log_notice("SIGHUP: a changed configuration takes effect at the next start");
+		return 0;
+	}
+	log_notice("signal %d", number);
+	daemon_stop(daemon);
+	return 0;
+}
+
+static void daemon_cluster_ready(void *arg)
+{
+	struct daemon *daemon = arg;
+	char error[512];
+
+	if (iscsi_listen(daemon->iscsi, error, sizeof(error)) < 0) {
+		log_err("%s", error);
+		daemon->exit_status = 1;
+		daemon_stop(daemon);
+	}
+}
+
+static void daemon_cluster_lost(void *arg, const char *reason)
+{
+	struct daemon *daemon = arg;
+
+	log_err("contact with the cluster is lost: %s; ending, so that no command is acknowledged "
+		"here",
+		reason);
+	daemon->exit_status = 1;
+	daemon_end(daemon);
+}
+
+static unsigned daemon_sessions(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	return iscsi_session_count(daemon->iscsi);
+}
+
+static int daemon_reactors_make(struct daemon *daemon, char *error, size_t error_size)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned count =
+		daemon->conf->reactors ? daemon->conf->reactors : (unsigned)(cores > 0 ? cores : 1);
+
+	if (count > DAEMON_REACTORS_MAX) {
+		count = DAEMON_REACTORS_MAX;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct reactor_config config = {
+			.index = i,
+			.buffer_bytes = daemon->conf->buffer_bytes,
+			.spin_us = daemon->conf->spin_us,
+		};
+
+		daemon->reactors[i] = reactor_new(&config);
+		if (!daemon->reactors[i]) {
+			snprintf(
+				error, error_size, "reactor %u could not be made (see the log)", i);
+			return -ENOMEM;
+		}
+		daemon->reactor_count = i + 1;
+	}
+	return 0;
+}
+
+static int daemon_server_make(struct daemon *daemon, char *error, size_t error_size)
+{
+	struct scsi_setup scsi = {
+		.conf = daemon->conf,
+		.controller = daemon->controller->id,
+		.control = &daemon->mailbox,
+		.reactors = daemon->reactors,
+		.reactor_count = daemon->reactor_count,
+	};
+	struct iscsi_setup iscsi = {
+		.conf = daemon->conf,
+		.controller = daemon->controller->id,
+		.control = &daemon->mailbox,
+		.reactors = daemon->reactors,
+		.reactor_count = daemon->reactor_count,
+	};
+	struct ship_setup ship = {
+		.conf = daemon->conf,
+		.controller = daemon->controller->id,
+		.control = &daemon->mailbox,
+		.reactors = daemon->reactors,
+		.reactor_count = daemon->reactor_count,
+	};
+
+	if (daemon->conf->cluster) {
+		daemon->ship = ship_new(&ship, error, error_size);
+		if (!daemon->ship) {
+			return -EINVAL;
+		}
+		scsi.ship = ship_ops(daemon->ship);
+	}
+	daemon->scsi = scsi_new(&scsi, error, error_size);
+	if (!daemon->scsi) {
+		return -EINVAL;
+	}
+	if (daemon->ship) {
+		ship_serve_set(daemon->ship, scsi_serve(daemon->scsi));
+	}
+	iscsi.scsi = daemon->scsi;
+	daemon->iscsi = iscsi_new(&iscsi, error, error_size);
+	return daemon->iscsi ? 0 : -EINVAL;
+}
+
+/* Without a cluster this controller owns everything, from the start and for ever. */
+static int daemon_serve_alone(struct daemon *daemon, char *error, size_t error_size)
+{
+	const struct group_serve *serve = scsi_serve(daemon->scsi);
+
+	for (unsigned i = 0; i < daemon->conf->group_count; i++) {
+		struct group_view view = {
+			.group = (uint16_t)i,
+			.owner = daemon->controller->id,
+			.preferred = daemon->controller->id,
+			.epoch = 1,
+			.table = 1,
+			.access = GROUP_LOCAL,
+		};
+
+		for (unsigned c = 0; c <= YOKE_CONTROLLERS; c++) {
+			view.tpg[c] =
+				c == daemon->controller->id ? ALUA_OPTIMIZED : ALUA_UNAVAILABLE;
+		}
+		serve->publish(serve->ctx, &view, NULL, NULL);
+	}
+	return iscsi_listen(daemon->iscsi, error, error_size);
+}
+
+static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_size)
+{
+	struct ha_setup ha = {
+		.conf = daemon->conf,
+		.controller = daemon->controller->id,
+		.control = &daemon->mailbox,
+		.loop = daemon->loop,
+		.serve = scsi_serve(daemon->scsi),
+		.ship = daemon->ship,
+		.ready = daemon_cluster_ready,
+		.lost = daemon_cluster_lost,
+		.sessions = daemon_sessions,
+		.arg = daemon,
+	};
+
+	if (ship_listen(daemon->ship, error, error_size) < 0) {
+		return -EINVAL;
+	}
+	daemon->ha = ha_new(&ha, error, error_size);
+	return daemon->ha ? 0 : -EINVAL;
+}
+
+static int daemon_control_make(struct daemon *daemon, char *error, size_t error_size)
+{
+	struct control_setup control = {
+		.conf = daemon->conf,
+		.controller = daemon->controller->id,
+		.loop = daemon->loop,
+		.scsi = daemon->scsi,
+		.iscsi = daemon->iscsi,
+		.ha = daemon->ha,
+		.ship = daemon->ship,
+		.stop = daemon_stop,
+		.arg = daemon,
+		.started_unix_s = (uint64_t)time(NULL),
+	};
+
+	daemon->control = control_new(&control, error, error_size);
+	return daemon->control ? 0 : -EINVAL;
+}
+
+static int daemon_loop_make(struct daemon *daemon, char *error, size_t error_size)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	daemon->loop = qb_loop_create();
+	if (!daemon->loop || mailbox_open(&daemon->mailbox) < 0 ||
+		qb_loop_poll_add(daemon->loop, QB_LOOP_HIGH, daemon->mailbox.fd, POLLIN, daemon,
+			daemon_mail) < 0) {
+		snprintf(error, error_size, "the control loop could not be made: %s",
+			strerror(errno));
+		return -ENOMEM;
+	}
+	daemon->mailbox_polled = true;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		qb_loop_signal_add(daemon->loop, QB_LOOP_HIGH, numbers[i], daemon, daemon_signal,
+			&daemon->signals[i]);
+	}
+	return 0;
+}
+
+struct daemon *daemon_new(const struct conf *conf, const struct conf_controller *controller,
+	char *error, size_t error_size)
+{
+	struct daemon *daemon = calloc(1, sizeof(*daemon));
+
+	if (!daemon) {
+		snprintf(error, error_size, "out of memory");
+		return NULL;
+	}
+	daemon->conf = conf;
+	daemon->controller = controller;
+	daemon->mailbox.fd = -1;
+	if (daemon_loop_make(daemon, error, error_size) < 0 ||
+		daemon_reactors_make(daemon, error, error_size) < 0 ||
+		daemon_server_make(daemon, error, error_size) < 0) {
+		goto fail;
+	}
+	for (unsigned i = 0; i < daemon->reactor_count; i++) {
+		if (reactor_start(daemon->reactors[i]) < 0) {
+			snprintf(error, error_size, "reactor %u could not be started (see the log)",
+				i);
+			goto fail;
+		}
+	}
+	if (conf->cluster ? daemon_cluster_join(daemon, error, error_size) < 0
+			  : daemon_serve_alone(daemon, error, error_size) < 0) {
+		goto fail;
+	}
+	if (daemon_control_make(daemon, error, error_size) < 0) {
+		goto fail;
+	}
+	return daemon;
+
+fail:
+	daemon_free(daemon);
+	return NULL;
+}
+
+int daemon_run(struct daemon *daemon)
+{
+	qb_loop_run(daemon->loop);
+	return daemon->exit_status;
+}
+
+void daemon_free(struct daemon *daemon)
+{
+	if (!daemon) {
+		return;
+	}
+	control_free(daemon->control);
+	ha_free(daemon->ha);
+	for (unsigned i = 0; i < daemon->reactor_count; i++) {
+		reactor_stop(daemon->reactors[i]);
+	}
+	iscsi_free(daemon->iscsi);
+	scsi_free(daemon->scsi);
+	ship_free(daemon->ship);
+	for (unsigned i = 0; i < daemon->reactor_count; i++) {
+		reactor_free(daemon->reactors[i]);
+	}
+	if (daemon->mailbox_polled) {
+		qb_loop_poll_del(daemon->loop, daemon->mailbox.fd);
+	}
+	mailbox_close(&daemon->mailbox);
+	if (daemon->loop) {
+		qb_loop_destroy(daemon->loop);
+	}
+	free(daemon);
+}

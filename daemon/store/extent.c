@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "extent.h"
+#include "yoke/log.h"
+
+static const struct extent_kind {
+	const char *name;
+	const struct extent_ops *ops;
+	bool has_path;
+} extent_kinds[] = {
+	[EXTENT_FILE] = {"file", &extent_fd_ops, true},
+	[EXTENT_BLOCK] = {"block", &extent_fd_ops, true},
+	[EXTENT_RAM] = {"ram", &extent_ram_ops, false},
+};
+
+static const struct extent_op_row {
+	const char *name;
+	bool changes; /* refused by a read-only extent */
+} extent_op_rows[] = {
+	[EXTENT_READ] = {"read", false},
+	[EXTENT_WRITE] = {"write", true},
+	[EXTENT_FLUSH] = {"flush", false},
+	[EXTENT_UNMAP] = {"unmap", true},
+	[EXTENT_WRITE_ZEROES] = {"write-zeroes", true},
+};
+
+const char *extent_type_name(enum extent_type type)
+{
+	return type < ARRAY_SIZE(extent_kinds) ? extent_kinds[type].name : "unknown";
+}
+
+const char *extent_op_name(enum extent_op op)
+{
+	return op < ARRAY_SIZE(extent_op_rows) ? extent_op_rows[op].name : "unknown";
+}
+
+int extent_refuse(
+	const struct extent *extent, int err, char *error, size_t error_size, const char *fmt, ...)
+{
+	const char *path = extent->config.path;
+	char what[384];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	snprintf(error, error_size, "extent %s: %s%s%s", extent->config.name, path ? path : "",
+		path ? ": " : "", what);
+	return err ? err : -EINVAL;
+}
+
+static int extent_config_check(const struct extent *extent, char *error, size_t error_size)
+{
+	const struct extent_config *config = &extent->config;
+
+	if (config->block_size != 512 && config->block_size != 4096) {
+		return extent_refuse(extent, 0, error, error_size,
+			"block size %u is not supported; use 512 or 4096", config->block_size);
+	}
+	if (extent_kinds[config->type].has_path && !config->path) {
+		return extent_refuse(extent, 0, error, error_size, "a %s extent needs a path",
+			extent_type_name(config->type));
+	}
+	if (config->size_bytes % config->block_size) {
+		return extent_refuse(extent, 0, error, error_size,
+			"size %llu is not a multiple of the block size %u; correct the size",
+			(unsigned long long)config->size_bytes, config->block_size);
+	}
+	return 0;
+}
+
+static void extent_free(struct extent *extent)
+{
+	free((char *)(uintptr_t)extent->config.name);
+	free((char *)(uintptr_t)extent->config.path);
+	free(extent);
+}
+
+struct extent *extent_open(const struct extent_config *config, char *error, size_t error_size)
+{
+	struct extent *extent = calloc(1, sizeof(*extent));
+
+	if (!extent) {
+		snprintf(error, error_size, "extent %s: out of memory", config->name);
+		return NULL;
+	}
+	extent->config = *config;
+	extent->config.name = strdup(config->name);
+	extent->config.path = config->path ? strdup(config->path) : NULL;
+	extent->ops = extent_kinds[config->type].ops;
+	extent->fd = -1;
+	if (!extent->config.name || (config->path && !extent->config.path)) {
+		snprintf(error, error_size, "extent %s: out of memory", config->name);
+		goto fail;
+	}
+	if (extent_config_check(extent, error, error_size) ||
+		extent->ops->open(extent, error, error_size)) {
+		goto fail;
+	}
+	return extent;
+fail:
+	extent_free(extent);
+	return NULL;
+}
+
+void extent_close(struct extent *extent)
+{
+	if (extent) {
+		extent->ops->close(extent);
+		extent_free(extent);
+	}
+}
+
+const struct extent_info *extent_info(const struct extent *extent)
+{
+	return &extent->info;
+}
+
+void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io)
+{
+	io->reactor = r;
+	io->extent = extent;
+	io->moved_bytes = 0;
+	io->step = 0;
+	if (extent->config.read_only && extent_op_rows[io->op].changes) {
+		io->done(io, -EROFS);
+		return;
+	}
+	if (io->op != EXTENT_FLUSH && !io->length_bytes) {
+		io->done(io, 0);
+		return;
+	}
+	/* scsi has checked it: this is the second lock on the door. */
+	if (io->op != EXTENT_FLUSH &&
+		(io->offset_bytes > extent->info.size_bytes ||
+			io->length_bytes > extent->info.size_bytes - io->offset_bytes)) {
+		extent_io_end(io, -EINVAL);
+		return;
+	}
+	extent->ops->submit(extent, io);
+}
+
+void extent_io_end(struct extent_io *io, int res)
+{
+	struct extent *extent = io->extent;
+
+	if (res < 0 && res != -EOPNOTSUPP) {
+		unsigned count = atomic_fetch_add(&extent->errors, 1) + 1;
+
+		/* A dead disk fails every command: 1, 2, 4, 8... of them are logged. */
+		if (!(count & (count - 1))) {
+			log_err("extent %s: %s of %llu bytes at %llu failed: %s (failure %u); "
+				"check the "
+				"storage below it",
+				extent->config.name, extent_op_name(io->op),
+				(unsigned long long)io->length_bytes,
+				(unsigned long long)io->offset_bytes, strerror(-res), count);
+		}
+	}
+	io->done(io, res);
+}
+
+void extent_io_advance(struct extent_io *io, size_t bytes)
+{
+	while (bytes && io->iov_count) {
+		size_t step = bytes < io->iov->iov_len ? bytes : io->iov->iov_len;
+
+		io->iov->iov_base = (char *)io->iov->iov_base + step;
+		io->iov->iov_len -= step;
+		bytes -= step;
+		if (!io->iov->iov_len) {
+			io->iov++;
+			io->iov_count--;
+		}
+	}
+}
+
+int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch)
+{
+	int err = extent->ops->claim ? extent->ops->claim(extent) : 0;
+
+	if (!err) {
+		log_debug("extent %s: claimed for controller %u, epoch %llu", extent->config.name,
+			controller, (unsigned long long)epoch);
+	}
+	return err;
+}
+
+void extent_release(struct extent *extent)
+{
+	if (extent->ops->release) {
+		extent->ops->release(extent);
+	}
+}
+
+int extent_check(struct extent *extent)
+{
+	return extent->ops->check ? extent->ops->check(extent) : 0;
+}

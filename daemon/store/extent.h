@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the kinds of extent share: one row of functions each, and the object. */
+#ifndef STORE_EXTENT_H
+#define STORE_EXTENT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "yoke/store.h"
+#include "yoke/util.h"
+
+struct extent {
+	const struct extent_ops *ops;
+	struct extent_config config; /* name and path are copies */
+	struct extent_info info;
+	atomic_uint errors; /* failed I/Os, for the log */
+	/* file, block */
+	int fd;
+	dev_t device; /* block: the device itself; file: the one that it lies on */
+	bool sync_unmap; /* fallocate() is made durable by fdatasync() before done() */
+	atomic_bool no_nowait_read; /* RWF_NOWAIT is not supported here */
+	atomic_bool no_nowait_write;
+	atomic_bool no_zero_range; /* zeros have to be written */
+	bool claimed;
+	/* ram */
+	unsigned char *memory;
+};
+
+/*
+ * A kind of extent. All but open and submit have the meaning of the public function; open fills
+ * in extent->info (and its own part of the object) and cleans up after itself when it fails.
+ * claim, release and check may be NULL: nothing to do.
+ */
+struct extent_ops {
+	int (*open)(struct extent *extent, char *error, size_t error_size);
+	void (*close)(struct extent *extent);
+	void (*submit)(struct extent *extent, struct extent_io *io);
+	int (*claim)(struct extent *extent);
+	void (*release)(struct extent *extent);
+	int (*check)(struct extent *extent);
+};
+
+extern const struct extent_ops extent_fd_ops; /* file and block: fd.c; their I/O: fd_io.c */
+extern const struct extent_ops extent_ram_ops;
+
+/* "extent NAME: PATH: ..." into error[error_size]; gives -EINVAL (or err when it is not 0). */
+int extent_refuse(const struct extent *extent, int err, char *error, size_t error_size,
+	const char *fmt, ...) YOKE_PRINTF(5, 6);
+
+/* Ends an I/O: logs a failure, calls done(). On its reactor. */
+void extent_io_end(struct extent_io *io, int res);
+
+/* Moves the iovec of an I/O forward by what has been transferred. */
+void extent_io_advance(struct extent_io *io, size_t bytes);
+
+/* fd_io.c */
+void extent_fd_submit(struct extent *extent, struct extent_io *io);
+
+/*
+ * block.c: facts about a block device, from the device itself and from `dir`, where sysfs
+ * describes it (/sys/dev/block/MAJOR:MINOR). Fills in info but for direct and io_align_bytes.
+ */
+int extent_block_probe(struct extent *extent, const char *dir, char *error, size_t error_size);
+
+/* The part of it that comes from sysfs: write cache and unmap; logical: its block size in bytes. */
+void extent_block_queue_probe(struct extent *extent, const char *dir, uint32_t logical);
+
+#endif
