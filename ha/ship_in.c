@@ -200,7 +200,11 @@ static void ship_in_idle(struct ship_conn *conn)
 	ship_listener_greeted(conn->ship);
 	in->target = &conn->ship->ports[in->hello.reactor % conn->ship->port_count];
 	in->msg.fn = ship_in_arrive;
-	reactor_post(in->target->reactor, &in->msg);
+	if (in->target == conn->port) {
+		ship_in_arrive(&in->msg);
+	} else {
+		reactor_post(in->target->reactor, &in->msg);
+	}
 }
 
 static const char *ship_in_hello(struct ship_in *in, struct cursor *body)

@@ -21,6 +21,7 @@
 #define PAIR_PASSES 60000u
 
 struct scsi_nexus {
+	struct qb_list_head link;
 	struct scsi_identity who;
 };
 
@@ -39,6 +40,7 @@ static struct scsi_nexus *fake_nexus_get(
 
 	(void)r;
 	nexus->who = *who;
+	qb_list_add_tail(&nexus->link, &side->nexus_list);
 	side->nexuses++;
 	return nexus;
 }
@@ -48,6 +50,7 @@ static void fake_nexus_put(void *ctx, struct scsi_nexus *nexus)
 	struct pair_side *side = ctx;
 
 	side->nexuses--;
+	qb_list_del(&nexus->link);
 	free(nexus);
 }
 
@@ -300,6 +303,7 @@ static void side_prepare(struct pair *pair, unsigned i, const uint16_t ports[2])
 		address_set(&side->controllers[n].interconnect, ports[n]);
 	}
 	qb_list_init(&side->held);
+	qb_list_init(&side->nexus_list);
 	side->disk = calloc(1, PAIR_DISK_BYTES);
 	assert_non_null(side->disk);
 	side->epoch = 1;
@@ -400,11 +404,20 @@ void pair_free(struct pair *pair)
 		struct pair_side *side = &pair->side[i];
 
 		if (side->ship) {
+			/* What is in the mail arrives, as when reactors are stopped one by one. */
+			for (unsigned n = 0; n < PAIR_REACTORS; n++) {
+				reactor_run_once(side->reactors[n], 0);
+			}
 			ship_free(side->ship);
 			for (unsigned n = 0; n < PAIR_REACTORS; n++) {
 				reactor_free(side->reactors[n]);
 			}
 			mailbox_close(&side->control);
+		}
+		while (!qb_list_empty(&side->nexus_list)) {
+			/* As the device server would at its end. */
+			fake_nexus_put(side,
+				qb_list_first_entry(&side->nexus_list, struct scsi_nexus, link));
 		}
 		free(side->disk);
 		unlink(side->key_path);

@@ -47,6 +47,7 @@ struct pair_side {
 	uint64_t epoch; /* below it: SHIP_AGAIN */
 	bool answer_again; /* held tasks end with `again` */
 	struct qb_list_head held;
+	struct qb_list_head nexus_list;
 	unsigned held_count;
 	unsigned runs, aborts, nexuses, double_runs;
 	unsigned tmfs;
