@@ -26,17 +26,18 @@ static long cli_now_ms(void)
 
 /* ----- groups -------------------------------------------------------------------------------- */
 
-/* The access state of each controller's ports in one cell: "a active/optimized, b ...". */
+/* The state of each controller's ports in one cell, short: "a optimized, b non-optimized". */
 static void cli_alua_text(const json_t *group, char *to, size_t size)
 {
 	size_t i, used = 0;
 	json_t *row;
 
 	to[0] = '\0';
-	json_array_foreach(json_object_get(group, "alua"), i, row)
-	{
+	json_array_foreach (json_object_get(group, "alua"), i, row) {
+		const char *state = cli_get_text(row, "state");
 		int n = snprintf(to + used, size - used, "%s%s %s", i > 0 ? ", " : "",
-			cli_get_text(row, "controller"), cli_get_text(row, "state"));
+			cli_get_text(row, "controller"),
+			state + (strncmp(state, "active/", 7) == 0 ? 7 : 0));
 
 		if (n < 0 || (size_t)n >= size - used) {
 			return;
@@ -53,8 +54,7 @@ static void cli_groups_print(const json_t *answer)
 	json_t *group;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "groups"), i, group)
-	{
+	json_array_foreach (json_object_get(answer, "groups"), i, group) {
 		const json_t *score = json_object_get(group, "score");
 		char epoch[24], score_text[24] = "-", alua[128];
 
@@ -118,7 +118,7 @@ static void cli_group_print(const json_t *group)
 	printf("%-14s%lld\n", "epoch", (long long)cli_get_number(group, "epoch"));
 	if (json_is_integer(score)) {
 		printf("%-14s%lld\n", "score", (long long)json_integer_value(score));
-	} else {
+	} else if (strcmp(cli_get_text(group, "phase"), "standalone") != 0) {
 		printf("%-14snone: may not be promoted here\n", "score");
 	}
 	printf("%-14s%s", "failback", cli_get_text(group, "failback"));
@@ -128,8 +128,7 @@ static void cli_group_print(const json_t *group)
 	printf("\n%-14s%lld, extents %s\n", "LUs", (long long)cli_get_number(group, "lus"),
 		cli_get_bool(group, "healthy") ? "healthy" : "NOT healthy here");
 	cli_last_move_print(group);
-	json_array_foreach(json_object_get(group, "alua"), i, row)
-	{
+	json_array_foreach (json_object_get(group, "alua"), i, row) {
 		printf("%-14s%s: target port group %lld %s\n", i == 0 ? "ALUA" : "",
 			cli_get_text(row, "controller"), (long long)cli_get_number(row, "tpg"),
 			cli_get_text(row, "state"));
@@ -189,8 +188,7 @@ static void cli_status_print(const json_t *answer)
 		cli_get_text(answer, "version"), (long long)cli_get_number(answer, "pid"),
 		cli_age_text(cli_get_number(answer, "uptime_s"), age, sizeof(age)));
 	printf("%-14s%s\n", "health", cli_get_text(answer, "health"));
-	json_array_foreach(json_object_get(answer, "problems"), i, row)
-	{
+	json_array_foreach (json_object_get(answer, "problems"), i, row) {
 		printf("%-14s- %s\n", "", json_string_value(row));
 	}
 	cli_status_cluster_print(answer);
@@ -264,8 +262,7 @@ static void cli_sessions_print(const json_t *answer)
 	json_t *session;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "sessions"), i, session)
-	{
+	json_array_foreach (json_object_get(answer, "sessions"), i, session) {
 		char tsih[16], reactor[16], age[32];
 
 		snprintf(tsih, sizeof(tsih), "%lld", (long long)cli_get_number(session, "tsih"));
@@ -308,8 +305,7 @@ static void cli_lun_text(const json_t *lu, char *to, size_t size)
 	json_t *row;
 
 	snprintf(to, size, "-");
-	json_array_foreach(json_object_get(lu, "luns"), i, row)
-	{
+	json_array_foreach (json_object_get(lu, "luns"), i, row) {
 		int n = snprintf(to + used, size - used, "%s%lld", i > 0 ? "," : "",
 			(long long)cli_get_number(row, "lun"));
 
@@ -328,8 +324,7 @@ static void cli_lus_print(const json_t *answer)
 	json_t *lu;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "lus"), i, lu)
-	{
+	json_array_foreach (json_object_get(answer, "lus"), i, lu) {
 		char lun[32], size[32], block[16];
 
 		cli_lun_text(lu, lun, sizeof(lun));
@@ -354,8 +349,7 @@ static void cli_lu_print(const json_t *lu)
 	for (i = 0; i < ARRAY_SIZE(texts); i++) {
 		printf("%-14s%s\n", texts[i], cli_get_text(lu, texts[i]));
 	}
-	json_array_foreach(json_object_get(lu, "luns"), i, row)
-	{
+	json_array_foreach (json_object_get(lu, "luns"), i, row) {
 		printf("%-14s%lld at %s\n", i == 0 ? "LUN" : "",
 			(long long)cli_get_number(row, "lun"), cli_get_text(row, "target"));
 	}
@@ -403,8 +397,7 @@ enum cli_exit cli_lu_show(struct cli *cli)
 		return ret;
 	}
 	ret = CLI_NOT_FOUND;
-	json_array_foreach(json_object_get(answer, "lus"), i, lu)
-	{
+	json_array_foreach (json_object_get(answer, "lus"), i, lu) {
 		if (strcmp(cli_get_text(lu, "extent"), cli->args[0]) != 0) {
 			continue;
 		}

@@ -50,8 +50,7 @@ static bool control_args_check(struct control_request *req)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(req->args, name, value)
-	{
+	json_object_foreach (req->args, name, value) {
 		const struct control_field *field = control_field_find(fields, name);
 
 		if (!field) {

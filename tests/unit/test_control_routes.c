@@ -58,8 +58,7 @@ static void expect_problem(const json_t *status, const char *part)
 	json_t *problem;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "problems"), i, problem)
-	{
+	json_array_foreach (json_object_get(status, "problems"), i, problem) {
 		if (strstr(json_string_value(problem), part)) {
 			return;
 		}
