@@ -38,7 +38,8 @@ struct cli_option_pair {
 
 /*
  * A daemon that dies is started again where it was, three times before its controller is given
- * up for ten minutes. A group that fails moves at once and may come back after a minute.
+ * up for ten minutes. A threshold of 1 for groups would move them no sooner (the survivor takes the
+ * dead one's promotion score away) and would keep the other controller's paths away for long.
  */
 static const struct cli_option_pair controller_meta[] = {
 	{"migration-threshold", "3"},
@@ -46,8 +47,8 @@ static const struct cli_option_pair controller_meta[] = {
 };
 
 static const struct cli_option_pair group_meta[] = {
-	{"migration-threshold", "1"},
-	{"failure-timeout", "60s"},
+	{"migration-threshold", "3"},
+	{"failure-timeout", "10min"},
 };
 
 static const struct cli_option_pair controller_clone_meta[] = {
