@@ -384,8 +384,7 @@ static void step_preparing(struct machine *m, struct ha_group *g)
 	if (g->waiting & HA_BIT(m->self) && g->sent_drained != g->top) {
 		if (m->failed_seq >= g->save_seq && m->saved_seq < g->save_seq) {
 			group_rollback_send(m, g, REASON_STATE);
-		} else if (g->claim == CLAIM_NONE && g->owner == m->self &&
-			   g->release_failed) {
+		} else if (g->claim == CLAIM_NONE && g->owner == m->self && g->release_failed) {
 			group_rollback_send(m, g, REASON_RELEASE);
 		} else if (g->claim == CLAIM_NONE && m->saved_seq >= g->save_seq) {
 			g->sent_drained = g->top;

@@ -17,10 +17,10 @@
 #include "message.h"
 #include "yoke/ha.h"
 
-#define HA_BIT(controller)  (1u << (controller))
-#define HA_ALL_CONTROLLERS  (HA_BIT(1) | HA_BIT(2))
-#define HA_REQUESTS_MAX	    16 /* waiting actions per group */
-#define HA_REPLAY_MAX	    4096 /* messages that a joiner remembers until it is in sync */
+#define HA_BIT(controller) (1u << (controller))
+#define HA_ALL_CONTROLLERS (HA_BIT(1) | HA_BIT(2))
+#define HA_REQUESTS_MAX	   16 /* waiting actions per group */
+#define HA_REPLAY_MAX	   4096 /* messages that a joiner remembers until it is in sync */
 /*
  * A daemon that began alone does not know what the absent controller did after its own last record:
  * the first epoch that it takes leaves so many out.
@@ -163,7 +163,7 @@ struct machine {
 	uint64_t alive_op;
 	bool ready;
 	bool dead; /* contact with the cluster is lost */
-	bool unsure;  /* began alone: the absent controller may have gone on since our last record */
+	bool unsure; /* began alone: the absent controller may have gone on since our last record */
 	bool differs; /* the peer's configuration is another one */
 	enum ha_peer peer;
 	bool peer_linked; /* peer_up() has been called */

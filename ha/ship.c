@@ -17,7 +17,8 @@ static const struct ship_timing ship_timing_default = {
 	.park_ms = 100,
 };
 
-/* ----- what the device server calls ------------------------------------------------------------ */
+/* ----- what the device server calls ------------------------------------------------------------
+ */
 
 static struct ship_port *ship_port_of(struct ship *ship, const struct reactor *r)
 {
@@ -51,7 +52,8 @@ const struct group_ship *ship_ops(struct ship *ship)
 	return &ship->ops;
 }
 
-/* ----- greeting -------------------------------------------------------------------------------- */
+/* ----- greeting --------------------------------------------------------------------------------
+ */
 
 void ship_hello_fill(const struct ship *ship, struct ship_hello *hello)
 {
@@ -88,7 +90,8 @@ enum ship_refusal ship_hello_check(const struct ship_port *port, const struct sh
 	return SHIP_WELCOME;
 }
 
-/* ----- link ------------------------------------------------------------------------------------ */
+/* ----- link ------------------------------------------------------------------------------------
+ */
 
 static void ship_link_run(struct mailbox_msg *msg)
 {
@@ -136,7 +139,8 @@ bool ship_link_is_up(const struct ship *ship)
 	return ship->link_up;
 }
 
-/* ----- the peer comes and goes ----------------------------------------------------------------- */
+/* ----- the peer comes and goes -----------------------------------------------------------------
+ */
 
 /* One for each reactor and event; made in pairs, so that "down" cannot fail for want of memory. */
 struct ship_peer_event {
@@ -175,8 +179,8 @@ static void ship_peer_events_free(struct ship_peer_event **events, unsigned coun
 	free(events);
 }
 
-static struct ship_peer_event **ship_peer_events_new(struct ship *ship, uint64_t incarnation,
-	void (*run)(struct mailbox_msg *msg))
+static struct ship_peer_event **ship_peer_events_new(
+	struct ship *ship, uint64_t incarnation, void (*run)(struct mailbox_msg *msg))
 {
 	struct ship_peer_event **events = calloc(ship->port_count, sizeof(*events));
 
@@ -211,7 +215,8 @@ void ship_peer_up(struct ship *ship, uint64_t incarnation)
 	up = ship_peer_events_new(ship, incarnation, ship_peer_up_run);
 	ship->down = ship_peer_events_new(ship, 0, ship_peer_down_run);
 	if (!up || !ship->down) {
-		log_err("interconnect: out of memory: controller %u is not connected, commands for it "
+		log_err("interconnect: out of memory: controller %u is not connected, commands for "
+			"it "
 			"are held; restart this daemon",
 			ship->peer);
 		ship_peer_events_free(up, ship->port_count);
@@ -233,16 +238,17 @@ void ship_peer_down(struct ship *ship)
 	}
 }
 
-/* ----- life ------------------------------------------------------------------------------------ */
+/* ----- life ------------------------------------------------------------------------------------
+ */
 
 /* The interconnect address of a controller, NULL when the configuration has none. */
 static const struct conf_address *ship_address(const struct conf *conf, uint8_t controller)
 {
 	for (unsigned i = 0; i < conf->controller_count; i++) {
 		if (conf->controllers[i].id == controller) {
-			return conf->controllers[i].interconnect.length > 0 ?
-				&conf->controllers[i].interconnect :
-				NULL;
+			return conf->controllers[i].interconnect.length > 0
+				       ? &conf->controllers[i].interconnect
+				       : NULL;
 		}
 	}
 	return NULL;
@@ -254,7 +260,8 @@ struct ship *ship_new(const struct ship_setup *setup, char *error, size_t error_
 
 	if (!ship || setup->reactor_count == 0 || setup->reactor_count > SHIP_REACTORS_MAX) {
 		snprintf(error, error_size, "interconnect: %s",
-			ship ? "needs 1 to 256 reactors; change settings.reactors" : "out of memory");
+			ship ? "needs 1 to 256 reactors; change settings.reactors"
+			     : "out of memory");
 		free(ship);
 		return NULL;
 	}

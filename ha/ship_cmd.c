@@ -41,14 +41,13 @@ void ship_cmd_free(struct ship_out *out, struct ship_cmd *cmd)
 
 void ship_cmds_free(struct ship_out *out)
 {
-	struct qb_list_head *lists[] = {&out->active, &out->pending_in, &out->pending_out,
-		&out->parked, &out->ended};
+	struct qb_list_head *lists[] = {
+		&out->active, &out->pending_in, &out->pending_out, &out->parked, &out->ended};
 	struct ship_cmd *cmd;
 
 	/* The tasks belong to the device server; what was taken for them goes back. */
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		qb_list_for_each_entry(cmd, lists[i], link)
-		{
+		qb_list_for_each_entry (cmd, lists[i], link) {
 			ship_cmd_drop_buffer(cmd);
 		}
 	}
@@ -80,8 +79,8 @@ void ship_cmd_put(struct cursor *c, const struct ship_cmd *cmd)
 
 uint32_t ship_cmd_in_bytes(const struct scsi_task *task)
 {
-	uint32_t bytes = task->in_bytes < task->expected_in_bytes ? task->in_bytes :
-								    task->expected_in_bytes;
+	uint32_t bytes =
+		task->in_bytes < task->expected_in_bytes ? task->in_bytes : task->expected_in_bytes;
 
 	return bytes < BUF_MAX_BYTES ? bytes : BUF_MAX_BYTES;
 }
@@ -95,7 +94,8 @@ void ship_cmd_drop_buffer(struct ship_cmd *cmd)
 	}
 }
 
-/* ----- TMFs ------------------------------------------------------------------------------------ */
+/* ----- TMFs ------------------------------------------------------------------------------------
+ */
 
 struct ship_tmf_out {
 	struct qb_list_head link;
@@ -124,8 +124,7 @@ void ship_tmf_pump(struct ship_out *out)
 	if (out->conn.state != SHIP_OPEN) {
 		return;
 	}
-	qb_list_for_each_entry(record, &out->tmfs, link)
-	{
+	qb_list_for_each_entry (record, &out->tmfs, link) {
 		if (out->tmfs_sent == SHIP_TMFS) {
 			return;
 		}
@@ -150,8 +149,7 @@ const char *ship_tmf_done(struct ship_out *out, uint64_t tag)
 {
 	struct ship_tmf_out *record;
 
-	qb_list_for_each_entry(record, &out->tmfs, link)
-	{
+	qb_list_for_each_entry (record, &out->tmfs, link) {
 		if (record->sent && !record->tx.queued && record->tag == tag) {
 			out->tmfs_sent--;
 			ship_tmf_end(out, record);
@@ -165,8 +163,7 @@ void ship_tmf_unsend(struct ship_out *out)
 {
 	struct ship_tmf_out *record;
 
-	qb_list_for_each_entry(record, &out->tmfs, link)
-	{
+	qb_list_for_each_entry (record, &out->tmfs, link) {
 		record->sent = false;
 	}
 	out->tmfs_sent = 0;
@@ -216,7 +213,8 @@ void ship_out_tmf(struct ship_port *port, enum scsi_tmf_function function, const
 	struct ship_tmf_out *record = calloc(1, sizeof(*record));
 
 	if (!record) {
-		log_err("interconnect: reactor %u: out of memory: %s is not carried to controller %u",
+		log_err("interconnect: reactor %u: out of memory: %s is not carried to controller "
+			"%u",
 			port->index, scsi_tmf_function_name(function), port->ship->peer);
 		done(arg);
 		return;

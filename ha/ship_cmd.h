@@ -9,10 +9,20 @@
 #include "ha/ship_out.h"
 
 /* Who holds a command, see ship_out.h. */
-enum ship_cmd_state { SHIP_CMD_PENDING, SHIP_CMD_ACTIVE, SHIP_CMD_PARKED, SHIP_CMD_ENDED };
+enum ship_cmd_state {
+	SHIP_CMD_PENDING,
+	SHIP_CMD_ACTIVE,
+	SHIP_CMD_PARKED,
+	SHIP_CMD_ENDED
+};
 
 /* What an active command sends next. */
-enum ship_cmd_step { SHIP_STEP_COMMAND, SHIP_STEP_DATA, SHIP_STEP_ABORT, SHIP_STEP_WAIT };
+enum ship_cmd_step {
+	SHIP_STEP_COMMAND,
+	SHIP_STEP_DATA,
+	SHIP_STEP_ABORT,
+	SHIP_STEP_WAIT
+};
 
 struct ship_cmd {
 	struct qb_list_head link;

@@ -34,7 +34,7 @@ const char *ship_state_name(enum ship_state state)
 	return "?";
 }
 
-#define ON(side, state) (1u << ((side) * SHIP_STATES + (state)))
+#define ON(side, state) (1u << ((side)*SHIP_STATES + (state)))
 #define ON_OUT(state)	ON(SHIP_SIDE_OUT, state)
 #define ON_IN(state)	ON(SHIP_SIDE_IN, state)
 
@@ -54,10 +54,10 @@ static const uint32_t ship_allowed[SHIP_TYPES] = {
 	[SHIP_ABORT] = ON_IN(SHIP_OPEN),
 	[SHIP_TMF] = ON_IN(SHIP_OPEN),
 	[SHIP_TMF_DONE] = ON_OUT(SHIP_OPEN),
-	[SHIP_PING] = ON_IN(SHIP_BARRIER) | ON_IN(SHIP_OPEN) | ON_OUT(SHIP_GREETING) |
-		ON_OUT(SHIP_OPEN),
-	[SHIP_PONG] = ON_IN(SHIP_BARRIER) | ON_IN(SHIP_OPEN) | ON_OUT(SHIP_GREETING) |
-		ON_OUT(SHIP_OPEN),
+	[SHIP_PING] =
+		ON_IN(SHIP_BARRIER) | ON_IN(SHIP_OPEN) | ON_OUT(SHIP_GREETING) | ON_OUT(SHIP_OPEN),
+	[SHIP_PONG] =
+		ON_IN(SHIP_BARRIER) | ON_IN(SHIP_OPEN) | ON_OUT(SHIP_GREETING) | ON_OUT(SHIP_OPEN),
 };
 
 static bool ship_frame_is_allowed(const struct ship_conn *conn, unsigned type)
@@ -68,7 +68,7 @@ static bool ship_frame_is_allowed(const struct ship_conn *conn, unsigned type)
 static bool ship_conn_is_greeted(const struct ship_conn *conn)
 {
 	return conn->state >= SHIP_BARRIER ||
-		(conn->state == SHIP_GREETING && conn->ops->side == SHIP_SIDE_OUT);
+	       (conn->state == SHIP_GREETING && conn->ops->side == SHIP_SIDE_OUT);
 }
 
 /* Every piece of work on a connection stands between enter and leave. */
@@ -84,7 +84,8 @@ static void ship_conn_leave(struct ship_conn *conn)
 	}
 }
 
-/* ----- closing --------------------------------------------------------------------------------- */
+/* ----- closing ---------------------------------------------------------------------------------
+ */
 
 void ship_conn_close(struct ship_conn *conn, const char *why)
 {
@@ -111,7 +112,8 @@ void ship_conn_close(struct ship_conn *conn, const char *why)
 }
 
 /* The peer did what it must not do. */
-static void ship_conn_refuse(struct ship_conn *conn, const struct ship_frame *frame, const char *why)
+static void ship_conn_refuse(
+	struct ship_conn *conn, const struct ship_frame *frame, const char *why)
 {
 	char text[192];
 
@@ -148,7 +150,8 @@ void ship_conn_release(struct ship_conn *conn)
 	conn->state = SHIP_CLOSED;
 }
 
-/* ----- frames in ------------------------------------------------------------------------------- */
+/* ----- frames in -------------------------------------------------------------------------------
+ */
 
 /* Takes what is buffered of the data frame under way. */
 static void ship_rx_data(struct ship_conn *conn)
@@ -165,8 +168,8 @@ static void ship_rx_data(struct ship_conn *conn)
 }
 
 /* A data frame's header and offset are here: where does the rest go? */
-static const char *ship_rx_data_begin(struct ship_conn *conn, const struct ship_frame *frame,
-	struct cursor *c)
+static const char *ship_rx_data_begin(
+	struct ship_conn *conn, const struct ship_frame *frame, struct cursor *c)
 {
 	uint32_t offset = cursor_get_u32(c);
 
@@ -179,8 +182,7 @@ static const char *ship_rx_data_begin(struct ship_conn *conn, const struct ship_
 /* One step on the buffered bytes; false when more are needed or nothing is to be done any more. */
 static bool ship_rx_step(struct ship_conn *conn)
 {
-	struct cursor c =
-		cursor_reader(conn->rx + conn->rx_start, conn->rx_end - conn->rx_start);
+	struct cursor c = cursor_reader(conn->rx + conn->rx_start, conn->rx_end - conn->rx_start);
 	struct ship_frame frame;
 	enum ship_frame_error error;
 	const char *why = NULL;
@@ -247,7 +249,8 @@ static void ship_rx_ready(struct ship_conn *conn)
 	ship_wire_pass(&conn->wire);
 	while (conn->state >= SHIP_GREETING && !conn->paused) {
 		/* Data goes straight to its place when nothing stands before it. */
-		bool direct = conn->data_left > 0 && conn->data_to && conn->rx_start == conn->rx_end;
+		bool direct =
+			conn->data_left > 0 && conn->data_to && conn->rx_start == conn->rx_end;
 		enum ship_wire_result result;
 		size_t got = 0;
 
@@ -281,7 +284,8 @@ static void ship_rx_ready(struct ship_conn *conn)
 	}
 }
 
-/* ----- frames out ------------------------------------------------------------------------------ */
+/* ----- frames out ------------------------------------------------------------------------------
+ */
 
 uint32_t ship_conn_room(const struct ship_conn *conn)
 {
@@ -296,13 +300,14 @@ struct cursor ship_frame_begin(struct ship_conn *conn)
 	return c;
 }
 
-void ship_frame_end(struct ship_conn *conn, struct cursor *c, enum ship_type type, uint64_t epoch,
-	uint64_t tag)
+void ship_frame_end(
+	struct ship_conn *conn, struct cursor *c, enum ship_type type, uint64_t epoch, uint64_t tag)
 {
 	struct cursor header = cursor_over(c->base, SHIP_HEADER_BYTES);
 
 	if (!cursor_ok(c)) {
-		/* A bug of ours (fill() counts on SHIP_TX_ROOM): better no connection than half a frame. */
+		/* A bug of ours (fill() counts on SHIP_TX_ROOM): better no connection than half a
+		 * frame. */
 		log_err("interconnect: frame %s does not fit into %u bytes", ship_type_name(type),
 			ship_conn_room(conn));
 		ship_conn_close(conn, "internal error");
@@ -385,7 +390,7 @@ static void ship_tx_gather(struct ship_conn *conn)
 static bool ship_tx_remains(const struct ship_conn *conn)
 {
 	return conn->tx_start < conn->tx_end || ship_wire_pending(&conn->wire) ||
-		(conn->state == SHIP_OPEN && !qb_list_empty(&conn->queue));
+	       (conn->state == SHIP_OPEN && !qb_list_empty(&conn->queue));
 }
 
 /* Encrypts what was gathered; false when the socket takes no more or the connection broke. */
@@ -453,7 +458,8 @@ void ship_conn_close_flushed(struct ship_conn *conn, const char *why)
 	ship_conn_leave(conn);
 }
 
-/* ----- events ---------------------------------------------------------------------------------- */
+/* ----- events ----------------------------------------------------------------------------------
+ */
 
 static void ship_conn_connected(struct ship_conn *conn)
 {
@@ -523,27 +529,29 @@ static void ship_conn_tick(struct reactor_timer *timer)
 		ship_conn_close(conn, "the peer is silent");
 		return;
 	}
-	if (now_ms - conn->sent_ms >= timing->ping_ms || now_ms - conn->heard_ms >= timing->ping_ms) {
+	if (now_ms - conn->sent_ms >= timing->ping_ms ||
+		now_ms - conn->heard_ms >= timing->ping_ms) {
 		conn->ping = true;
 		reactor_defer(r, &conn->flush);
 	}
 	reactor_timer_set(r, timer, timing->ping_ms);
 }
 
-/* ----- life ------------------------------------------------------------------------------------ */
+/* ----- life ------------------------------------------------------------------------------------
+ */
 
 static int ship_conn_allocate(struct ship_conn *conn, int fd)
 {
-	int err = ship_wire_open(&conn->wire, conn->ship->tls, fd,
-		conn->ops->side == SHIP_SIDE_OUT);
+	int err =
+		ship_wire_open(&conn->wire, conn->ship->tls, fd, conn->ops->side == SHIP_SIDE_OUT);
 
 	conn->rx = malloc(SHIP_RX_BYTES);
 	conn->tx = malloc(SHIP_TX_BYTES);
 	return err < 0 || !conn->rx || !conn->tx ? -ENOMEM : 0;
 }
 
-int ship_conn_open(struct ship_conn *conn, struct ship_port *port, const struct ship_conn_ops *ops,
-	int fd)
+int ship_conn_open(
+	struct ship_conn *conn, struct ship_port *port, const struct ship_conn_ops *ops, int fd)
 {
 	int err;
 
@@ -560,11 +568,12 @@ int ship_conn_open(struct ship_conn *conn, struct ship_port *port, const struct 
 	qb_list_init(&conn->queue);
 	err = ship_conn_allocate(conn, fd);
 	if (!err) {
-		err = reactor_fd_add(port->reactor, &conn->rfd,
-			ops->side == SHIP_SIDE_OUT ? EPOLLOUT : EPOLLIN);
+		err = reactor_fd_add(
+			port->reactor, &conn->rfd, ops->side == SHIP_SIDE_OUT ? EPOLLOUT : EPOLLIN);
 	}
 	if (!err) {
-		err = reactor_timer_set(port->reactor, &conn->timer, port->ship->timing.greeting_ms);
+		err = reactor_timer_set(
+			port->reactor, &conn->timer, port->ship->timing.greeting_ms);
 		if (err) {
 			reactor_fd_del(port->reactor, &conn->rfd);
 		}
@@ -599,7 +608,8 @@ void ship_conn_attach(struct ship_conn *conn, struct ship_port *port)
 	conn->paused = false;
 	err = reactor_fd_add(port->reactor, &conn->rfd, EPOLLIN | EPOLLOUT);
 	if (!err) {
-		err = reactor_timer_set(port->reactor, &conn->timer, conn->ship->timing.greeting_ms);
+		err = reactor_timer_set(
+			port->reactor, &conn->timer, conn->ship->timing.greeting_ms);
 	}
 	if (err) {
 		ship_conn_close(conn, strerror(-err));

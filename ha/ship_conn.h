@@ -17,15 +17,15 @@ struct ship_conn;
 
 enum ship_side {
 	SHIP_SIDE_OUT, /* dialled: sends commands */
-	SHIP_SIDE_IN,  /* accepted: runs them */
+	SHIP_SIDE_IN, /* accepted: runs them */
 };
 
 enum ship_state {
 	SHIP_CLOSED,
 	SHIP_CONNECTING, /* dialler: TCP */
-	SHIP_TLS,	 /* handshake */
-	SHIP_GREETING,	 /* dialler: HELLO sent. acceptor: waiting for HELLO */
-	SHIP_BARRIER,	 /* acceptor: HELLO is good, tasks of the former connection still run */
+	SHIP_TLS, /* handshake */
+	SHIP_GREETING, /* dialler: HELLO sent. acceptor: waiting for HELLO */
+	SHIP_BARRIER, /* acceptor: HELLO is good, tasks of the former connection still run */
 	SHIP_OPEN,
 	SHIP_STATES,
 };
@@ -40,7 +40,7 @@ struct ship_tx {
 };
 
 #define SHIP_TX_BYTES (192u << 10) /* frames gathered before they are encrypted */
-#define SHIP_TX_ROOM  4096u	   /* what fill() may count on */
+#define SHIP_TX_ROOM  4096u /* what fill() may count on */
 #define SHIP_RX_BYTES (64u << 10)
 
 /* What the two sides do with a connection. */
@@ -49,19 +49,22 @@ struct ship_conn_ops {
 	/* The handshake is done. */
 	void (*greet)(struct ship_conn *conn);
 	/* A whole frame other than data. NULL, or why the peer must not send it (a literal). */
-	const char *(*frame)(struct ship_conn *conn, const struct ship_frame *frame, struct cursor *body);
+	const char *(*frame)(
+		struct ship_conn *conn, const struct ship_frame *frame, struct cursor *body);
 	/*
-	 * A data frame begins: *to = where its `bytes` bytes go (kept until data_end() or closed()),
-	 * or NULL to drop them. NULL, or why the peer must not send it.
+	 * A data frame begins: *to = where its `bytes` bytes go (kept until data_end() or
+	 * closed()), or NULL to drop them. NULL, or why the peer must not send it.
 	 */
 	const char *(*data)(struct ship_conn *conn, const struct ship_frame *frame, uint32_t offset,
 		uint32_t bytes, uint8_t **to);
 	void (*data_end)(struct ship_conn *conn, const struct ship_frame *frame);
-	/* The connection is gone, once; `why` is for people. May not free it: see ship_conn_idle(). */
+	/* The connection is gone, once; `why` is for people. May not free it: see ship_conn_idle().
+	 */
 	void (*closed)(struct ship_conn *conn, const char *why);
 	/* It has come to its new reactor (ship_conn_attach()). */
 	void (*moved)(struct ship_conn *conn);
-	/* Nobody works on the connection any more after one of the above: it may be moved or freed. */
+	/* Nobody works on the connection any more after one of the above: it may be moved or freed.
+	 */
 	void (*idle)(struct ship_conn *conn);
 };
 
@@ -95,8 +98,8 @@ struct ship_conn {
  * Takes `fd` (connected, or connecting for a dialler) into the reactor of `port`; 0, or a negative
  * errno, and then `fd` is closed.
  */
-int ship_conn_open(struct ship_conn *conn, struct ship_port *port, const struct ship_conn_ops *ops,
-	int fd);
+int ship_conn_open(
+	struct ship_conn *conn, struct ship_port *port, const struct ship_conn_ops *ops, int fd);
 
 /* Closes it; ops->closed() runs inside. Nothing happens when it is closed already. */
 void ship_conn_close(struct ship_conn *conn, const char *why);

@@ -10,8 +10,8 @@
 #define SHIP_RESULT_MIN_BYTES	8u
 #define SHIP_TMF_FIXED_BYTES	20u
 
-#define SHIP_RESULT_AGAIN   0x01u
-#define SHIP_RESULT_ABORTED 0x02u
+#define SHIP_RESULT_AGAIN	0x01u
+#define SHIP_RESULT_ABORTED	0x02u
 
 static const struct ship_type_row ship_types[SHIP_TYPES] = {
 	[SHIP_HELLO] = {"HELLO", SHIP_HELLO_MIN_BYTES + 1,
@@ -111,8 +111,8 @@ enum ship_frame_error ship_frame_get(struct cursor *c, struct ship_frame *frame)
 	return SHIP_FRAME_OK;
 }
 
-void ship_frame_put(struct cursor *c, enum ship_type type, uint32_t payload_bytes, uint64_t epoch,
-	uint64_t tag)
+void ship_frame_put(
+	struct cursor *c, enum ship_type type, uint32_t payload_bytes, uint64_t epoch, uint64_t tag)
 {
 	cursor_put_u32(c, SHIP_MAGIC);
 	cursor_put_u8(c, SHIP_VERSION);
@@ -193,7 +193,7 @@ bool ship_identity_get(struct cursor *c, struct scsi_identity *who)
 	cursor_get_string(c, who->initiator, sizeof(who->initiator));
 	cursor_get_string(c, who->target, sizeof(who->target));
 	return ship_body_ends(c) && who->initiator[0] && who->target[0] && who->controller >= 1 &&
-		who->controller <= YOKE_CONTROLLERS && who->rtpi >> 8 == who->controller;
+	       who->controller <= YOKE_CONTROLLERS && who->rtpi >> 8 == who->controller;
 }
 
 void ship_command_put(struct cursor *c, const struct ship_command *command)
@@ -230,9 +230,8 @@ bool ship_command_get(struct cursor *c, struct ship_command *command)
 
 void ship_result_put(struct cursor *c, const struct ship_result *result)
 {
-	cursor_put_u8(c,
-		(uint8_t)((result->again ? SHIP_RESULT_AGAIN : 0) |
-			(result->aborted ? SHIP_RESULT_ABORTED : 0)));
+	cursor_put_u8(c, (uint8_t)((result->again ? SHIP_RESULT_AGAIN : 0) |
+				   (result->aborted ? SHIP_RESULT_ABORTED : 0)));
 	cursor_put_u8(c, result->status);
 	cursor_put_u8(c, result->sense_length);
 	cursor_put_u8(c, 0);

@@ -28,19 +28,19 @@
 #define SHIP_HEADER_BYTES     32u
 #define SHIP_HEADER_MAX_BYTES 256u /* of a later version */
 #define SHIP_CHUNK_BYTES      (64u << 10) /* most data in one frame */
-#define SHIP_DATA_BODY_BYTES  4u	  /* the offset in front of the data */
+#define SHIP_DATA_BODY_BYTES  4u /* the offset in front of the data */
 #define SHIP_CLUSTER_MAX      256
 
 enum ship_type {
-	SHIP_HELLO = 1,	 /* dialler: who I am, whom I mean */
-	SHIP_HELLO_ACK,	 /* acceptor: the same, or why not; all older tasks have ended */
-	SHIP_NEXUS,	 /* tag = nexus id: identity; before its first use on a connection */
+	SHIP_HELLO = 1, /* dialler: who I am, whom I mean */
+	SHIP_HELLO_ACK, /* acceptor: the same, or why not; all older tasks have ended */
+	SHIP_NEXUS, /* tag = nexus id: identity; before its first use on a connection */
 	SHIP_NEXUS_GONE, /* tag = nexus id, free again */
 	SHIP_COMMAND,
 	SHIP_DATA_OUT,
 	SHIP_DATA_IN,
 	SHIP_RESULT, /* ends the tag and gives its share of the windows back */
-	SHIP_ABORT,  /* the tag still ends by RESULT; no DATA_OUT of the tag follows */
+	SHIP_ABORT, /* the tag still ends by RESULT; no DATA_OUT of the tag follows */
 	SHIP_TMF,
 	SHIP_TMF_DONE,
 	SHIP_PING,
@@ -72,11 +72,11 @@ struct ship_frame {
 
 enum ship_frame_error {
 	SHIP_FRAME_OK,
-	SHIP_FRAME_SHORT,  /* more bytes are needed */
-	SHIP_FRAME_MAGIC,  /* not ours at all */
-	SHIP_FRAME_NEWER,  /* the sender forbids our version to read it, or a type we do not know */
+	SHIP_FRAME_SHORT, /* more bytes are needed */
+	SHIP_FRAME_MAGIC, /* not ours at all */
+	SHIP_FRAME_NEWER, /* the sender forbids our version to read it, or a type we do not know */
 	SHIP_FRAME_HEADER, /* header length or reserved field wrong */
-	SHIP_FRAME_TYPE,   /* no such type in the version it claims */
+	SHIP_FRAME_TYPE, /* no such type in the version it claims */
 	SHIP_FRAME_LENGTH, /* payload shorter or longer than the type allows */
 };
 const char *ship_frame_error_name(enum ship_frame_error error);
@@ -97,7 +97,7 @@ enum ship_refusal {
 	SHIP_REFUSE_CLUSTER = 1,
 	SHIP_REFUSE_CONTROLLER = 2,
 	SHIP_REFUSE_INCARNATION = 3, /* not the one that joined the cluster */
-	SHIP_REFUSE_NO_MEMBER = 4,   /* its joining has not been seen here (yet) */
+	SHIP_REFUSE_NO_MEMBER = 4, /* its joining has not been seen here (yet) */
 	SHIP_REFUSE_CONFIG = 5,
 	SHIP_REFUSE_RESOURCES = 6,
 };
@@ -105,15 +105,15 @@ const char *ship_refusal_name(unsigned refusal);
 
 /* Payload of HELLO and HELLO_ACK. */
 struct ship_hello {
-	uint8_t refusal;	 /* enum ship_refusal; 0 in HELLO */
-	uint8_t controller;	 /* sender */
-	uint16_t reactor;	 /* the dialler's, in both */
-	uint16_t reactors;	 /* sender's */
+	uint8_t refusal; /* enum ship_refusal; 0 in HELLO */
+	uint8_t controller; /* sender */
+	uint16_t reactor; /* the dialler's, in both */
+	uint16_t reactors; /* sender's */
 	uint16_t window_commands; /* commands in flight that the sender takes; their slot numbers */
-	uint32_t window_bytes;	 /* data-out of commands in flight that it takes */
-	uint64_t incarnation;	 /* sender's */
-	uint64_t expected;	 /* receiver's, as the sender knows it */
-	uint8_t digest[32];	 /* of the sender's configuration */
+	uint32_t window_bytes; /* data-out of commands in flight that it takes */
+	uint64_t incarnation; /* sender's */
+	uint64_t expected; /* receiver's, as the sender knows it */
+	uint8_t digest[32]; /* of the sender's configuration */
 	char cluster[SHIP_CLUSTER_MAX];
 };
 void ship_hello_put(struct cursor *c, const struct ship_hello *hello);
@@ -140,9 +140,9 @@ bool ship_command_get(struct cursor *c, struct ship_command *command);
 
 /* Payload of RESULT. The data-in has gone before it. */
 struct ship_result {
-	bool again;	  /* never ran */
-	bool aborted;	  /* ended without an outcome */
-	uint8_t status;	  /* enum scsi_status */
+	bool again; /* never ran */
+	bool aborted; /* ended without an outcome */
+	uint8_t status; /* enum scsi_status */
 	uint8_t sense_length;
 	uint32_t in_length; /* what the device server presents, which may be more than was sent */
 	uint8_t sense[SCSI_SENSE_MAX];

@@ -15,7 +15,8 @@ static struct ship_in *ship_in_of(struct ship_conn *conn)
 	return container_of(conn, struct ship_in, conn);
 }
 
-/* ----- the end --------------------------------------------------------------------------------- */
+/* ----- the end ---------------------------------------------------------------------------------
+ */
 
 static void ship_in_free(struct ship_in *in)
 {
@@ -38,8 +39,7 @@ static bool ship_in_has_former(const struct ship_in *in, const struct ship_port 
 {
 	const struct ship_in *other;
 
-	qb_list_for_each_entry(other, &port->ins, link)
-	{
+	qb_list_for_each_entry (other, &port->ins, link) {
 		if (other != in && other->hello.reactor == in->hello.reactor) {
 			return true;
 		}
@@ -64,13 +64,13 @@ static void ship_in_welcome(struct ship_in *in)
 		in->hello.reactor, port->ship->peer, in->address);
 }
 
-/* The barrier: a connection that waits for former ones may go on when the last of them has ended. */
+/* The barrier: a connection that waits for former ones may go on when the last of them has ended.
+ */
 static void ship_in_barrier_check(struct ship_port *port)
 {
 	struct ship_in *in;
 
-	qb_list_for_each_entry(in, &port->ins, link)
-	{
+	qb_list_for_each_entry (in, &port->ins, link) {
 		if (in->conn.state == SHIP_BARRIER && !ship_in_has_former(in, port)) {
 			ship_in_welcome(in);
 		}
@@ -97,10 +97,7 @@ static void ship_in_closed(struct ship_conn *conn, const char *why)
 	struct ship_in *in = ship_in_of(conn);
 
 	if (!in->target) {
-		log_warning("interconnect: connection from %s ended before its greeting: %s; if it is not the "
-			    "other controller, keep it away from this network, if it is, compare key "
-			    "files and versions",
-			in->address, why);
+		ship_listener_complain(conn->ship, in->address, why);
 		qb_list_del(&in->link);
 		ship_listener_greeted(conn->ship);
 		return;
@@ -110,7 +107,8 @@ static void ship_in_closed(struct ship_conn *conn, const char *why)
 	ship_jobs_abort(in);
 }
 
-/* ----- greeting -------------------------------------------------------------------------------- */
+/* ----- greeting --------------------------------------------------------------------------------
+ */
 
 static void ship_in_greet(struct ship_conn *conn)
 {
@@ -153,7 +151,8 @@ static bool ship_in_allocate(struct ship_in *in)
 	return in->jobs && in->tmfs && in->nexuses && in->pool;
 }
 
-/* On its reactor: is the peer who the cluster says it is? Then it takes the place of former ones. */
+/* On its reactor: is the peer who the cluster says it is? Then it takes the place of former ones.
+ */
 static void ship_in_moved(struct ship_conn *conn)
 {
 	struct ship_in *in = ship_in_of(conn);
@@ -169,8 +168,7 @@ static void ship_in_moved(struct ship_conn *conn)
 		return;
 	}
 	ship_conn_state_set(conn, SHIP_BARRIER);
-	qb_list_for_each_entry_safe(other, next, &port->ins, link)
-	{
+	qb_list_for_each_entry_safe (other, next, &port->ins, link) {
 		if (other != in && other->hello.reactor == in->hello.reactor) {
 			ship_conn_close(&other->conn, "the peer has connected anew");
 		}
@@ -202,7 +200,11 @@ static void ship_in_idle(struct ship_conn *conn)
 	ship_listener_greeted(conn->ship);
 	in->target = &conn->ship->ports[in->hello.reactor % conn->ship->port_count];
 	in->msg.fn = ship_in_arrive;
-	reactor_post(in->target->reactor, &in->msg);
+	if (in->target == conn->port) {
+		ship_in_arrive(&in->msg);
+	} else {
+		reactor_post(in->target->reactor, &in->msg);
+	}
 }
 
 static const char *ship_in_hello(struct ship_in *in, struct cursor *body)
@@ -248,8 +250,8 @@ static const char *ship_in_nexus_gone(struct ship_in *in, uint64_t id)
 	return NULL;
 }
 
-static const char *ship_in_frame(struct ship_conn *conn, const struct ship_frame *frame,
-	struct cursor *body)
+static const char *ship_in_frame(
+	struct ship_conn *conn, const struct ship_frame *frame, struct cursor *body)
 {
 	struct ship_in *in = ship_in_of(conn);
 
@@ -293,7 +295,8 @@ static const struct ship_conn_ops ship_in_ops = {
 	.idle = ship_in_idle,
 };
 
-/* ----- life ------------------------------------------------------------------------------------ */
+/* ----- life ------------------------------------------------------------------------------------
+ */
 
 int ship_in_accept(struct ship *ship, int fd, const char *address, struct qb_list_head *half_open)
 {
@@ -318,8 +321,7 @@ void ship_in_peer_down(struct ship_port *port)
 {
 	struct ship_in *in, *next;
 
-	qb_list_for_each_entry_safe(in, next, &port->ins, link)
-	{
+	qb_list_for_each_entry_safe (in, next, &port->ins, link) {
 		ship_conn_close(&in->conn, "the peer has left the cluster");
 	}
 }

@@ -26,15 +26,15 @@ struct ship_tmf_in;
 struct ship_in {
 	struct ship_conn conn;
 	struct qb_list_head link; /* the listener's half-open ones, then ship_port.ins to its end */
-	struct mailbox_msg msg;	  /* the move */
+	struct mailbox_msg msg; /* the move */
 	struct ship_port *target; /* of the move; NULL as long as it is half-open */
 	struct ship_hello hello; /* the peer's */
-	unsigned jobs_running;	 /* given to the device server */
+	unsigned jobs_running; /* given to the device server */
 	unsigned tmfs_running;
-	struct ship_job *jobs;	 /* SHIP_WINDOW_COMMANDS, by slot; NULL until it is welcome */
+	struct ship_job *jobs; /* SHIP_WINDOW_COMMANDS, by slot; NULL until it is welcome */
 	struct ship_tmf_in *tmfs; /* SHIP_TMFS */
 	struct scsi_nexus **nexuses; /* SHIP_NEXUSES, by id */
-	uint32_t active_bytes;	 /* of the byte window */
+	uint32_t active_bytes; /* of the byte window */
 	struct buf_pool *pool;
 	char address[64]; /* the peer's, for the log */
 };

@@ -9,7 +9,7 @@
 enum ship_job_state {
 	SHIP_JOB_FREE,
 	SHIP_JOB_RECEIVING, /* its data-out comes in */
-	SHIP_JOB_RUNNING,   /* with the device server */
+	SHIP_JOB_RUNNING, /* with the device server */
 	SHIP_JOB_ANSWERING, /* data-in and RESULT go out */
 };
 
@@ -21,7 +21,7 @@ struct ship_job {
 	uint64_t epoch;
 	uint8_t lu[16];
 	enum ship_job_state state;
-	bool ran;   /* the device server had it: task_end() is due */
+	bool ran; /* the device server had it: task_end() is due */
 	bool again; /* answer: never ran */
 	bool abort; /* asked for by the peer */
 	struct buf *buf; /* data-out, of in->pool */
@@ -61,13 +61,14 @@ static void ship_job_release(struct ship_job *job)
 	job->state = SHIP_JOB_FREE;
 }
 
-/* ----- the answer ------------------------------------------------------------------------------ */
+/* ----- the answer ------------------------------------------------------------------------------
+ */
 
 static uint32_t ship_job_in_bytes(const struct ship_job *job)
 {
 	const struct scsi_task *task = &job->task;
-	uint32_t bytes = task->in_length < task->expected_in_bytes ? task->in_length :
-								     task->expected_in_bytes;
+	uint32_t bytes = task->in_length < task->expected_in_bytes ? task->in_length
+								   : task->expected_in_bytes;
 
 	return job->ran && !job->again && !task->aborted && task->buf ? bytes : 0;
 }
@@ -81,8 +82,8 @@ static bool ship_job_fill(struct ship_conn *conn, struct ship_tx *tx)
 	struct cursor c;
 
 	if (job->sent < end) {
-		job->sent += ship_frame_data(conn, SHIP_DATA_IN, job->epoch, job->tag,
-			task->buf->data, job->sent, end);
+		job->sent += ship_frame_data(
+			conn, SHIP_DATA_IN, job->epoch, job->tag, task->buf->data, job->sent, end);
 		return true;
 	}
 	result.again = job->again;
@@ -124,7 +125,8 @@ static void ship_job_done(struct scsi_task *task)
 	ship_job_answer(job);
 }
 
-/* ----- the command ----------------------------------------------------------------------------- */
+/* ----- the command -----------------------------------------------------------------------------
+ */
 
 static void ship_job_run(struct ship_job *job)
 {
@@ -165,7 +167,8 @@ static void ship_job_task_set(struct ship_job *job, const struct ship_command *c
 	memcpy(job->lu, command->lu, sizeof(job->lu));
 }
 
-const char *ship_job_command(struct ship_in *in, const struct ship_frame *frame, struct cursor *body)
+const char *ship_job_command(
+	struct ship_in *in, const struct ship_frame *frame, struct cursor *body)
 {
 	uint16_t slot = (uint16_t)frame->tag;
 	struct ship_command command;
@@ -211,8 +214,8 @@ static struct ship_job *ship_job_find(struct ship_in *in, uint64_t tag)
 	return job && job->state != SHIP_JOB_FREE && job->tag == tag ? job : NULL;
 }
 
-const char *ship_job_data(struct ship_in *in, uint64_t tag, uint32_t offset, uint32_t bytes,
-	uint8_t **to)
+const char *ship_job_data(
+	struct ship_in *in, uint64_t tag, uint32_t offset, uint32_t bytes, uint8_t **to)
 {
 	struct ship_job *job = ship_job_find(in, tag);
 
@@ -319,7 +322,8 @@ void ship_jobs_drop(struct ship_in *in)
 	}
 }
 
-/* ----- TMFs ------------------------------------------------------------------------------------ */
+/* ----- TMFs ------------------------------------------------------------------------------------
+ */
 
 static bool ship_tmf_in_fill(struct ship_conn *conn, struct ship_tx *tx)
 {
@@ -368,7 +372,8 @@ const char *ship_tmf_in(struct ship_in *in, uint64_t tag, struct cursor *body)
 		return "more TMFs than the window allows";
 	}
 	memset(&record->tmf.who, 0, sizeof(record->tmf.who));
-	if (!ship_tmf_get(body, &record->tmf) || record->tmf.who.controller != in->conn.ship->peer) {
+	if (!ship_tmf_get(body, &record->tmf) ||
+		record->tmf.who.controller != in->conn.ship->peer) {
 		return "malformed TMF, or one of a nexus that is not of the peer";
 	}
 	record->busy = true;

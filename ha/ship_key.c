@@ -15,11 +15,13 @@
 #include "yoke/util.h"
 
 #define SHIP_KEY_TEXT_MAX 4096u
-#define SHIP_KEY_REMEDY	  "make one with: (umask 077; openssl rand -hex 32 > FILE), the same on both controllers"
+#define SHIP_KEY_REMEDY \
+	"make one with: (umask 077; openssl rand -hex 32 > FILE), the same on both controllers"
 
 static int ship_key_digit_base64(char c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *at = c ? strchr(digits, c) : NULL;
 
 	return at ? (int)(at - digits) : -1;
@@ -27,21 +29,23 @@ static int ship_key_digit_base64(char c)
 
 static int ship_key_digit_hex(char c)
 {
-	return isdigit((unsigned char)c) ? c - '0' :
-		isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 :
-					     -1;
+	return isdigit((unsigned char)c)    ? c - '0'
+	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
+					    : -1;
 }
 
-/* Gathers digits of `bits` bits each into bytes; -1 for a character that is no digit, or no room. */
-static int ship_key_gather(const char *text, size_t length, unsigned bits, uint8_t *key,
-	size_t key_size)
+/* Gathers digits of `bits` bits each into bytes; -1 for a character that is no digit, or no room.
+ */
+static int ship_key_gather(
+	const char *text, size_t length, unsigned bits, uint8_t *key, size_t key_size)
 {
 	uint32_t acc = 0;
 	unsigned held = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < length; i++) {
-		int digit = bits == 4 ? ship_key_digit_hex(text[i]) : ship_key_digit_base64(text[i]);
+		int digit =
+			bits == 4 ? ship_key_digit_hex(text[i]) : ship_key_digit_base64(text[i]);
 
 		if (digit < 0) {
 			return -1;
@@ -88,8 +92,8 @@ int ship_key_decode(const char *text, size_t length, uint8_t *key, size_t key_si
 }
 
 /* The file as text; its length, or a negative errno with a message. */
-static ssize_t ship_key_read(const char *path, char *text, size_t size, char *error,
-	size_t error_size)
+static ssize_t ship_key_read(
+	const char *path, char *text, size_t size, char *error, size_t error_size)
 {
 	int fd cleanup_close = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -103,13 +107,14 @@ static ssize_t ship_key_read(const char *path, char *text, size_t size, char *er
 		return -err;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		snprintf(error, error_size, "interconnect key %s: not a regular file; "
-			SHIP_KEY_REMEDY, path);
+		snprintf(error, error_size,
+			"interconnect key %s: not a regular file; " SHIP_KEY_REMEDY, path);
 		return -EINVAL;
 	}
 	if (st.st_uid != 0 && st.st_uid != geteuid()) {
 		snprintf(error, error_size,
-			"interconnect key %s: belongs to user %u; it must belong to root: chown root %s",
+			"interconnect key %s: belongs to user %u; it must belong to root: chown "
+			"root %s",
 			path, (unsigned)st.st_uid, path);
 		return -EPERM;
 	}
@@ -141,8 +146,7 @@ int ship_key_load(const char *path, const char *cluster, uint8_t psk[SHIP_PSK_BY
 	int bytes, err = 0;
 
 	if (!path) {
-		snprintf(error, error_size,
-			"interconnect key: none configured; " SHIP_KEY_REMEDY);
+		snprintf(error, error_size, "interconnect key: none configured; " SHIP_KEY_REMEDY);
 		return -ENOENT;
 	}
 	length = ship_key_read(path, text, sizeof(text), error, error_size);
@@ -152,10 +156,9 @@ int ship_key_load(const char *path, const char *cluster, uint8_t psk[SHIP_PSK_BY
 	bytes = ship_key_decode(text, (size_t)length, key, sizeof(key));
 	OPENSSL_cleanse(text, sizeof(text));
 	if (bytes < (int)SHIP_KEY_MIN_BYTES) {
-		snprintf(error, error_size,
-			"interconnect key %s: %s; " SHIP_KEY_REMEDY, path,
-			bytes < 0 ? "neither hexadecimal nor base64 text of at most 1024 bytes" :
-				    "holds fewer than 32 bytes");
+		snprintf(error, error_size, "interconnect key %s: %s; " SHIP_KEY_REMEDY, path,
+			bytes < 0 ? "neither hexadecimal nor base64 text of at most 1024 bytes"
+				  : "holds fewer than 32 bytes");
 		err = -EINVAL;
 	} else {
 		/* Another cluster with the same file has another key. */

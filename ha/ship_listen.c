@@ -11,7 +11,8 @@
 #include "yoke/log.h"
 #include "yoke/util.h"
 
-#define SHIP_BACKLOG	   64
+#define SHIP_BACKLOG	    64
+#define SHIP_COMPLAIN_MS    60000u
 #define SHIP_ACCEPT_REST_MS 100u /* out of descriptors: leave the listener alone for a while */
 
 struct ship_listener {
@@ -21,6 +22,7 @@ struct ship_listener {
 	struct mailbox_msg msg;
 	struct qb_list_head half_open; /* of struct ship_in */
 	unsigned half_open_count;
+	uint64_t quiet_until_ms; /* for complaints */
 };
 
 const char *ship_peer_address(const struct ship *ship)
@@ -34,7 +36,8 @@ int ship_socket_prepare(const struct ship *ship, int fd)
 	int on = 1;
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms)) < 0) {
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms)) <
+			0) {
 		return -errno;
 	}
 	return 0;
@@ -81,11 +84,30 @@ int ship_socket_dial(const struct ship *ship)
 	return fd;
 }
 
-/* ----- accepting ------------------------------------------------------------------------------- */
+/* ----- accepting -------------------------------------------------------------------------------
+ */
 
 void ship_listener_greeted(struct ship *ship)
 {
 	ship->listener->half_open_count--;
+}
+
+void ship_listener_complain(struct ship *ship, const char *address, const char *why)
+{
+	struct ship_listener *listener = ship->listener;
+	uint64_t now_ms = reactor_now_ms(ship->ports[0].reactor);
+
+	SHIP_COUNT(&ship->ports[0], refused_frames, 1);
+	if (now_ms < listener->quiet_until_ms) {
+		log_debug("interconnect: connection from %s ended before its greeting: %s", address,
+			why);
+		return;
+	}
+	listener->quiet_until_ms = now_ms + SHIP_COMPLAIN_MS;
+	log_warning("interconnect: connection from %s ended before its greeting: %s; if it is the "
+		    "other controller, compare the key files and versions, if not, keep it away "
+		    "from this network",
+		address, why);
 }
 
 static void ship_listener_take(struct ship_listener *listener, int fd,
@@ -95,11 +117,12 @@ static void ship_listener_take(struct ship_listener *listener, int fd,
 	char host[48] = "?";
 	int err = 0;
 
-	getnameinfo((const struct sockaddr *)addr, length, host, sizeof(host), NULL, 0,
-		NI_NUMERICHOST);
+	getnameinfo(
+		(const struct sockaddr *)addr, length, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
 	if (listener->half_open_count >= SHIP_HALF_OPEN) {
 		SHIP_COUNT(&ship->ports[0], refused_frames, 1);
-		log_debug("interconnect: connection from %s refused: %u others wait for their greeting",
+		log_debug("interconnect: connection from %s refused: %u others wait for their "
+			  "greeting",
 			host, listener->half_open_count);
 		close(fd);
 		return;
@@ -111,7 +134,8 @@ static void ship_listener_take(struct ship_listener *listener, int fd,
 		err = ship_in_accept(ship, fd, host, &listener->half_open);
 	}
 	if (err < 0) {
-		log_warning("interconnect: connection from %s not accepted: %s", host, strerror(-err));
+		log_warning(
+			"interconnect: connection from %s not accepted: %s", host, strerror(-err));
 		return;
 	}
 	listener->half_open_count++;
@@ -125,14 +149,15 @@ static void ship_listener_ready(struct reactor_fd *rfd, uint32_t events)
 	for (unsigned i = 0; i < SHIP_BACKLOG; i++) {
 		struct sockaddr_storage addr;
 		socklen_t length = sizeof(addr);
-		int fd = accept4(rfd->fd, (struct sockaddr *)&addr, &length,
-			SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(
+			rfd->fd, (struct sockaddr *)&addr, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			ship_listener_take(listener, fd, &addr, length);
 		} else if (errno == EAGAIN) {
 			return;
-		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			   errno == ENOMEM) {
 			log_warning("interconnect: cannot accept connections: %s; raise the limit "
 				    "of open files (LimitNOFILE)",
 				strerror(errno));
@@ -195,7 +220,8 @@ int ship_listener_open(struct ship *ship, char *error, size_t error_size)
 	fd = ship_listener_bind(own);
 	if (fd < 0) {
 		snprintf(error, error_size,
-			"interconnect: cannot listen on %s: %s; check controllers[].interconnect and "
+			"interconnect: cannot listen on %s: %s; check controllers[].interconnect "
+			"and "
 			"that no other daemon uses it",
 			own->text, strerror(-fd));
 		return fd;

@@ -16,7 +16,7 @@ static struct ship_nexus **ship_nexus_bucket(struct ship_nexuses *table, const v
 static bool ship_identity_is(const struct scsi_identity *a, const struct scsi_identity *b)
 {
 	return a->rtpi == b->rtpi && memcmp(a->isid, b->isid, sizeof(a->isid)) == 0 &&
-		strcmp(a->initiator, b->initiator) == 0 && strcmp(a->target, b->target) == 0;
+	       strcmp(a->initiator, b->initiator) == 0 && strcmp(a->target, b->target) == 0;
 }
 
 void ship_nexuses_init(struct ship_nexuses *table)
@@ -79,8 +79,8 @@ static void ship_nexus_mark_gone(struct ship_nexus *nexus, struct ship_conn *con
 	}
 }
 
-static struct ship_nexus *ship_nexus_new(struct ship_nexuses *table, const void *key,
-	const struct scsi_identity *who)
+static struct ship_nexus *ship_nexus_new(
+	struct ship_nexuses *table, const void *key, const struct scsi_identity *who)
 {
 	struct ship_nexus **bucket = ship_nexus_bucket(table, key);
 	struct ship_nexus *nexus;
@@ -109,8 +109,7 @@ static void ship_nexus_evict(struct ship_nexuses *table, struct ship_conn *conn)
 {
 	struct ship_nexus *nexus;
 
-	qb_list_for_each_entry(nexus, &table->used, use_link)
-	{
+	qb_list_for_each_entry (nexus, &table->used, use_link) {
 		if (nexus->users == 0) {
 			ship_nexus_mark_gone(nexus, conn);
 			return;
@@ -118,8 +117,8 @@ static void ship_nexus_evict(struct ship_nexuses *table, struct ship_conn *conn)
 	}
 }
 
-struct ship_nexus *ship_nexus_get(struct ship_nexuses *table, struct ship_conn *conn, const void *key,
-	const struct scsi_identity *who)
+struct ship_nexus *ship_nexus_get(struct ship_nexuses *table, struct ship_conn *conn,
+	const void *key, const struct scsi_identity *who)
 {
 	struct ship_nexus *nexus = *ship_nexus_bucket(table, key);
 
@@ -166,8 +165,8 @@ void ship_nexus_tell(struct ship_nexus *nexus, struct ship_conn *conn)
 	nexus->told = true;
 }
 
-void ship_nexus_drop(struct ship_nexuses *table, struct ship_conn *conn,
-	const struct scsi_identity *who)
+void ship_nexus_drop(
+	struct ship_nexuses *table, struct ship_conn *conn, const struct scsi_identity *who)
 {
 	for (uint32_t i = 0; i < table->count; i++) {
 		struct ship_nexus *nexus = table->by_id[i];

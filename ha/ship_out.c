@@ -34,7 +34,8 @@ static void ship_out_park_soon(struct ship_out *out, uint32_t delay_ms)
 	}
 }
 
-/* ----- commands -------------------------------------------------------------------------------- */
+/* ----- commands --------------------------------------------------------------------------------
+ */
 
 /* What an active command holds of the windows. */
 static void ship_cmd_deactivate(struct ship_out *out, struct ship_cmd *cmd)
@@ -169,8 +170,8 @@ static void ship_out_pump(struct ship_out *out)
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists) && ship_out_is_open(out); i++) {
 		while (!qb_list_empty(lists[i]) &&
-			ship_cmd_activate(out,
-				qb_list_first_entry(lists[i], struct ship_cmd, link))) {
+			ship_cmd_activate(
+				out, qb_list_first_entry(lists[i], struct ship_cmd, link))) {
 		}
 	}
 	ship_tmf_pump(out);
@@ -228,7 +229,8 @@ void ship_out_abort(struct ship_port *port, struct scsi_task *task)
 	}
 }
 
-/* ----- back to the gate ------------------------------------------------------------------------ */
+/* ----- back to the gate ------------------------------------------------------------------------
+ */
 
 static void ship_out_back(struct reactor_defer *defer)
 {
@@ -254,8 +256,7 @@ static void ship_out_unpark(struct ship_out *out, bool all)
 {
 	struct ship_cmd *cmd, *next;
 
-	qb_list_for_each_entry_safe(cmd, next, &out->parked, link)
-	{
+	qb_list_for_each_entry_safe (cmd, next, &out->parked, link) {
 		if (all || !cmd->was_sent) {
 			ship_cmd_end(out, cmd, SHIP_AGAIN);
 		}
@@ -272,8 +273,7 @@ static void ship_out_park_fired(struct reactor_timer *timer)
 	qb_list_splice(&out->starved, &starved);
 	qb_list_init(&out->starved);
 	while (!qb_list_empty(&starved)) {
-		struct scsi_task *task =
-			qb_list_first_entry(&starved, struct scsi_task, ship_link);
+		struct scsi_task *task = qb_list_first_entry(&starved, struct scsi_task, ship_link);
 
 		qb_list_del(&task->ship_link);
 		serve->task_shipped(serve->ctx, task, SHIP_AGAIN);
@@ -285,7 +285,8 @@ static void ship_out_park_fired(struct reactor_timer *timer)
 	}
 }
 
-/* ----- frames of the peer ---------------------------------------------------------------------- */
+/* ----- frames of the peer ----------------------------------------------------------------------
+ */
 
 /* Slots for the peer's window of commands; the sizes were checked. */
 static bool ship_out_slots(struct ship_out *out, const struct ship_hello *hello)
@@ -334,7 +335,8 @@ static const char *ship_out_hello_ack(struct ship_out *out, struct cursor *body)
 		return NULL;
 	}
 	ship_conn_state_set(&out->conn, SHIP_OPEN);
-	log_info("interconnect: reactor %u: connected to controller %u (%u commands, %u bytes in flight)",
+	log_info("interconnect: reactor %u: connected to controller %u (%u commands, %u bytes in "
+		 "flight)",
 		port->index, port->ship->peer, out->window_commands, out->window_bytes);
 	if (out->was_open) {
 		SHIP_COUNT(port, reconnects, 1);
@@ -358,8 +360,8 @@ static struct ship_cmd *ship_out_find(struct ship_out *out, uint64_t tag)
 	return cmd && cmd->tag == tag && cmd->was_sent ? cmd : NULL;
 }
 
-static const char *ship_out_result(struct ship_out *out, const struct ship_frame *frame,
-	struct cursor *body)
+static const char *ship_out_result(
+	struct ship_out *out, const struct ship_frame *frame, struct cursor *body)
 {
 	struct ship_cmd *cmd = ship_out_find(out, frame->tag);
 	struct ship_result result;
@@ -377,7 +379,8 @@ static const char *ship_out_result(struct ship_out *out, const struct ship_frame
 		return NULL;
 	}
 	if (!result.aborted &&
-		cmd->in_received != (result.in_length < cmd->in_room ? result.in_length : cmd->in_room)) {
+		cmd->in_received !=
+			(result.in_length < cmd->in_room ? result.in_length : cmd->in_room)) {
 		return "data-in is missing";
 	}
 	task->status = result.status;
@@ -392,8 +395,8 @@ static const char *ship_out_result(struct ship_out *out, const struct ship_frame
 	return NULL;
 }
 
-static const char *ship_out_frame(struct ship_conn *conn, const struct ship_frame *frame,
-	struct cursor *body)
+static const char *ship_out_frame(
+	struct ship_conn *conn, const struct ship_frame *frame, struct cursor *body)
 {
 	struct ship_out *out = ship_out_of(conn);
 
@@ -432,7 +435,8 @@ static void ship_out_data_end(struct ship_conn *conn, const struct ship_frame *f
 	(void)frame; /* RESULT follows */
 }
 
-/* ----- the connection -------------------------------------------------------------------------- */
+/* ----- the connection --------------------------------------------------------------------------
+ */
 
 static void ship_out_greet(struct ship_conn *conn)
 {
@@ -486,8 +490,7 @@ static void ship_out_closed(struct ship_conn *conn, const char *why)
 	ship_out_failed(out, why);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		while (!qb_list_empty(lists[i])) {
-			ship_cmd_park(out,
-				qb_list_first_entry(lists[i], struct ship_cmd, link));
+			ship_cmd_park(out, qb_list_first_entry(lists[i], struct ship_cmd, link));
 		}
 	}
 	ship_tmf_unsend(out);

@@ -27,9 +27,9 @@ struct ship_out {
 	struct reactor_defer back;
 	uint32_t backoff_ms;
 	bool is_open;
-	bool was_open;	 /* since the peer came up: the next time counts as a reconnection */
+	bool was_open; /* since the peer came up: the next time counts as a reconnection */
 	char refused[128]; /* by the peer's HELLO_ACK */
-	char why[160];	 /* it failed last time: logged once, not at every attempt */
+	char why[160]; /* it failed last time: logged once, not at every attempt */
 	uint64_t serial; /* upper part of the next tag */
 	/* The peer's windows, and what is in use. */
 	uint32_t window_commands;
@@ -40,7 +40,7 @@ struct ship_out {
 	uint32_t free_count;
 	size_t in_bytes; /* of buffers taken for active reads */
 	struct qb_list_head pending_out; /* of struct ship_cmd: no data-in */
-	struct qb_list_head pending_in;	 /* reads */
+	struct qb_list_head pending_in; /* reads */
 	struct qb_list_head active;
 	struct qb_list_head parked;
 	struct qb_list_head ended; /* their outcome is known: to the gate at the end of the pass */

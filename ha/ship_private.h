@@ -15,12 +15,13 @@
 
 /* Times of the interconnect; a test may set shorter ones before the peer is up. */
 struct ship_timing {
-	uint32_t ping_ms;	 /* idle that long: PING */
-	uint32_t silence_ms;	 /* nothing heard: the connection is dead */
-	uint32_t greeting_ms;	 /* for TCP, TLS and HELLO together */
+	uint32_t ping_ms; /* idle that long: PING */
+	uint32_t silence_ms; /* nothing heard: the connection is dead */
+	uint32_t greeting_ms; /* for TCP, TLS and HELLO together */
 	uint32_t backoff_min_ms; /* before dialling again, doubled each time */
 	uint32_t backoff_max_ms;
-	uint32_t park_ms; /* how long a command that was never sent waits before the gate looks again */
+	uint32_t park_ms; /* how long a command that was never sent waits before the gate looks
+			     again */
 };
 
 /* Counters of one reactor, read by the control thread. */
@@ -29,7 +30,7 @@ struct ship_counters {
 	atomic_uint_fast64_t reconnects, refused_frames, stale_frames;
 };
 
-#define SHIP_COUNT(port, counter, n)                                                               \
+#define SHIP_COUNT(port, counter, n) \
 	atomic_fetch_add_explicit(&(port)->counters.counter, (n), memory_order_relaxed)
 
 /* What one reactor knows. */
@@ -40,7 +41,8 @@ struct ship_port {
 	bool peer_up;
 	uint64_t peer_incarnation;
 	struct ship_out out;
-	struct qb_list_head ins; /* of struct ship_in: connections, and those whose tasks still run */
+	struct qb_list_head
+		ins; /* of struct ship_in: connections, and those whose tasks still run */
 	struct ship_counters counters;
 };
 
@@ -93,5 +95,7 @@ int ship_listener_open(struct ship *ship, char *error, size_t error_size);
 void ship_listener_close(struct ship *ship); /* after the reactors have stopped */
 /* A connection of it has been greeted, or has ended before: its place is free again. Reactor 0. */
 void ship_listener_greeted(struct ship *ship);
+/* A connection ended before its greeting: a warning now and then, however many there are. */
+void ship_listener_complain(struct ship *ship, const char *address, const char *why);
 
 #endif

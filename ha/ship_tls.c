@@ -15,14 +15,18 @@
 
 #define SHIP_WIRE_IN_BYTES  (128u << 10)
 #define SHIP_WIRE_OUT_BYTES (256u << 10)
-/* Receive calls in one pass: what lies beyond waits in the socket, other connections get their turn. */
-#define SHIP_WIRE_RECEIVES  16u
+/* Receive calls in one pass: what lies beyond waits in the socket, other connections get their
+ * turn. */
+#define SHIP_WIRE_RECEIVES 16u
 /* AES-GCM may protect 2^24.5 records under one key (RFC 8446 5.5); change it long before. */
 #define SHIP_WIRE_REKEY_RECORDS (1u << 22)
 #define SHIP_RECORD_BYTES	16384u
 
 /* TLS_AES_128_GCM_SHA256 as it stands on the wire. */
 static const unsigned char ship_cipher_id[2] = {0x13, 0x01};
+
+/* With SSL_VERIFY_PEER a server takes a session, which a key is to OpenSSL, only with this set. */
+static const unsigned char ship_context_id[] = {'y', 'o', 'k', 'e'};
 
 struct ship_tls {
 	SSL_CTX *dial;
@@ -33,14 +37,17 @@ struct ship_tls {
 	char peer_identity[SHIP_IDENTITY_TEXT_MAX];
 };
 
-/* ----- the key in the handshake ---------------------------------------------------------------- */
+/* ----- the key in the handshake ----------------------------------------------------------------
+ */
 
 static SSL_SESSION *ship_tls_session(SSL *ssl, const struct ship_tls *tls)
 {
 	const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, ship_cipher_id);
 	SSL_SESSION *session = SSL_SESSION_new();
 
-	if (!cipher || !session || !SSL_SESSION_set1_master_key(session, tls->psk, SHIP_PSK_BYTES) ||
+	if (!cipher || !session ||
+		!SSL_SESSION_set1_master_key(session, tls->psk, SHIP_PSK_BYTES) ||
+		!SSL_SESSION_set1_id_context(session, ship_context_id, sizeof(ship_context_id)) ||
 		!SSL_SESSION_set_cipher(session, cipher) ||
 		!SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION)) {
 		SSL_SESSION_free(session);
@@ -69,8 +76,8 @@ static int ship_tls_use_psk(SSL *ssl, const EVP_MD *md, const unsigned char **id
 	return *session != NULL;
 }
 
-static int ship_tls_find_psk(SSL *ssl, const unsigned char *id, size_t id_length,
-	SSL_SESSION **session)
+static int ship_tls_find_psk(
+	SSL *ssl, const unsigned char *id, size_t id_length, SSL_SESSION **session)
 {
 	struct ship_tls *tls = ship_tls_of(ssl);
 
@@ -102,14 +109,16 @@ static SSL_CTX *ship_tls_context(struct ship_tls *tls, const SSL_METHOD *method)
 	if (!SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) ||
 		!SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) ||
 		!SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") ||
-		!SSL_CTX_set_num_tickets(ctx, 0)) {
+		!SSL_CTX_set_num_tickets(ctx, 0) ||
+		!SSL_CTX_set_session_id_context(ctx, ship_context_id, sizeof(ship_context_id))) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
 	return ctx;
 }
 
-/* ----- the socket as a BIO --------------------------------------------------------------------- */
+/* ----- the socket as a BIO ---------------------------------------------------------------------
+ */
 
 static int ship_bio_read(BIO *bio, char *to, size_t size, size_t *got)
 {
@@ -186,10 +195,11 @@ static BIO_METHOD *ship_bio_method(void)
 	return method;
 }
 
-/* ----- set up ---------------------------------------------------------------------------------- */
+/* ----- set up ----------------------------------------------------------------------------------
+ */
 
-struct ship_tls *ship_tls_new(const struct conf *conf, uint8_t controller, char *error,
-	size_t error_size)
+struct ship_tls *ship_tls_new(
+	const struct conf *conf, uint8_t controller, char *error, size_t error_size)
 {
 	struct ship_tls *tls = calloc(1, sizeof(*tls));
 
@@ -240,9 +250,10 @@ int ship_wire_open(struct ship_wire *wire, struct ship_tls *tls, int fd, bool di
 	BIO *bio = NULL;
 
 	*wire = (struct ship_wire){.fd = fd};
-	wire->in = (struct ship_pipe){.bytes = malloc(SHIP_WIRE_IN_BYTES), .size = SHIP_WIRE_IN_BYTES};
-	wire->out = (struct ship_pipe){.bytes = malloc(SHIP_WIRE_OUT_BYTES),
-		.size = SHIP_WIRE_OUT_BYTES};
+	wire->in =
+		(struct ship_pipe){.bytes = malloc(SHIP_WIRE_IN_BYTES), .size = SHIP_WIRE_IN_BYTES};
+	wire->out = (struct ship_pipe){
+		.bytes = malloc(SHIP_WIRE_OUT_BYTES), .size = SHIP_WIRE_OUT_BYTES};
 	wire->ssl = SSL_new(dialler ? tls->dial : tls->accept);
 	bio = BIO_new(tls->bio);
 	if (!wire->in.bytes || !wire->out.bytes || !wire->ssl || !bio) {
@@ -270,7 +281,8 @@ void ship_wire_close(struct ship_wire *wire)
 	*wire = (struct ship_wire){.fd = -1};
 }
 
-/* ----- bytes ----------------------------------------------------------------------------------- */
+/* ----- bytes -----------------------------------------------------------------------------------
+ */
 
 static enum ship_wire_result ship_wire_result_of(struct ship_wire *wire, int rc)
 {
@@ -311,8 +323,8 @@ enum ship_wire_result ship_wire_read(struct ship_wire *wire, void *to, size_t si
 	return rc == 1 ? SHIP_WIRE_OK : ship_wire_result_of(wire, rc);
 }
 
-enum ship_wire_result ship_wire_write(struct ship_wire *wire, const void *from, size_t size,
-	size_t *put)
+enum ship_wire_result ship_wire_write(
+	struct ship_wire *wire, const void *from, size_t size, size_t *put)
 {
 	int rc;
 

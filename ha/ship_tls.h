@@ -22,8 +22,8 @@ struct ship_tls;
  * The file holds at least 32 bytes as hexadecimal or base64 text; it must be a regular file of
  * root or of the daemon's own user that nobody else can read. NULL with a message. Control thread.
  */
-struct ship_tls *ship_tls_new(const struct conf *conf, uint8_t controller, char *error,
-	size_t error_size);
+struct ship_tls *ship_tls_new(
+	const struct conf *conf, uint8_t controller, char *error, size_t error_size);
 void ship_tls_free(struct ship_tls *tls);
 
 /* One direction of buffered ciphertext. */
@@ -53,7 +53,7 @@ void ship_wire_close(struct ship_wire *wire);
 
 enum ship_wire_result {
 	SHIP_WIRE_OK,
-	SHIP_WIRE_WAIT,	  /* for the socket: readable, or writable when ship_wire_pending() */
+	SHIP_WIRE_WAIT, /* for the socket: readable, or writable when ship_wire_pending() */
 	SHIP_WIRE_CLOSED, /* by the peer */
 	SHIP_WIRE_FAILED, /* see ship_wire_why() */
 };
@@ -66,8 +66,8 @@ enum ship_wire_result ship_wire_handshake(struct ship_wire *wire);
 /* Reads up to `size` bytes; *got is set when OK. */
 enum ship_wire_result ship_wire_read(struct ship_wire *wire, void *to, size_t size, size_t *got);
 /* Encrypts up to `size` bytes; *put is set when OK. WAIT: the same bytes (or more) again later. */
-enum ship_wire_result ship_wire_write(struct ship_wire *wire, const void *from, size_t size,
-	size_t *put);
+enum ship_wire_result ship_wire_write(
+	struct ship_wire *wire, const void *from, size_t size, size_t *put);
 /* Sends what is encrypted; OK when all has gone. */
 enum ship_wire_result ship_wire_send(struct ship_wire *wire);
 /* Encrypted bytes that have not been sent. */

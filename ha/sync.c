@@ -177,13 +177,24 @@ static void begin_anew(struct machine *m, struct ha_group *g, uint8_t best)
 {
 	const struct message_group *s = &m->said[best]->groups[g->index];
 
-	m->unsure = m->unsure || (!m->got[m->other] && g->top > 0);
+	m->unsure = m->unsure || !m->got[m->other];
 	g->epoch = s->epoch;
 	g->preferred = s->preferred ? s->preferred : m->conf->groups[g->index].home;
 	/* Our own record does not count: that was another life. The absent one's does. */
 	g->owner = s->owner == m->other && !m->pids[m->other] ? m->other : 0;
 	g->phase = g->owner ? PHASE_LOST : PHASE_IDLE;
 	g->waiting = 0;
+}
+
+/* A daemon in a new life owns nothing, whatever is recorded about its former one. */
+static bool disowns(const struct machine *m, const struct ha_group *g, uint8_t c, uint8_t best)
+{
+	const struct message_group *own = &m->said[c]->groups[g->index];
+	const struct message_group *record = &m->said[best]->groups[g->index];
+
+	return !m->said[c]->in_sync ||
+	       (record->owner == c && g->epoch == record->epoch &&
+		       (own->owner != c || own->epoch != record->epoch));
 }
 
 static void choose(struct machine *m, struct ha_group *g)
@@ -212,8 +223,7 @@ static void choose(struct machine *m, struct ha_group *g)
 			continue;
 		}
 		top = s->top > top ? s->top : top;
-		/* A daemon that began anew owns nothing, whatever is recorded. */
-		if (known && !m->said[c]->in_sync && g->owner == c) {
+		if (known && g->owner == c && disowns(m, g, c, best)) {
 			g->owner = 0;
 			g->phase = g->phase == PHASE_LOST || g->phase == PHASE_SERVING ? PHASE_IDLE
 										       : g->phase;

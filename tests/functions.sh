@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=sh
-# What tests/demo and tests/check have in common. Set before: top, the top of the source tree.
+# What tests/demo and tests/check have in common. They set `top`, the top of the source tree.
+
+: "${top:?}"
 
 say() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2

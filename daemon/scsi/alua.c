@@ -3,10 +3,10 @@
  * REPORT TARGET PORT GROUPS (SPC-4 6.37), from the published view and the configuration: the same
  * bytes at every port of both controllers, at any time, also while the group is held.
  */
-#include "commands.h"
-#include "nexus.h"
-#include "opcodes.h"
-#include "sense.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
 
 #define FORMAT_SHIFT	5
 #define FORMAT_LENGTH	0

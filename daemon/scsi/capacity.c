@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* READ CAPACITY 10 and 16 (SBC-3 5.15, 5.16). */
-#include "commands.h"
-#include "opcodes.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
 
 #define LBPME 0x80 /* byte 14: unmapping is supported */
 #define LBPRZ 0x40 /* and unmapped blocks read as zeros */

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <string.h>
 
-#include "group.h"
+#include "daemon/scsi/group.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 

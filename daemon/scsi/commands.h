@@ -6,7 +6,7 @@
 #ifndef YOKE_SCSI_COMMANDS_H
 #define YOKE_SCSI_COMMANDS_H
 
-#include "core.h"
+#include "daemon/scsi/core.h"
 #include "yoke/cursor.h"
 
 /* For commands without parameters. */

@@ -11,10 +11,10 @@
  *
  * A command that waited, for whatever reason, comes through here again before it runs.
  */
-#include "gate.h"
-#include "nexus.h"
-#include "opcodes.h"
-#include "sense.h"
+#include "daemon/scsi/gate.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
 
 static const char *const verdict_names[] = {
 	[SCSI_VERDICT_RUN] = "run",

@@ -3,7 +3,7 @@
 #ifndef YOKE_SCSI_GATE_H
 #define YOKE_SCSI_GATE_H
 
-#include "core.h"
+#include "daemon/scsi/core.h"
 
 enum scsi_verdict {
 	SCSI_VERDICT_RUN,

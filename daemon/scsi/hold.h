@@ -3,7 +3,7 @@
 #ifndef YOKE_SCSI_HOLD_H
 #define YOKE_SCSI_HOLD_H
 
-#include "core.h"
+#include "daemon/scsi/core.h"
 
 void scsi_hold_init(struct scsi_core *core);
 /* When the reactor has stopped: no timer of ours is left. */

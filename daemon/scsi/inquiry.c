@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
+#include "daemon/scsi/commands.h"
 #include "config.h"
-#include "nexus.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 
 #define INQUIRY_BYTES	   96
 #define INQUIRY_MOST	   1024

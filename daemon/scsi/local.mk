@@ -59,4 +59,7 @@ tests_unit_test_scsi_tmf_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_mode
 tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(scsi_rig_sources)
 tests_unit_test_scsi_mode_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_lu
+tests_unit_test_scsi_lu_SOURCES = tests/unit/test_scsi_lu.c $(scsi_rig_sources)
+tests_unit_test_scsi_lu_LDADD = $(scsi_rig_libs)
 endif

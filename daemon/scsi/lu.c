@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lu.h"
+#include "daemon/scsi/lu.h"
 #include "yoke/cursor.h"
 #include "yoke/log.h"
 #include "yoke/util.h"

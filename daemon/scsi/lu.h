@@ -3,7 +3,7 @@
 #ifndef YOKE_SCSI_LU_H
 #define YOKE_SCSI_LU_H
 
-#include "core.h"
+#include "daemon/scsi/core.h"
 
 /*
  * Opens the extents and makes scsi->lus, scsi->targets and scsi->groups. 0 or a negative errno with

@@ -2,10 +2,10 @@
 /* MODE SENSE 6 and 10 (SPC-4 6.11, 6.12, 7.5). Nothing can be changed or saved. */
 #include <string.h>
 
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
 
 #define MODE_MOST     256

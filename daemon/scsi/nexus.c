@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
-#include "lu.h"
-#include "nexus.h"
-#include "tasks.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
 
 static const struct {

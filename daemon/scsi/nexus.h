@@ -6,8 +6,8 @@
 #ifndef YOKE_SCSI_NEXUS_H
 #define YOKE_SCSI_NEXUS_H
 
-#include "core.h"
-#include "sense.h"
+#include "daemon/scsi/core.h"
+#include "daemon/scsi/sense.h"
 
 /*
  * Pending unit attentions, one bit each, so that none can pile up; the lowest is told first. "ALUA

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "commands.h"
-#include "opcodes.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
 #include "yoke/util.h"
 
 /* Usage masks that many CDBs share. The last byte is CONTROL: only NACA is looked at. */

@@ -6,7 +6,7 @@
 #ifndef YOKE_SCSI_OPCODES_H
 #define YOKE_SCSI_OPCODES_H
 
-#include "core.h"
+#include "daemon/scsi/core.h"
 
 /* Where a command runs. */
 enum scsi_where {

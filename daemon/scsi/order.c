@@ -4,7 +4,7 @@
  * an ORDERED task runs alone after all older ones; SIMPLE ones behind it wait; HEAD OF QUEUE
  * passes.
  */
-#include "tasks.h"
+#include "daemon/scsi/tasks.h"
 
 static bool may_go(const struct scsi_itl *itl, const struct scsi_task *task)
 {

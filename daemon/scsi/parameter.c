@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -122,7 +122,8 @@ bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 		return false;
 	}
 	if (res < 0) {
-		log_err("LU %s: %s of %llu blocks at LBA %llu failed: %s", task->lu->conf->name,
+		/* The store has logged the error; this names the command. */
+		log_debug("LU %s: %s of %llu blocks at LBA %llu failed: %s", task->lu->conf->name,
 			task->row->name, (unsigned long long)task->blocks,
 			(unsigned long long)task->lba, strerror(-res));
 		scsi_set_errno(task, res, writes);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* REPORT LUNS (SPC-4 6.33). */
-#include "commands.h"
-#include "lu.h"
-#include "nexus.h"
-#include "sense.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/sense.h"
 
 enum {
 	SELECT_ADDRESSED = 0, /* without well known LUNs */

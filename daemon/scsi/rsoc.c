@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* REPORT SUPPORTED OPERATION CODES (SPC-4 6.35): the opcode table, as initiators see it. */
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
 
 #define RCTD	       0x80
 #define OPTIONS_MASK   0x07

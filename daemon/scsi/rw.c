@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* READ and WRITE, 6 to 16 (SBC-3 5.9 to 5.13, 5.34 to 5.38), and the flag bits they share. */
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
 
 #define CDB_FUA 0x08 /* byte 1 of 10 and more bytes */

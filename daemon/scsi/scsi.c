@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Making and ending the device server. */
+#include <errno.h>
 #include <stdio.h>
 
-#include "group.h"
-#include "hold.h"
-#include "lu.h"
-#include "nexus.h"
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/hold.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/nexus.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
-static bool core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *r)
+/* Half of it may be missing when it fails: core_end() copes. */
+static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *r)
 {
 	core->scsi = scsi;
 	core->reactor = r;
-	core->groups = calloc(scsi->group_count + 1u, sizeof(*core->groups));
-	core->lus = calloc(scsi->lu_count + 1u, sizeof(*core->lus));
 	qb_list_init(&core->nexuses);
 	qb_list_init(&core->sweeps);
 	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {
 		qb_list_init(&core->peers[i]);
 	}
 	scsi_hold_init(core);
-	if (!core->groups || !core->lus) {
-		return false;
-	}
-	for (unsigned i = 0; i < scsi->lu_count; i++) {
+	core->groups = calloc(scsi->group_count + 1u, sizeof(*core->groups));
+	core->lus = calloc(scsi->lu_count + 1u, sizeof(*core->lus));
+	for (unsigned i = 0; core->lus && i < scsi->lu_count; i++) {
 		qb_list_init(&core->lus[i].tasks);
 	}
-	for (unsigned i = 0; i < scsi->group_count; i++) {
+	for (unsigned i = 0; core->groups && i < scsi->group_count; i++) {
 		struct scsi_core_group *group = &core->groups[i];
 
 		qb_list_init(&group->held);
@@ -39,7 +38,46 @@ static bool core_init(struct scsi *scsi, struct scsi_core *core, struct reactor 
 		}
 	}
 	reactor_slot_set(r, REACTOR_SLOT_SCSI, core);
-	return true;
+	return core->groups && core->lus ? 0 : -ENOMEM;
+}
+
+static void nexuses_free(struct qb_list_head *list)
+{
+	while (!qb_list_empty(list)) {
+		scsi_nexus_destroy(qb_list_first_entry(list, struct scsi_nexus, link));
+	}
+}
+
+static void core_end(struct scsi_core *core)
+{
+	scsi_hold_stop(core);
+	nexuses_free(&core->nexuses);
+	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {
+		nexuses_free(&core->peers[i]);
+	}
+	for (unsigned i = 0; core->groups && i < core->scsi->group_count; i++) {
+		scsi_drains_drop(&core->groups[i]);
+	}
+	reactor_slot_set(core->reactor, REACTOR_SLOT_SCSI, NULL);
+	free(core->groups);
+	free(core->lus);
+}
+
+static int cores_make(struct scsi *scsi, const struct scsi_setup *setup)
+{
+	scsi->cores = calloc(setup->reactor_count, sizeof(*scsi->cores));
+	if (!scsi->cores) {
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < setup->reactor_count; i++) {
+		int err = core_init(scsi, &scsi->cores[i], setup->reactors[i]);
+
+		scsi->core_count = i + 1;
+		if (err) {
+			return err;
+		}
+	}
+	return 0;
 }
 
 struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_size)
@@ -58,16 +96,7 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 		scsi_free(scsi);
 		return NULL;
 	}
-	scsi->cores = calloc(setup->reactor_count, sizeof(*scsi->cores));
-	for (unsigned i = 0; scsi->cores && i < setup->reactor_count; i++) {
-		scsi->core_count = i + 1;
-		if (!core_init(scsi, &scsi->cores[i], setup->reactors[i])) {
-			break;
-		}
-	}
-	if (!scsi->cores || !scsi->core_count || !scsi->cores[setup->reactor_count - 1].reactor ||
-		!scsi->cores[scsi->core_count - 1].lus ||
-		!scsi->cores[scsi->core_count - 1].groups) {
+	if (cores_make(scsi, setup)) {
 		snprintf(error, error_size, "out of memory for the device server");
 		scsi_free(scsi);
 		return NULL;
@@ -76,29 +105,13 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	return scsi;
 }
 
-static void nexuses_free(struct qb_list_head *list)
-{
-	while (!qb_list_empty(list)) {
-		scsi_nexus_destroy(qb_list_first_entry(list, struct scsi_nexus, link));
-	}
-}
-
 void scsi_free(struct scsi *scsi)
 {
 	if (!scsi) {
 		return;
 	}
 	for (unsigned i = 0; i < scsi->core_count; i++) {
-		struct scsi_core *core = &scsi->cores[i];
-
-		scsi_hold_stop(core);
-		nexuses_free(&core->nexuses);
-		for (unsigned k = 0; k < SCSI_PEER_BUCKETS; k++) {
-			nexuses_free(&core->peers[k]);
-		}
-		reactor_slot_set(core->reactor, REACTOR_SLOT_SCSI, NULL);
-		free(core->groups);
-		free(core->lus);
+		core_end(&scsi->cores[i]);
 	}
 	free(scsi->cores);
 	scsi_units_free(scsi);

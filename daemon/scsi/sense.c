@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sense.h"
+#include "daemon/scsi/sense.h"
 #include "yoke/cursor.h"
 #include "yoke/util.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands between the controllers: those that came from the other one, and ours that come back. */
-#include "gate.h"
-#include "group.h"
-#include "hold.h"
-#include "lu.h"
-#include "tasks.h"
+#include "daemon/scsi/gate.h"
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/hold.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 
 enum ship_outcome scsi_shipped_run(
@@ -60,6 +60,10 @@ void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outc
 	task->status = SCSI_GOOD;
 	task->sense_length = 0;
 	task->in_length = 0;
+	if (task->buf_bytes) {
+		/* A part of an answer, in a buffer that the interconnect chose. */
+		scsi_task_end(task);
+	}
 	if (task->abort_wanted) {
 		scsi_task_finish(task);
 	} else if (view->access == GROUP_REMOTE && view->epoch == task->epoch) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* SYNCHRONIZE CACHE 10 and 16 (SBC-3 5.22, 5.23) and START STOP UNIT (SBC-3 5.20). */
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
 
 #define START_STOP_START 0x01

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "gate.h"
-#include "hold.h"
-#include "group.h"
-#include "lu.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/gate.h"
+#include "daemon/scsi/hold.h"
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 

@@ -3,9 +3,9 @@
 #ifndef YOKE_SCSI_TASKS_H
 #define YOKE_SCSI_TASKS_H
 
-#include "core.h"
-#include "nexus.h"
-#include "opcodes.h"
+#include "daemon/scsi/core.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
 
 enum scsi_task_state {
 	SCSI_TASK_STARTED, /* its maker collects the data-out */

@@ -4,8 +4,8 @@
  * that acts on whole LUs goes to every reactor and to the other controller. Either waits until the
  * tasks that it aborted are out of the store and away from the owner.
  */
-#include "lu.h"
-#include "tasks.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 

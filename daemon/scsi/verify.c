@@ -5,10 +5,10 @@
  */
 #include <string.h>
 
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
 
 #define BYTCHK_MASK  0x06

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
-#include "nexus.h"
-#include "opcodes.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
 #include "yoke/util.h"
 
 #define PROTOCOL_ISCSI	   0x50 /* in bits 7 to 4 */

@@ -6,10 +6,10 @@
  */
 #include <string.h>
 
-#include "commands.h"
-#include "opcodes.h"
-#include "sense.h"
-#include "tasks.h"
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
 
 #define SAME_UNMAP 0x08

@@ -10,10 +10,19 @@ MIB = 1 << 20
 
 
 def extents(settings):
-    """[(name, group, bytes, block size)]: LUs of every group in turn, with both block sizes."""
-    groups = list(settings["groups"])
-    return [(f"disk{i}", groups[i % len(groups)], settings["lu_mib"] * MIB,
-             4096 if i % 4 == 3 else 512) for i in range(settings["lus"])]
+    """[(name, group, bytes, block size)]: the first LUs are the first group's, and so on.
+
+    Every fourth LU has blocks of 4096 bytes.
+    """
+    groups, count = list(settings["groups"]), settings["lus"]
+    return [(f"disk{i}", groups[i * len(groups) // count], settings["lu_mib"] * MIB,
+             4096 if i % 4 == 3 else 512) for i in range(count)]
+
+
+def luns(settings, group):
+    """The LUNs of a group's LUs, as first and last."""
+    mine = [lun for lun, extent in enumerate(extents(settings)) if extent[1] == group]
+    return mine[0], mine[-1]
 
 
 def yoke_yaml(settings):

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import shutil
 import signal
 import statistics
 import sys
@@ -209,13 +210,11 @@ def one_run(arguments, keep):
             copy_logs(lab)
         if keep:
             lab.keep()
-            lab.down = lambda: None  # the supervisor has it now
     return lab, demo.rows
 
 
 def copy_logs(lab):
     """Keeps the logs of a run that did not pass."""
-    import shutil  # pylint: disable=import-outside-toplevel
     place = TOP / "build" / "demo-logs"
     shutil.rmtree(place, ignore_errors=True)
     for name in NODES:

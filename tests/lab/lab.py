@@ -69,6 +69,11 @@ class Controller:
         return proc.run(self.command(args, timeout), check=check, timeout=timeout + 5, stdin=stdin,
                         env=node.ENVIRONMENT)
 
+    def start(self, args, timeout=60, **options):
+        """Starts a program inside: a subprocess.Popen."""
+        return subprocess.Popen(self.command(args, timeout), env=node.ENVIRONMENT,
+                                stdin=subprocess.DEVNULL, **options)
+
     def json(self, args, timeout=30):
         """The JSON that a program prints, for example json(["yokectl", "--json", "status"])."""
         return json.loads(self.run(args, timeout=timeout).stdout)
@@ -126,6 +131,13 @@ class Controller:
         if not self.send_signal(daemon, number):
             raise LabError(f"{daemon} does not run on controller {self.name}")
 
+    def stop_cluster(self, timeout=60):
+        """Stops Pacemaker and then Corosync in good order, as a shutdown of the machine does."""
+        self.send_signal("pacemakerd", signal.SIGTERM)
+        wait_for(lambda: not self.pids("pacemakerd"), timeout, f"Pacemaker at {self.name} has ended")
+        self.run(["corosync-cfgtool", "-H"], check=False)
+        wait_for(lambda: not self.pids("corosync"), timeout, f"Corosync at {self.name} has ended")
+
     def freeze(self):
         """Stops the whole controller in mid-instruction; its links stay up."""
         self.lab.tree.freeze(self.name, True)
@@ -156,6 +168,7 @@ class Lab:
         self.controllers = {name: Controller(self, name) for name in NODES}
         self.link = None
         self.supervisor = None
+        self.kept = False
 
     @classmethod
     def attach(cls, prefix):
@@ -172,7 +185,10 @@ class Lab:
         return self.up()
 
     def __exit__(self, *_):
-        self.down()
+        if self.kept:
+            self.link.close()
+        else:
+            self.down()
 
     def __getitem__(self, name):
         return self.controllers[name]
@@ -243,6 +259,7 @@ class Lab:
     def keep(self):
         """The lab outlives this program; `lab down` ends it."""
         self.ask(do="keep")
+        self.kept = True
 
     def _connect(self):
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -314,6 +331,8 @@ class Lab:
 
     def settled(self):
         """True when both are online and each group is promoted at one and unpromoted at the other."""
+        if not self.settings["cluster"]:
+            return True
         state = self.crm()
         if state is None or any(state["nodes"].get(n) != "online" for n in NODES):
             return False
@@ -336,11 +355,12 @@ class Lab:
             controller.power_on()
             for network in NETWORKS:
                 controller.link(network, True)
-            controller.run(["crm_standby", "--node", name, "-v", "off"], check=False)
+            if self.settings["cluster"]:
+                controller.run(["crm_standby", "--node", name, "-D"], check=False)
         for network in HOST_NETWORKS:
             self.host_link(network, True)
         self.wait_settled(timeout)
-        if any(self.crm()["failed"]):
+        if self.settings["cluster"] and any(self.crm()["failed"]):
             self.controllers["a"].run(["crm_resource", "--cleanup"])
             self.wait_settled(timeout)
 

@@ -26,13 +26,13 @@ def program(name):
 class Load:
     """A running yoke-mpio. Use it as a context; every mark() gives the interval that it ended."""
 
-    def __init__(self, lab, luns=None, options=()):
+    def __init__(self, lab, luns=None, name="host1", options=()):
         count = lab.settings["lus"]
         args = [program("yoke-mpio"), "--target", TARGET, "--luns", luns or f"0-{count - 1}",
-                "--initiator", "iqn.2026-01.org.example:host1", *options]
+                "--initiator", f"iqn.2026-01.org.example:{name}", *options]
         for portal in lab.portals():
             args += ["--portal", portal]
-        self.log = lab.layout.log("mpio")
+        self.log = lab.layout.log(f"mpio-{name}")
         self.errors = open(self.log, "ab")
         self.process = lab.host_start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       stderr=self.errors, text=True, bufsize=1)

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../daemon/scsi/core.h"
-#include "../../daemon/scsi/nexus.h"
-#include "../../daemon/scsi/opcodes.h"
-#include "../../daemon/scsi/sense.h"
-#include "../../daemon/scsi/tasks.h"
+#include "daemon/scsi/core.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/cursor.h"
 #include "yoke/scsi.h"
 #include "yoke/util.h"

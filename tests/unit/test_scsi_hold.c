@@ -223,6 +223,20 @@ static void again_under_the_same_view_pauses_before_it_ships(void **state)
 	assert_int_equal(t[0].dones, 1);
 }
 
+/* The interconnect broke in the middle of an answer: its buffer is too small for the next try. */
+static void a_part_of_an_answer_is_dropped(void **state)
+{
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	rig_task_set(&t[0], rig->nexus[0], 0, RIG_CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 16, 0));
+	rig_task_go(&t[0], NULL, 0);
+	t[0].task.buf = buf_get(reactor_buffers(rig->reactors[0]), 512);
+	t[0].task.in_length = 512;
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 3, 1);
+	rig->serve->task_shipped(rig->serve->ctx, &t[0].task, SHIP_AGAIN);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].in_length, 8192);
+}
+
 static void what_ran_under_an_old_epoch_is_not_acknowledged(void **state)
 {
 	rig_store.wait = true;
@@ -240,6 +254,20 @@ static void what_ran_under_an_old_epoch_is_not_acknowledged(void **state)
 	assert_int_equal(t[1].dones, 0);
 	assert_ptr_equal(rig->ship.last, &t[1].task);
 	rig->serve->task_shipped(rig->serve->ctx, &t[1].task, SHIP_DONE);
+}
+
+/* Lost and got back while it ran: another owner may have written in between, so it runs again. */
+static void what_ran_under_an_old_epoch_of_our_own_runs_again(void **state)
+{
+	rig_store.wait = true;
+	write_go(&t[0], 0, 3, 3);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 3, 1);
+	assert_int_equal(rig_store_run(), 1);
+	assert_int_equal(t[0].dones, 0);
+	assert_int_equal(rig_store.writes, 2);
+	assert_int_equal(rig_store_run(), 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
 }
 
 static void errors_during_a_move_are_held_back(void **state)
@@ -542,7 +570,9 @@ int main(void)
 		TEST(shipped_data_and_sense_come_back),
 		TEST(again_is_gated_anew),
 		TEST(again_under_the_same_view_pauses_before_it_ships),
+		TEST(a_part_of_an_answer_is_dropped),
 		TEST(what_ran_under_an_old_epoch_is_not_acknowledged),
+		TEST(what_ran_under_an_old_epoch_of_our_own_runs_again),
 		TEST(errors_during_a_move_are_held_back),
 		TEST(held_past_the_limit_is_busy),
 		TEST(held_past_the_limit_is_transitioning),
