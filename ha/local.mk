@@ -15,7 +15,7 @@ libyokeha_a_SOURCES = \
 	ha/spawn.c ha/spawn.h \
 	ha/state.c ha/state.h ha/state_writer.c \
 	ha/sync.c
-libyokeha_a_CFLAGS = $(AM_CFLAGS) $(CPG_CFLAGS) $(QUORUM_CFLAGS)
+libyokeha_a_CFLAGS = $(AM_CFLAGS) $(CPG_CFLAGS) $(QUORUM_CFLAGS) $(URING_CFLAGS) $(OPENSSL_CFLAGS)
 include ha/ship.mk
 
 HA_TEST_LIBS = libyokeha.a libyokebase.a $(CMOCKA_LIBS) $(QB_LIBS) $(CPG_LIBS) $(QUORUM_LIBS) \

@@ -171,7 +171,7 @@ int state_load(const char *dir, const char *cluster, uint8_t controller, struct 
 	cleanup_free uint8_t *bytes = malloc(STATE_BYTES_MAX + 1);
 	cleanup_close int fd = -1;
 	char path[4096], why[256];
-	size_t size;
+	size_t size = 0;
 	int err;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, STATE_FILE);

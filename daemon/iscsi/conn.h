@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A connection: a socket on one reactor, from accept to close. The states are those that matter to
+ * a target (RFC 7143 8.1 in short); conn.c has the table. All functions: on its reactor.
+ */
+#ifndef YOKE_ISCSI_CONN_H
+#define YOKE_ISCSI_CONN_H
+
+#include "daemon/iscsi/login.h"
+#include "daemon/iscsi/rx.h"
+#include "daemon/iscsi/server.h"
+#include "daemon/iscsi/session.h"
+#include "daemon/iscsi/text.h"
+#include "daemon/iscsi/tx.h"
+#include "yoke/util.h"
+
+enum iscsi_conn_state {
+	ISCSI_CONN_LOGIN, /* login PDUs come and go */
+	ISCSI_CONN_JOINING, /* agreed; waits for the session that it replaces to end */
+	ISCSI_CONN_FULL, /* full feature phase */
+	ISCSI_CONN_ENDING, /* logout came; its session ends, then the response goes out */
+	ISCSI_CONN_FLUSHING, /* the last PDU is on its way */
+	ISCSI_CONN_CLOSED, /* no socket any more; freed when nothing refers to it */
+};
+#define ISCSI_CONN_STATES (ISCSI_CONN_CLOSED + 1)
+const char *iscsi_conn_state_name(enum iscsi_conn_state state);
+
+enum iscsi_conn_event {
+	ISCSI_CONN_AGREED, /* the login phase came to its end */
+	ISCSI_CONN_JOINED, /* the session is registered, the last Login Response queued */
+	ISCSI_CONN_LAST, /* a PDU is queued after which the connection closes */
+	ISCSI_CONN_LOGOUT, /* a Logout Request that ends the session */
+	ISCSI_CONN_FLUSHED, /* nothing is left to send */
+	ISCSI_CONN_DROP, /* the peer is gone, broke the rules, or has to go */
+};
+#define ISCSI_CONN_EVENTS (ISCSI_CONN_DROP + 1)
+const char *iscsi_conn_event_name(enum iscsi_conn_event event);
+
+struct iscsi_conn {
+	struct iscsi_reactor *home;
+	struct reactor_fd rfd;
+	struct qb_list_head link; /* home->conns */
+	struct qb_list_head login_link; /* home->logins */
+	struct mailbox_msg adopt_msg;
+	const struct iscsi_listener *listener;
+	char peer[ISCSI_ADDRESS_MAX];
+	enum iscsi_conn_state state;
+	struct reactor_timer timer; /* login deadline, NOP-In, time to flush: by state */
+	struct reactor_defer flush_defer;
+	struct reactor_defer resume_defer;
+	struct reactor_defer reap_defer;
+
+	struct iscsi_login *login; /* whole during login and text negotiation */
+	uint8_t *login_head; /* what a session keeps of it: all but the text buffers */
+	struct iscsi_text *text; /* NULL until the first Text Request */
+	uint32_t login_cmdsn;
+	struct iscsi_join join;
+
+	struct iscsi_session *session;
+	struct iscsi_params params; /* in force */
+	uint16_t cid;
+	uint32_t statsn; /* the next one */
+	uint32_t logout_itt;
+	uint32_t ping_ttt; /* of the NOP-In that waits for its answer */
+	bool pinging;
+	unsigned rejects; /* Rejects sent */
+	size_t data_bytes; /* data buffers its commands hold */
+	unsigned waiting_cmds; /* commands that wait for buffers */
+
+	struct iscsi_rx rx;
+	struct iscsi_tx_queue tx;
+};
+
+/* A socket that was just accepted; takes fd. Any thread: hands it to its reactor. */
+void iscsi_conn_new(struct iscsi_reactor *home, const struct iscsi_listener *listener, int fd,
+	const struct sockaddr_storage *peer, socklen_t peer_length);
+
+/* Feeds the state machine; a pair that is not in the table is logged by name and drops. */
+void iscsi_conn_event(struct iscsi_conn *conn, enum iscsi_conn_event event);
+
+/* Logs why, then ISCSI_CONN_DROP. */
+void iscsi_conn_drop(struct iscsi_conn *conn, const char *fmt, ...) YOKE_PRINTF(2, 3);
+
+static inline bool iscsi_conn_is_open(const struct iscsi_conn *conn)
+{
+	return conn->state != ISCSI_CONN_CLOSED;
+}
+
+/* Its session has ended for good. */
+void iscsi_conn_session_ended(struct iscsi_conn *conn);
+
+/* The server stops: tells the initiator and closes. */
+void iscsi_conn_stop(struct iscsi_conn *conn);
+
+/* Which socket events it wants now. */
+void iscsi_conn_update_events(struct iscsi_conn *conn);
+
+/* login phase: login_phase.c */
+void iscsi_conn_login_pdu(
+	struct iscsi_conn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t length);
+void iscsi_conn_join(struct iscsi_conn *conn);
+void iscsi_conn_joined_msg(struct mailbox_msg *msg);
+void iscsi_conn_login_expired(struct iscsi_conn *conn);
+
+/* NOP-In pings: nop.c */
+void iscsi_conn_nop_timer(struct iscsi_conn *conn);
+void iscsi_conn_nop_start(struct iscsi_conn *conn);
+
+/* A data buffer for its commands: NULL when the pool, or its share of it, is used up. */
+struct buf *iscsi_conn_buf_get(struct iscsi_conn *conn, uint32_t bytes);
+bool iscsi_conn_buf_room(const struct iscsi_conn *conn, uint32_t bytes);
+
+#endif

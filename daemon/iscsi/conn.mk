@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Sockets, sessions and data transfer; local.mk has the login phase.
+libyokeiscsi_a_SOURCES += \
+	daemon/iscsi/cmd.c daemon/iscsi/cmd.h \
+	daemon/iscsi/conn.c daemon/iscsi/conn.h \
+	daemon/iscsi/data.c \
+	daemon/iscsi/dispatch.c daemon/iscsi/dispatch.h \
+	daemon/iscsi/listener.c daemon/iscsi/listener.h \
+	daemon/iscsi/login_phase.c \
+	daemon/iscsi/nop.c \
+	daemon/iscsi/pool.c daemon/iscsi/pool.h \
+	daemon/iscsi/registry.c daemon/iscsi/registry.h \
+	daemon/iscsi/response.c \
+	daemon/iscsi/rx.c daemon/iscsi/rx.h \
+	daemon/iscsi/server.c daemon/iscsi/server.h \
+	daemon/iscsi/session.c daemon/iscsi/session.h \
+	daemon/iscsi/tmf.c daemon/iscsi/tmf.h \
+	daemon/iscsi/tx.c daemon/iscsi/tx.h \
+	daemon/iscsi/window.c daemon/iscsi/window.h

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* NOP-Out, NOP-In pings that find dead initiators, and logout (RFC 7143 11.14, 11.18, 11.19). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/iscsi/cmd.h"
+#include "yoke/log.h"
+
+/* Answers a ping with its own data; what does not fit into one segment is left out. */
+static void iscsi_nop_echo(
+	struct iscsi_conn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t length)
+{
+	struct iscsi_tx *tx =
+		iscsi_tx_new(conn, ISCSI_OP_NOP_IN, ISCSI_FLAG_FINAL, iscsi_bhs_itt(bhs));
+
+	if (!tx) {
+		return;
+	}
+	if (length > conn->params.send_max_bytes) {
+		length = conn->params.send_max_bytes;
+	}
+	be32_put(tx->header + ISCSI_BHS_TTT, ISCSI_TAG_NONE);
+	if (length && length <= sizeof(tx->small)) {
+		memcpy(tx->small, data, length);
+		tx->data = tx->small;
+		tx->data_bytes = length;
+	} else if (length) {
+		/* The data was received into memory of its own: send it from there. */
+		tx->own = conn->rx.own;
+		conn->rx.own = NULL;
+		tx->data = tx->own;
+		tx->data_bytes = length;
+	}
+	iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+}
+
+void iscsi_nop_out(
+	struct iscsi_conn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t length)
+{
+	if (iscsi_bhs_itt(bhs) != ISCSI_TAG_NONE) {
+		iscsi_nop_echo(conn, bhs, data, length);
+	} else if (conn->pinging && iscsi_bhs_ttt(bhs) == conn->ping_ttt) {
+		conn->pinging = false;
+	}
+}
+
+/* Asks for a sign of life; 0 and 8 of the LUN field: any LUN will do. */
+static void iscsi_nop_ping(struct iscsi_conn *conn)
+{
+	struct iscsi_tx *tx = iscsi_tx_new(conn, ISCSI_OP_NOP_IN, ISCSI_FLAG_FINAL, ISCSI_TAG_NONE);
+
+	if (!tx) {
+		return;
+	}
+	conn->ping_ttt = iscsi_session_ttt(conn->session);
+	conn->pinging = true;
+	be32_put(tx->header + ISCSI_BHS_TTT, conn->ping_ttt);
+	iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_PEEK);
+}
+
+void iscsi_conn_nop_start(struct iscsi_conn *conn)
+{
+	uint32_t interval_s = conn->home->iscsi->setup.conf->iscsi.nop_interval_s;
+
+	conn->rx.last_ms = reactor_now_ms(conn->home->reactor);
+	/* A target should not ping a discovery session (RFC 7143 4.3). */
+	if (interval_s == 0 || conn->session->discovery) {
+		reactor_timer_cancel(conn->home->reactor, &conn->timer);
+		return;
+	}
+	reactor_timer_set(conn->home->reactor, &conn->timer, interval_s * 1000ull);
+}
+
+/* Anything that has come since counts as life; so does our own refusal to read. */
+void iscsi_conn_nop_timer(struct iscsi_conn *conn)
+{
+	const struct conf_iscsi *conf = &conn->home->iscsi->setup.conf->iscsi;
+	struct reactor *r = conn->home->reactor;
+	uint64_t silent_ms = reactor_now_ms(r) - conn->rx.last_ms;
+	uint64_t interval_ms = conf->nop_interval_s * 1000ull;
+	uint64_t timeout_ms = conf->nop_timeout_s * 1000ull;
+
+	if (conn->pinging && silent_ms >= timeout_ms &&
+		!(conn->rx.paused & ISCSI_RX_PAUSE_BUFFERS)) {
+		iscsi_conn_drop(conn, "no sign of life for %u s, and no answer to a NOP-In",
+			(unsigned)(silent_ms / 1000));
+		return;
+	}
+	if (silent_ms < interval_ms || conn->pinging) {
+		conn->pinging = conn->pinging && silent_ms >= interval_ms;
+		interval_ms = silent_ms < interval_ms ? interval_ms - silent_ms : timeout_ms;
+	} else {
+		iscsi_nop_ping(conn);
+		interval_ms = timeout_ms;
+	}
+	if (conn->state == ISCSI_CONN_FULL) {
+		reactor_timer_set(r, &conn->timer, interval_ms ? interval_ms : 1);
+	}
+}
+
+static void iscsi_logout_refuse(
+	struct iscsi_conn *conn, const uint8_t *bhs, enum iscsi_logout_response response)
+{
+	struct iscsi_tx *tx =
+		iscsi_tx_new(conn, ISCSI_OP_LOGOUT_RESPONSE, ISCSI_FLAG_FINAL, iscsi_bhs_itt(bhs));
+
+	if (tx) {
+		tx->header[ISCSI_LOGOUT_RESPONSE] = (uint8_t)response;
+		iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+	}
+}
+
+/* RFC 7143 11.14: with one connection, closing it closes the session. */
+void iscsi_logout_request(
+	struct iscsi_conn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t length)
+{
+	uint8_t reason = bhs[ISCSI_BHS_FLAGS] & ISCSI_LOGOUT_REASON_MASK;
+
+	(void)data;
+	(void)length;
+	switch (reason) {
+	case ISCSI_LOGOUT_CONNECTION:
+		if (be16_get(bhs + ISCSI_LOGOUT_CID) != conn->cid) {
+			iscsi_logout_refuse(conn, bhs, ISCSI_LOGOUT_NO_CID);
+			return;
+		}
+		break;
+	case ISCSI_LOGOUT_SESSION:
+		break;
+	case ISCSI_LOGOUT_RECOVERY:
+		iscsi_logout_refuse(conn, bhs, ISCSI_LOGOUT_NO_RECOVERY);
+		return;
+	default:
+		iscsi_tx_reject(conn, ISCSI_REJECT_PROTOCOL);
+		return;
+	}
+	conn->logout_itt = iscsi_bhs_itt(bhs);
+	iscsi_conn_event(conn, ISCSI_CONN_LOGOUT);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/iscsi/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/iscsi/cmd.h"
+#include "daemon/iscsi/conn.h"
+#include "daemon/iscsi/tmf.h"
+#include "yoke/log.h"
+
+static struct iscsi_registry *iscsi_session_registry(struct iscsi_session *session)
+{
+	return &session->home->iscsi->registry;
+}
+
+/* Another login of the same initiator port takes over. On the session's reactor. */
+static void iscsi_session_close_fn(struct mailbox_msg *msg)
+{
+	struct iscsi_session *session = container_of(msg, struct iscsi_session, close_msg);
+
+	iscsi_registry_close_ran(iscsi_session_registry(session), session);
+	if (iscsi_conn_is_open(session->conn)) {
+		iscsi_conn_drop(session->conn, "the initiator has logged in again");
+	} else {
+		reactor_defer(session->home->reactor, &session->conn->reap_defer);
+	}
+}
+
+struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cmdsn)
+{
+	const struct iscsi_login *login = conn->login;
+	struct iscsi_session *session = calloc(1, sizeof(*session));
+
+	if (!session) {
+		return NULL;
+	}
+	if (iscsi_window_init(&session->window, exp_cmdsn,
+		    conn->home->iscsi->setup.conf->iscsi.command_window) < 0) {
+		free(session);
+		return NULL;
+	}
+	memcpy(session->initiator, login->initiator, sizeof(session->initiator));
+	memcpy(session->alias, login->initiator_alias, sizeof(session->alias));
+	memcpy(session->target, login->target, sizeof(session->target));
+	memcpy(session->isid, login->isid, sizeof(session->isid));
+	memcpy(session->initiator_address, conn->peer, sizeof(session->initiator_address));
+	snprintf(session->portal, sizeof(session->portal), "%s", conn->listener->portal->text);
+	session->cid = login->cid;
+	session->discovery = login->params.discovery;
+	session->since_unix_s = (uint64_t)time(NULL);
+	session->home = conn->home;
+	session->conn = conn;
+	session->close_msg.fn = iscsi_session_close_fn;
+	session->nexus_closed = true;
+	qb_list_init(&session->joins);
+	qb_list_init(&session->cmds);
+	qb_list_init(&session->ordered);
+	return session;
+}
+
+int iscsi_session_open(struct iscsi_session *session)
+{
+	struct scsi_identity who = {
+		.rtpi = session->conn->listener->rtpi,
+		.controller = session->home->iscsi->setup.controller,
+	};
+
+	if (session->discovery) {
+		return 0;
+	}
+	memcpy(who.initiator, session->initiator, sizeof(who.initiator));
+	memcpy(who.target, session->target, sizeof(who.target));
+	memcpy(who.isid, session->isid, sizeof(who.isid));
+	session->nexus =
+		scsi_nexus_new(session->home->iscsi->setup.scsi, session->home->reactor, &who);
+	session->nexus_closed = !session->nexus;
+	return session->nexus ? 0 : -ENOMEM;
+}
+
+static void iscsi_session_nexus_closed(void *arg)
+{
+	struct iscsi_session *session = arg;
+
+	session->nexus_closed = true;
+	iscsi_session_check_ended(session);
+}
+
+void iscsi_session_check_ended(struct iscsi_session *session)
+{
+	if (!session->ending || session->ended || !session->nexus_closed || session->tmfs) {
+		return;
+	}
+	session->ended = true;
+	iscsi_registry_leave(iscsi_session_registry(session), session);
+	iscsi_conn_session_ended(session->conn);
+}
+
+void iscsi_session_end(struct iscsi_session *session)
+{
+	struct qb_list_head *pos, *next;
+
+	if (session->ending) {
+		return;
+	}
+	session->ending = true;
+	qb_list_for_each_safe (pos, next, &session->cmds) {
+		struct iscsi_cmd *cmd = qb_list_entry(pos, struct iscsi_cmd, link);
+
+		if (iscsi_cmd_is_unrun(cmd)) {
+			iscsi_cmd_drop(cmd);
+		}
+	}
+	qb_list_for_each_safe (pos, next, &session->ordered) {
+		iscsi_tmf_free(container_of(
+			qb_list_entry(pos, struct iscsi_ordered, link), struct iscsi_tmf, ordered));
+	}
+	if (session->nexus) {
+		scsi_nexus_close(session->nexus, iscsi_session_nexus_closed, session);
+	} else {
+		iscsi_session_check_ended(session);
+	}
+}
+
+bool iscsi_session_free(struct iscsi_session *session)
+{
+	if (iscsi_registry_close_pending(iscsi_session_registry(session), session)) {
+		return false;
+	}
+	iscsi_window_clear(&session->window);
+	free(session);
+	return true;
+}
+
+static struct iscsi_cmd **iscsi_session_bucket(const struct iscsi_session *session, uint32_t itt)
+{
+	return (struct iscsi_cmd **)&session
+		->tags[(itt ^ itt >> 16 ^ itt >> 24) % ISCSI_SESSION_BUCKETS];
+}
+
+struct iscsi_cmd *iscsi_session_find(const struct iscsi_session *session, uint32_t itt)
+{
+	struct iscsi_cmd *cmd = *iscsi_session_bucket(session, itt);
+
+	while (cmd && cmd->itt != itt) {
+		cmd = cmd->next;
+	}
+	return cmd;
+}
+
+void iscsi_session_add(struct iscsi_session *session, struct iscsi_cmd *cmd)
+{
+	struct iscsi_cmd **bucket = iscsi_session_bucket(session, cmd->itt);
+
+	cmd->next = *bucket;
+	*bucket = cmd;
+	cmd->tagged = true;
+}
+
+void iscsi_session_remove(struct iscsi_session *session, struct iscsi_cmd *cmd)
+{
+	struct iscsi_cmd **p = iscsi_session_bucket(session, cmd->itt);
+
+	if (!cmd->tagged) {
+		return;
+	}
+	while (*p != cmd) {
+		p = &(*p)->next;
+	}
+	*p = cmd->next;
+	cmd->tagged = false;
+}
+
+void iscsi_session_note_aborted(struct iscsi_session *session, uint32_t itt)
+{
+	session->aborted[session->aborted_next++ % ISCSI_ABORTED_TAGS] = itt;
+	if (session->aborted_count < ISCSI_ABORTED_TAGS) {
+		session->aborted_count++;
+	}
+}
+
+bool iscsi_session_was_aborted(const struct iscsi_session *session, uint32_t itt)
+{
+	for (unsigned i = 0; i < session->aborted_count; i++) {
+		if (session->aborted[i] == itt) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void iscsi_session_reuse_tag(struct iscsi_session *session, uint32_t itt)
+{
+	for (unsigned i = 0; i < session->aborted_count; i++) {
+		if (session->aborted[i] == itt) {
+			session->aborted[i] = ISCSI_TAG_NONE;
+		}
+	}
+}
+
+uint32_t iscsi_session_ttt(struct iscsi_session *session)
+{
+	if (session->next_ttt == ISCSI_TAG_NONE) {
+		session->next_ttt = 0;
+	}
+	return session->next_ttt++;
+}
+
+/* Everything that is due now, in order. A delivery may end the session. */
+static void iscsi_session_deliver(struct iscsi_session *session)
+{
+	uint32_t cmdsn;
+
+	while (!session->ending && iscsi_window_next(&session->window, &cmdsn)) {
+		struct iscsi_ordered *first;
+
+		if (qb_list_empty(&session->ordered)) {
+			continue;
+		}
+		first = qb_list_first_entry(&session->ordered, struct iscsi_ordered, link);
+		if (first->cmdsn == cmdsn) {
+			qb_list_del(&first->link);
+			qb_list_init(&first->link);
+			first->deliver(first);
+		}
+	}
+}
+
+void iscsi_session_receive(struct iscsi_session *session, struct iscsi_ordered *ordered)
+{
+	struct qb_list_head *pos = session->ordered.prev;
+
+	while (pos != &session->ordered &&
+		iscsi_sn_before(
+			ordered->cmdsn, qb_list_entry(pos, struct iscsi_ordered, link)->cmdsn)) {
+		pos = pos->prev;
+	}
+	/* Behind `pos`. */
+	qb_list_add(&ordered->link, pos);
+	iscsi_window_receive(&session->window, ordered->cmdsn);
+	iscsi_session_deliver(session);
+}
+
+void iscsi_session_skip(struct iscsi_session *session, uint32_t cmdsn)
+{
+	iscsi_window_receive(&session->window, cmdsn);
+	iscsi_session_deliver(session);
+}

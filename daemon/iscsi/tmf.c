@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/iscsi/tmf.h"
+
+#include <string.h>
+
+#include "daemon/iscsi/cmd.h"
+#include "yoke/log.h"
+
+void iscsi_tmf_free(struct iscsi_tmf *tmf)
+{
+	struct iscsi_session *session = tmf->session;
+
+	if (tmf->in_window) {
+		iscsi_window_give(&session->window);
+	}
+	qb_list_del(&tmf->ordered.link);
+	iscsi_pool_put(&session->home->tmfs, tmf);
+	session->tmfs--;
+	iscsi_session_check_ended(session);
+}
+
+static void iscsi_tmf_answer(struct iscsi_tmf *tmf, uint8_t response)
+{
+	struct iscsi_conn *conn = tmf->session->conn;
+	struct iscsi_tx *tx;
+
+	log_debug("iscsi: session %u of %s: %s: response %u", tmf->session->tsih,
+		tmf->session->initiator,
+		scsi_tmf_function_name((enum scsi_tmf_function)tmf->tmf.function), response);
+	if (!tmf->session->ending && iscsi_conn_is_open(conn)) {
+		tx = iscsi_tx_new(
+			conn, ISCSI_OP_TMF_RESPONSE, ISCSI_FLAG_FINAL, iscsi_bhs_itt(tmf->bhs));
+		if (tx) {
+			if (tmf->in_window) {
+				iscsi_window_give(&tmf->session->window);
+				tmf->in_window = false;
+			}
+			tx->header[ISCSI_TMF_RESPONSE] = response;
+			iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+		}
+	}
+	iscsi_tmf_free(tmf);
+}
+
+/* The device server has ended every task it names. */
+static void iscsi_tmf_done(struct scsi_tmf *scsi_tmf)
+{
+	struct iscsi_tmf *tmf = container_of(scsi_tmf, struct iscsi_tmf, tmf);
+
+	iscsi_tmf_answer(tmf, scsi_tmf->response);
+}
+
+static void iscsi_tmf_pass(struct iscsi_tmf *tmf)
+{
+	tmf->tmf.done = iscsi_tmf_done;
+	scsi_tmf_run(&tmf->tmf);
+}
+
+/*
+ * The task is unknown: was it never received, or is it over (RFC 7143 11.5.1)? In the first case
+ * its CmdSN counts as received, so that it cannot come any more.
+ */
+static uint8_t iscsi_tmf_abort_unknown(struct iscsi_tmf *tmf)
+{
+	struct iscsi_session *session = tmf->session;
+	uint32_t ref = be32_get(tmf->bhs + ISCSI_TMF_REFCMDSN);
+	uint32_t own = iscsi_bhs_cmdsn(tmf->bhs);
+
+	if (iscsi_sn_before(ref, own) &&
+		iscsi_window_check(&session->window, ref) != ISCSI_WINDOW_DROP) {
+		iscsi_session_skip(session, ref);
+		return SCSI_TMF_COMPLETE;
+	}
+	return SCSI_TMF_NO_TASK;
+}
+
+static void iscsi_tmf_abort_task(struct iscsi_tmf *tmf)
+{
+	struct iscsi_cmd *cmd =
+		iscsi_session_find(tmf->session, be32_get(tmf->bhs + ISCSI_TMF_REFERENCED_TAG));
+
+	if (!cmd) {
+		iscsi_tmf_answer(tmf, iscsi_tmf_abort_unknown(tmf));
+		return;
+	}
+	if (memcmp(cmd->task.lun, tmf->tmf.lun, sizeof(cmd->task.lun)) != 0 ||
+		cmd->state == ISCSI_CMD_ANSWERING) {
+		iscsi_tmf_answer(tmf, SCSI_TMF_NO_TASK);
+		return;
+	}
+	if (iscsi_cmd_is_unrun(cmd)) {
+		iscsi_cmd_drop(cmd);
+		iscsi_tmf_answer(tmf, SCSI_TMF_COMPLETE);
+		return;
+	}
+	tmf->tmf.ref_tag = cmd->itt;
+	iscsi_tmf_pass(tmf);
+}
+
+/* Is the command one that the function is about: of its LU, or of any, and older than it? */
+static bool iscsi_tmf_names(const struct iscsi_tmf *tmf, const struct iscsi_cmd *cmd)
+{
+	bool any_lu = tmf->tmf.function == SCSI_TMF_TARGET_WARM_RESET;
+
+	return (any_lu || memcmp(cmd->task.lun, tmf->tmf.lun, sizeof(cmd->task.lun)) == 0) &&
+	       (cmd->state != ISCSI_CMD_ORDERING ||
+		       iscsi_sn_before(cmd->ordered.cmdsn, iscsi_bhs_cmdsn(tmf->bhs)));
+}
+
+/* Tasks that the device server has not got yet are dropped here, the others there. */
+static void iscsi_tmf_abort_many(struct iscsi_tmf *tmf)
+{
+	struct qb_list_head *pos, *next;
+
+	qb_list_for_each_safe (pos, next, &tmf->session->cmds) {
+		struct iscsi_cmd *cmd = qb_list_entry(pos, struct iscsi_cmd, link);
+
+		if (iscsi_cmd_is_unrun(cmd) && iscsi_tmf_names(tmf, cmd)) {
+			iscsi_cmd_drop(cmd);
+		}
+	}
+	iscsi_tmf_pass(tmf);
+}
+
+static void iscsi_tmf_no_reassign(struct iscsi_tmf *tmf)
+{
+	iscsi_tmf_answer(tmf, SCSI_TMF_NO_REASSIGN); /* error recovery level 0 */
+}
+
+/* A function without a row is the device server's to refuse. */
+static void (*const iscsi_tmf_functions[])(struct iscsi_tmf *tmf) = {
+	[SCSI_TMF_ABORT_TASK] = iscsi_tmf_abort_task,
+	[SCSI_TMF_ABORT_TASK_SET] = iscsi_tmf_abort_many,
+	[SCSI_TMF_CLEAR_TASK_SET] = iscsi_tmf_abort_many,
+	[SCSI_TMF_LU_RESET] = iscsi_tmf_abort_many,
+	[SCSI_TMF_TARGET_WARM_RESET] = iscsi_tmf_abort_many,
+	[SCSI_TMF_TASK_REASSIGN] = iscsi_tmf_no_reassign,
+};
+
+static void iscsi_tmf_deliver(struct iscsi_ordered *ordered)
+{
+	struct iscsi_tmf *tmf = container_of(ordered, struct iscsi_tmf, ordered);
+	uint8_t function = tmf->tmf.function;
+
+	if (!(tmf->bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_IMMEDIATE)) {
+		tmf->in_window = true;
+		iscsi_window_take(&tmf->session->window);
+	}
+	if (function < ARRAY_SIZE(iscsi_tmf_functions) && iscsi_tmf_functions[function]) {
+		iscsi_tmf_functions[function](tmf);
+	} else {
+		iscsi_tmf_pass(tmf);
+	}
+}
+
+void iscsi_tmf_request(
+	struct iscsi_conn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t length)
+{
+	struct iscsi_session *session = conn->session;
+	bool immediate = bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_IMMEDIATE;
+	struct iscsi_tmf *tmf;
+
+	(void)data;
+	(void)length;
+	if (!immediate &&
+		iscsi_window_check(&session->window, iscsi_bhs_cmdsn(bhs)) == ISCSI_WINDOW_DROP) {
+		return;
+	}
+	if (session->tmfs >= ISCSI_TMFS_MAX) {
+		iscsi_tx_reject(conn, ISCSI_REJECT_IMMEDIATE);
+		return;
+	}
+	tmf = iscsi_pool_get(&conn->home->tmfs);
+	if (!tmf) {
+		iscsi_conn_drop(conn, "out of memory for task management");
+		return;
+	}
+	memset(tmf, 0, sizeof(*tmf));
+	memcpy(tmf->bhs, bhs, sizeof(tmf->bhs));
+	tmf->session = session;
+	session->tmfs++;
+	tmf->ordered.cmdsn = iscsi_bhs_cmdsn(bhs);
+	tmf->ordered.deliver = iscsi_tmf_deliver;
+	qb_list_init(&tmf->ordered.link);
+	tmf->tmf.nexus = session->nexus;
+	tmf->tmf.reactor = conn->home->reactor;
+	tmf->tmf.function = bhs[ISCSI_BHS_FLAGS] & ISCSI_TMF_FUNCTION_MASK;
+	memcpy(tmf->tmf.lun, bhs + ISCSI_BHS_LUN, sizeof(tmf->tmf.lun));
+	if (immediate) {
+		iscsi_tmf_deliver(&tmf->ordered);
+	} else {
+		iscsi_session_receive(session, &tmf->ordered);
+	}
+}

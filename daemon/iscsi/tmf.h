@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Task management functions (RFC 7143 11.5, 11.6). On the session's reactor. */
+#ifndef YOKE_ISCSI_TMF_H
+#define YOKE_ISCSI_TMF_H
+
+#include "daemon/iscsi/pdu.h"
+#include "daemon/iscsi/session.h"
+
+struct iscsi_tmf {
+	struct scsi_tmf tmf;
+	struct iscsi_ordered ordered;
+	struct iscsi_session *session;
+	bool in_window;
+	uint8_t bhs[ISCSI_BHS_BYTES];
+};
+
+/* Forgets it; the session may have waited for that. */
+void iscsi_tmf_free(struct iscsi_tmf *tmf);
+
+#endif

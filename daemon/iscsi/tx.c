@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/iscsi/tx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "daemon/iscsi/cmd.h"
+#include "yoke/crc32c.h"
+#include "yoke/log.h"
+
+#define ISCSI_TX_IOVECS		1024 /* IOV_MAX */
+#define ISCSI_TX_ROUNDS		16u /* sends for one flush: be fair to others */
+#define ISCSI_TX_REJECTS_LOGGED 8u /* of one connection: a bad peer cannot fill the log */
+
+void iscsi_tx_init(struct iscsi_conn *conn)
+{
+	qb_list_init(&conn->tx.cmds);
+}
+
+/* It has been sent, or never will be. */
+static void iscsi_tx_free(struct iscsi_conn *conn, struct iscsi_tx *tx)
+{
+	struct iscsi_cmd *cmd = tx->cmd;
+
+	if (tx->own) {
+		conn->tx.own_bytes -= tx->data_bytes;
+		free(tx->own);
+	}
+	iscsi_pool_put(&conn->home->txs, tx);
+	if (cmd) {
+		iscsi_cmd_free(cmd);
+	}
+}
+
+void iscsi_tx_clear(struct iscsi_conn *conn)
+{
+	struct iscsi_tx_queue *queue = &conn->tx;
+	struct qb_list_head *pos, *next;
+
+	while (queue->first) {
+		struct iscsi_tx *tx = queue->first;
+
+		queue->first = tx->next;
+		queue->count--;
+		iscsi_tx_free(conn, tx);
+	}
+	queue->last = NULL;
+	queue->first_sent = 0;
+	qb_list_for_each_safe (pos, next, &queue->cmds) {
+		iscsi_cmd_free(qb_list_entry(pos, struct iscsi_cmd, tx_link));
+	}
+}
+
+struct iscsi_tx *iscsi_tx_new(
+	struct iscsi_conn *conn, enum iscsi_opcode opcode, uint8_t flags, uint32_t itt)
+{
+	struct iscsi_tx *tx = iscsi_pool_get(&conn->home->txs);
+
+	if (!tx) {
+		/* Dropped at the end of the pass: whoever asks may be in the middle of something.
+		 */
+		conn->tx.broken = true;
+		reactor_defer(conn->home->reactor, &conn->flush_defer);
+		return NULL;
+	}
+	tx->next = NULL;
+	tx->data = NULL;
+	tx->data_bytes = 0;
+	tx->tail_bytes = 0;
+	tx->cmd = NULL;
+	tx->own = NULL;
+	iscsi_bhs_init(tx->header, opcode, flags, itt);
+	return tx;
+}
+
+/* ExpCmdSN and MaxCmdSN as they are now; in login they only repeat what the initiator said. */
+static void iscsi_tx_number(
+	struct iscsi_conn *conn, struct iscsi_tx *tx, enum iscsi_tx_statsn statsn)
+{
+	uint32_t exp_cmdsn = conn->login_cmdsn;
+	uint32_t max_cmdsn = exp_cmdsn + conn->home->iscsi->setup.conf->iscsi.command_window - 1;
+
+	if (conn->session && conn->session->registered) {
+		exp_cmdsn = conn->session->window.exp_cmdsn;
+		max_cmdsn = iscsi_window_max(&conn->session->window);
+		conn->session->max_cmdsn_told = max_cmdsn;
+	}
+	if (statsn != ISCSI_TX_STATSN_NONE) {
+		be32_put(tx->header + ISCSI_BHS_STATSN, conn->statsn);
+		conn->statsn += statsn == ISCSI_TX_STATSN_USE;
+	}
+	be32_put(tx->header + ISCSI_BHS_EXPCMDSN, exp_cmdsn);
+	be32_put(tx->header + ISCSI_BHS_MAXCMDSN, max_cmdsn);
+}
+
+static void iscsi_tx_digest(struct iscsi_conn *conn, struct iscsi_tx *tx)
+{
+	bool full = conn->state != ISCSI_CONN_LOGIN && conn->state != ISCSI_CONN_JOINING;
+	uint32_t pad = iscsi_padded_bytes(tx->data_bytes) - tx->data_bytes;
+
+	tx->header_bytes = ISCSI_BHS_BYTES;
+	if (full && conn->params.header_digest) {
+		crc32c_put(tx->header + ISCSI_BHS_BYTES, crc32c(tx->header, ISCSI_BHS_BYTES));
+		tx->header_bytes += ISCSI_DIGEST_BYTES;
+	}
+	memset(tx->tail, 0, sizeof(tx->tail));
+	tx->tail_bytes = pad;
+	if (full && conn->params.data_digest && tx->data_bytes) {
+		uint32_t crc = crc32c_add(CRC32C_INIT, tx->data, tx->data_bytes);
+
+		crc = crc32c_end(crc32c_add(crc, tx->tail, pad));
+		crc32c_put(tx->tail + pad, crc);
+		tx->tail_bytes += ISCSI_DIGEST_BYTES;
+	}
+}
+
+void iscsi_tx_queue(struct iscsi_conn *conn, struct iscsi_tx *tx, enum iscsi_tx_statsn statsn)
+{
+	struct iscsi_tx_queue *queue = &conn->tx;
+
+	iscsi_bhs_set_data_bytes(tx->header, tx->data_bytes);
+	iscsi_tx_number(conn, tx, statsn);
+	iscsi_tx_digest(conn, tx);
+	if (queue->last) {
+		queue->last->next = tx;
+	} else {
+		queue->first = tx;
+	}
+	queue->last = tx;
+	queue->count++;
+	if (tx->own) {
+		queue->own_bytes += tx->data_bytes;
+	}
+	if ((queue->count > ISCSI_TX_HIGH || queue->own_bytes > ISCSI_TX_HIGH_BYTES) &&
+		!(conn->rx.paused & ISCSI_RX_PAUSE_TX)) {
+		iscsi_rx_pause(conn, ISCSI_RX_PAUSE_TX);
+	}
+	iscsi_tx_flush_later(conn);
+}
+
+void iscsi_tx_flush_later(struct iscsi_conn *conn)
+{
+	if (iscsi_conn_is_open(conn) && !conn->tx.blocked) {
+		reactor_defer(conn->home->reactor, &conn->flush_defer);
+	}
+}
+
+/* PDUs of commands that are being answered, as many as are useful now. */
+static void iscsi_tx_make(struct iscsi_conn *conn)
+{
+	struct iscsi_tx_queue *queue = &conn->tx;
+
+	while (queue->count < ISCSI_TX_READY && !qb_list_empty(&queue->cmds) && !queue->broken) {
+		struct iscsi_cmd *cmd =
+			qb_list_first_entry(&queue->cmds, struct iscsi_cmd, tx_link);
+
+		if (iscsi_cmd_next_pdu(cmd)) {
+			qb_list_del(&cmd->tx_link);
+			qb_list_init(&cmd->tx_link);
+		}
+	}
+}
+
+static int iscsi_tx_piece(struct iovec *iov, const void *base, uint32_t bytes, uint32_t *skip)
+{
+	if (bytes <= *skip) {
+		*skip -= bytes;
+		return 0;
+	}
+	iov->iov_base = (uint8_t *)(uintptr_t)base + *skip;
+	iov->iov_len = bytes - *skip;
+	*skip = 0;
+	return 1;
+}
+
+static int iscsi_tx_gather(struct iscsi_conn *conn, struct iovec *iov, size_t *bytes)
+{
+	uint32_t skip = conn->tx.first_sent;
+	int n = 0;
+
+	*bytes = 0;
+	for (struct iscsi_tx *tx = conn->tx.first; tx && n + 3 <= ISCSI_TX_IOVECS; tx = tx->next) {
+		n += iscsi_tx_piece(&iov[n], tx->header, tx->header_bytes, &skip);
+		n += iscsi_tx_piece(&iov[n], tx->data, tx->data_bytes, &skip);
+		n += iscsi_tx_piece(&iov[n], tx->tail, tx->tail_bytes, &skip);
+	}
+	for (int i = 0; i < n; i++) {
+		*bytes += iov[i].iov_len;
+	}
+	return n;
+}
+
+static void iscsi_tx_sent(struct iscsi_conn *conn, size_t bytes)
+{
+	struct iscsi_tx_queue *queue = &conn->tx;
+
+	bytes += queue->first_sent;
+	while (queue->first) {
+		struct iscsi_tx *tx = queue->first;
+		size_t whole = (size_t)tx->header_bytes + tx->data_bytes + tx->tail_bytes;
+
+		if (bytes < whole) {
+			break;
+		}
+		bytes -= whole;
+		queue->first = tx->next;
+		queue->last = tx->next ? queue->last : NULL;
+		queue->count--;
+		iscsi_tx_free(conn, tx);
+	}
+	queue->first_sent = (uint32_t)bytes;
+}
+
+/* One sendmsg. False: the socket is full, or gone. */
+static bool iscsi_tx_send(struct iscsi_conn *conn)
+{
+	struct iovec iov[ISCSI_TX_IOVECS];
+	struct msghdr msg = {.msg_iov = iov};
+	size_t bytes;
+	ssize_t n;
+
+	msg.msg_iovlen = (size_t)iscsi_tx_gather(conn, iov, &bytes);
+	n = sendmsg(conn->rfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0) {
+		if (errno == EAGAIN || errno == EINTR) {
+			conn->tx.blocked = true;
+		} else {
+			iscsi_conn_drop(conn, "%s", strerror(errno));
+		}
+		return false;
+	}
+	iscsi_tx_sent(conn, (size_t)n);
+	conn->tx.blocked = (size_t)n < bytes;
+	return !conn->tx.blocked;
+}
+
+/* RFC 7143 11.4.11: a MaxCmdSN that has grown is told, with a NOP-In if there is nothing else. */
+static void iscsi_tx_announce(struct iscsi_conn *conn)
+{
+	struct iscsi_session *session = conn->session;
+	struct iscsi_tx *tx;
+
+	if (conn->state != ISCSI_CONN_FULL || conn->tx.first ||
+		iscsi_window_max(&session->window) == session->max_cmdsn_told) {
+		return;
+	}
+	tx = iscsi_tx_new(conn, ISCSI_OP_NOP_IN, ISCSI_FLAG_FINAL, ISCSI_TAG_NONE);
+	if (tx) {
+		be32_put(tx->header + ISCSI_BHS_TTT, ISCSI_TAG_NONE);
+		iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_PEEK);
+	}
+}
+
+void iscsi_tx_flush(struct iscsi_conn *conn)
+{
+	struct iscsi_tx_queue *queue = &conn->tx;
+	unsigned rounds = 0;
+
+	do {
+		iscsi_tx_make(conn);
+		iscsi_tx_announce(conn);
+		if (queue->broken) {
+			iscsi_conn_drop(conn, "out of memory for an answer");
+			return;
+		}
+		conn->tx.blocked = false;
+		if (!queue->first) {
+			break;
+		}
+		/* After so many rounds the next readiness goes on: it comes at once. */
+		if (++rounds > ISCSI_TX_ROUNDS) {
+			conn->tx.blocked = true;
+			break;
+		}
+	} while (iscsi_tx_send(conn));
+	if (!iscsi_conn_is_open(conn)) {
+		return;
+	}
+	if (queue->count <= ISCSI_TX_HIGH / 2 && queue->own_bytes <= ISCSI_TX_HIGH_BYTES / 2) {
+		iscsi_rx_resume(conn, ISCSI_RX_PAUSE_TX);
+	}
+	iscsi_conn_update_events(conn);
+	if (!queue->first && qb_list_empty(&queue->cmds) && iscsi_conn_is_open(conn)) {
+		iscsi_conn_event(conn, ISCSI_CONN_FLUSHED);
+	}
+}
+
+void iscsi_tx_flush_deferred(struct reactor_defer *defer)
+{
+	iscsi_tx_flush(container_of(defer, struct iscsi_conn, flush_defer));
+}
+
+void iscsi_tx_reject(struct iscsi_conn *conn, enum iscsi_reject_reason reason)
+{
+	uint32_t bytes = ISCSI_BHS_BYTES + iscsi_bhs_ahs_bytes(conn->rx.header);
+	struct iscsi_tx *tx = iscsi_tx_new(conn, ISCSI_OP_REJECT, ISCSI_FLAG_FINAL, ISCSI_TAG_NONE);
+
+	if (!tx) {
+		return;
+	}
+	if (conn->rejects++ < ISCSI_TX_REJECTS_LOGGED) {
+		log_warning("iscsi: session %u of %s: %s rejected: %s", conn->session->tsih,
+			conn->session->initiator, conn->rx.op->name,
+			iscsi_reject_reason_name(reason));
+	}
+	tx->header[ISCSI_REJECT_REASON] = (uint8_t)reason;
+	tx->data = tx->small;
+	tx->data_bytes = bytes;
+	if (bytes > sizeof(tx->small)) {
+		tx->own = malloc(bytes);
+		tx->data = tx->own ? tx->own : tx->small;
+		tx->data_bytes = tx->own ? bytes : ISCSI_BHS_BYTES;
+	}
+	memcpy(tx->own ? tx->own : tx->small, conn->rx.header, tx->data_bytes);
+	iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+}
