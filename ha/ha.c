@@ -358,6 +358,7 @@ static void op_peer_up(void *ctx, uint64_t incarnation)
 	if (ha->setup.ship) {
 		ship_peer_up(ha->setup.ship, incarnation);
 	}
+	pacemaker_other_back(ha->pacemaker);
 }
 
 static void op_peer_down(void *ctx)
