@@ -1,1 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
+sbin_PROGRAMS += yoked
+yoked_SOURCES = \
+	daemon/background.c daemon/background.h \
+	daemon/daemon.c daemon/daemon.h \
+	daemon/main.c \
+	daemon/pidfile.c daemon/pidfile.h
+yoked_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMAP_CFLAGS)
+# Dependencies point one way: see docs/architecture.md.
+yoked_LDADD = libyokecontrol.a libyokeha.a libyokeiscsi.a libyokescsi.a libyokestore.a \
+	libyokeconf.a libyokebase.a $(MHD_LIBS) $(JANSSON_LIBS) $(CONF_LIBS) $(QUORUM_LIBS) \
+	$(CPG_LIBS) $(CMAP_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(QB_LIBS)

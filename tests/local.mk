@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-3-Clause
 include tests/io/local.mk
+include tests/lab/local.mk

@@ -60,10 +60,25 @@ static struct mailbox_msg *mailbox_reverse(struct mailbox_msg *list)
 	return reversed;
 }
 
+static void mailbox_bell_clear(struct mailbox *mb)
+{
+	uint64_t count;
+	ssize_t n = read(mb->fd, &count, sizeof(count));
+
+	(void)n; /* EAGAIN: nobody rang */
+}
+
 bool mailbox_run(struct mailbox *mb)
 {
 	struct mailbox_msg *list;
 
+	/*
+	 * A receiver that polls the descriptor and never sleeps is rung for every message: silence
+	 * the bell before taking the mail, or the descriptor stays readable for ever.
+	 */
+	if (atomic_load_explicit(&mb->asleep, memory_order_relaxed)) {
+		mailbox_bell_clear(mb);
+	}
 	if (!atomic_load_explicit(&mb->head, memory_order_relaxed)) {
 		return false;
 	}
@@ -90,10 +105,6 @@ bool mailbox_sleep(struct mailbox *mb)
 
 void mailbox_awake(struct mailbox *mb)
 {
-	uint64_t count;
-	ssize_t n;
-
 	atomic_store(&mb->asleep, false);
-	n = read(mb->fd, &count, sizeof(count));
-	(void)n; /* EAGAIN: nobody rang */
+	mailbox_bell_clear(mb);
 }

@@ -29,6 +29,7 @@ struct reactor {
 	unsigned io_inflight;
 	bool io_unsubmitted;
 	struct timer_heap timers;
+	bool timers_running;
 	struct qb_list_head deferred;
 	struct buf_pool *buffers;
 	void *slots[REACTOR_SLOTS];
@@ -206,6 +207,10 @@ void reactor_fd_del(struct reactor *r, struct reactor_fd *rfd)
 
 int reactor_timer_set(struct reactor *r, struct reactor_timer *timer, uint64_t delay_ms)
 {
+	/* A timer that sets itself to now would be due again in the same pass, for ever. */
+	if (r->timers_running && delay_ms == 0) {
+		delay_ms = 1;
+	}
 	return timer_heap_set(&r->timers, timer, reactor_now_ms(r) + delay_ms);
 }
 
@@ -231,11 +236,16 @@ void reactor_defer_cancel(struct reactor *r, struct reactor_defer *defer)
 	}
 }
 
+/* What is deferred by a deferred call waits for the next pass: none of them can keep us here. */
 static void reactor_deferred_run(struct reactor *r)
 {
-	while (!qb_list_empty(&r->deferred)) {
-		struct reactor_defer *defer =
-			qb_list_first_entry(&r->deferred, struct reactor_defer, link);
+	struct qb_list_head now;
+
+	qb_list_init(&now);
+	qb_list_splice(&r->deferred, &now);
+	qb_list_init(&r->deferred);
+	while (!qb_list_empty(&now)) {
+		struct reactor_defer *defer = qb_list_first_entry(&now, struct reactor_defer, link);
 
 		qb_list_del(&defer->link);
 		defer->queued = false;
@@ -307,10 +317,12 @@ static bool reactor_timers_run(struct reactor *r)
 	struct reactor_timer *timer;
 	bool any = false;
 
+	r->timers_running = true;
 	while ((timer = timer_heap_due(&r->timers, now_ms))) {
 		any = true;
 		timer->fired(timer);
 	}
+	r->timers_running = false;
 	return any;
 }
 

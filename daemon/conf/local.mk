@@ -16,3 +16,21 @@ libyokeconf_a_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(OPENSSL_CFLAGS) $(URING_CFL
 
 # What links libyokeconf.a links these, too.
 CONF_LIBS = $(YAML_LIBS) $(OPENSSL_LIBS)
+
+if HAVE_CMOCKA
+UNIT_TESTS += tests/unit/test_conf_schema tests/unit/test_conf_load
+tests_unit_test_conf_schema_SOURCES = tests/unit/test_conf_schema.c
+tests_unit_test_conf_schema_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_conf_schema_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c
+tests_unit_test_conf_load_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_conf_load_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+endif
+
+EXTRA_DIST += tests/fuzz/corpus/conf/example.yaml tests/fuzz/corpus/conf/mistakes.yaml \
+	tests/fuzz/corpus/conf/single.yaml
+check_PROGRAMS += tests/fuzz/fuzz_conf
+TESTS += tests/fuzz/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c
+tests_fuzz_fuzz_conf_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+tests_fuzz_fuzz_conf_LDADD = libyokeconf.a $(CONF_LIBS)

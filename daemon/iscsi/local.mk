@@ -12,3 +12,39 @@ libyokeiscsi_a_SOURCES = \
 libyokeiscsi_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(ISAL_CFLAGS)
 
 include daemon/iscsi/conn.mk
+
+if HAVE_CMOCKA
+noinst_HEADERS += tests/unit/iscsi_fixture.h
+UNIT_TESTS += \
+	tests/unit/test_iscsi_discovery \
+	tests/unit/test_iscsi_keys \
+	tests/unit/test_iscsi_login \
+	tests/unit/test_iscsi_names \
+	tests/unit/test_iscsi_text
+tests_unit_test_iscsi_discovery_SOURCES = tests/unit/test_iscsi_discovery.c
+tests_unit_test_iscsi_discovery_LDADD = libyokeiscsi.a libyokebase.a $(UNIT_LIBS)
+tests_unit_test_iscsi_keys_SOURCES = tests/unit/test_iscsi_keys.c
+tests_unit_test_iscsi_keys_LDADD = libyokeiscsi.a libyokebase.a $(UNIT_LIBS)
+tests_unit_test_iscsi_login_SOURCES = tests/unit/test_iscsi_login.c
+tests_unit_test_iscsi_login_LDADD = libyokeiscsi.a libyokebase.a $(UNIT_LIBS)
+tests_unit_test_iscsi_names_SOURCES = tests/unit/test_iscsi_names.c
+tests_unit_test_iscsi_names_LDADD = libyokeiscsi.a libyokebase.a $(UNIT_LIBS)
+tests_unit_test_iscsi_text_SOURCES = tests/unit/test_iscsi_text.c
+tests_unit_test_iscsi_text_LDADD = libyokeiscsi.a libyokebase.a $(UNIT_LIBS)
+endif
+
+# The fuzz target as a plain program that runs its corpus.
+check_PROGRAMS += tests/fuzz/fuzz_iscsi_login
+TESTS += tests/fuzz/fuzz_iscsi_login
+tests_fuzz_fuzz_iscsi_login_SOURCES = tests/fuzz/fuzz_iscsi_login.c
+tests_fuzz_fuzz_iscsi_login_LDADD = libyokeiscsi.a libyokebase.a
+EXTRA_DIST += \
+	tests/fuzz/corpus/iscsi_login/discovery \
+	tests/fuzz/corpus/iscsi_login/further-connection \
+	tests/fuzz/corpus/iscsi_login/many-keys \
+	tests/fuzz/corpus/iscsi_login/no-nul \
+	tests/fuzz/corpus/iscsi_login/normal \
+	tests/fuzz/corpus/iscsi_login/not-login \
+	tests/fuzz/corpus/iscsi_login/split \
+	tests/fuzz/corpus/iscsi_login/stages \
+	tests/fuzz/corpus/iscsi_login/text-errors

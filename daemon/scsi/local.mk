@@ -1,1 +1,65 @@
 # SPDX-License-Identifier: BSD-3-Clause
+noinst_LIBRARIES += libyokescsi.a
+libyokescsi_a_SOURCES = \
+	daemon/scsi/alua.c \
+	daemon/scsi/capacity.c \
+	daemon/scsi/claim.c \
+	daemon/scsi/commands.h \
+	daemon/scsi/core.h \
+	daemon/scsi/gate.c daemon/scsi/gate.h \
+	daemon/scsi/group.c daemon/scsi/group.h \
+	daemon/scsi/hold.c daemon/scsi/hold.h \
+	daemon/scsi/inquiry.c \
+	daemon/scsi/lu.c daemon/scsi/lu.h \
+	daemon/scsi/mode.c \
+	daemon/scsi/nexus.c daemon/scsi/nexus.h \
+	daemon/scsi/opcodes.c daemon/scsi/opcodes.h \
+	daemon/scsi/order.c \
+	daemon/scsi/parameter.c \
+	daemon/scsi/report_luns.c \
+	daemon/scsi/rsoc.c \
+	daemon/scsi/rw.c \
+	daemon/scsi/scsi.c \
+	daemon/scsi/sense.c daemon/scsi/sense.h \
+	daemon/scsi/serve.c \
+	daemon/scsi/sync.c \
+	daemon/scsi/task.c daemon/scsi/tasks.h \
+	daemon/scsi/tmf.c \
+	daemon/scsi/unmap.c \
+	daemon/scsi/verify.c \
+	daemon/scsi/vpd.c \
+	daemon/scsi/write_same.c
+libyokescsi_a_CFLAGS = $(AM_CFLAGS)
+
+if HAVE_CMOCKA
+scsi_rig_sources = tests/unit/scsi_rig.c tests/unit/scsi_rig.h
+scsi_rig_libs = libyokescsi.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+
+UNIT_TESTS += tests/unit/test_scsi_table
+tests_unit_test_scsi_table_SOURCES = tests/unit/test_scsi_table.c $(scsi_rig_sources)
+tests_unit_test_scsi_table_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_rw
+tests_unit_test_scsi_rw_SOURCES = tests/unit/test_scsi_rw.c $(scsi_rig_sources)
+tests_unit_test_scsi_rw_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_hold
+tests_unit_test_scsi_hold_SOURCES = tests/unit/test_scsi_hold.c $(scsi_rig_sources)
+tests_unit_test_scsi_hold_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_inquiry
+tests_unit_test_scsi_inquiry_SOURCES = tests/unit/test_scsi_inquiry.c $(scsi_rig_sources)
+tests_unit_test_scsi_inquiry_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_alua
+tests_unit_test_scsi_alua_SOURCES = tests/unit/test_scsi_alua.c $(scsi_rig_sources)
+tests_unit_test_scsi_alua_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_ua
+tests_unit_test_scsi_ua_SOURCES = tests/unit/test_scsi_ua.c $(scsi_rig_sources)
+tests_unit_test_scsi_ua_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_tmf
+tests_unit_test_scsi_tmf_SOURCES = tests/unit/test_scsi_tmf.c $(scsi_rig_sources)
+tests_unit_test_scsi_tmf_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_mode
+tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(scsi_rig_sources)
+tests_unit_test_scsi_mode_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_lu
+tests_unit_test_scsi_lu_SOURCES = tests/unit/test_scsi_lu.c $(scsi_rig_sources)
+tests_unit_test_scsi_lu_LDADD = $(scsi_rig_libs)
+endif

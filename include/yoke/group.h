@@ -143,6 +143,12 @@ struct group_ship {
 	void (*tmf)(void *ctx, struct reactor *r, enum scsi_tmf_function function,
 		const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg),
 		void *arg);
+
+	/*
+	 * The nexus `who` of this reactor is gone and ships nothing more: the owner may forget it.
+	 * Optional for the caller in that numbers of idle nexuses are reused when they run out.
+	 */
+	void (*nexus_gone)(void *ctx, struct reactor *r, const struct scsi_identity *who);
 };
 
 #endif

@@ -54,6 +54,7 @@ struct scsi_identity {
 };
 
 struct scsi_nexus; /* an I_T nexus, private to scsi */
+struct scsi_itl; /* an I_T_L nexus, private to scsi */
 struct scsi_lu; /* private to scsi */
 struct scsi_row; /* a row of the opcode table, private to scsi */
 
@@ -87,19 +88,28 @@ struct scsi_task {
 	uint8_t status; /* enum scsi_status */
 	uint8_t sense_length; /* 0 or the bytes in sense */
 	bool aborted; /* ended by a TMF or nexus loss: no response goes out */
+	bool again; /* shipped in, and this controller turned out not to be the owner: answer
+		       SHIP_AGAIN */
 	uint8_t sense[SCSI_SENSE_MAX];
 
 	/* --- private to scsi --- */
 	struct qb_list_head nexus_link; /* nexus's tasks, from start to done */
-	struct qb_list_head wait_link; /* held, or waiting for a buffer */
-	struct qb_list_head lu_link;
+	struct qb_list_head wait_link; /* held, blocked by order, waiting for a buffer, or doomed */
+	struct qb_list_head lu_link; /* the LU's tasks on this reactor */
+	struct scsi_itl *itl; /* I_T_L nexus; NULL without a unit and for a shipped task */
 	struct extent_io io;
 	struct iovec iov;
+	struct buf *work; /* second buffer of commands that need one */
+	uint64_t lba;
+	uint64_t blocks;
 	uint64_t epoch; /* epoch it was admitted under */
-	uint64_t since_ms; /* reactor time it was first held */
-	uint8_t state;
-	uint32_t pending;
-	void *scratch;
+	uint64_t since_ms; /* reactor time it was first held; 0 = never */
+	uint32_t buf_bytes; /* data-in buffer to get before it runs; 0 = none */
+	uint32_t step; /* of a command that takes several I/Os */
+	uint8_t state; /* enum scsi_task_state */
+	bool in_store; /* counted in its group: a drain waits for it */
+	bool in_order; /* counted in its I_T_L nexus: ORDERED tasks wait for it */
+	bool abort_wanted;
 
 	/* --- private to the interconnect at the ingress --- */
 	struct qb_list_head ship_link;

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The daemon as a whole: status with a verdict on its health, and the running configuration. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "control_private.h"
+
+/* How bad it is, worst last; the verdict is the worst problem's. */
+enum control_health {
+	CONTROL_HEALTH_OK,
+	CONTROL_HEALTH_DEGRADED,
+	CONTROL_HEALTH_FAILED
+};
+
+static const char *control_health_name(enum control_health health)
+{
+	switch (health) {
+	case CONTROL_HEALTH_OK:
+		return "ok";
+	case CONTROL_HEALTH_DEGRADED:
+		return "degraded";
+	case CONTROL_HEALTH_FAILED:
+		return "failed";
+	}
+	return "unknown";
+}
+
+static void control_health_worsen(enum control_health *health, enum control_health at_least)
+{
+	if (*health < at_least) {
+		*health = at_least;
+	}
+}
+
+static void control_health_cluster(
+	const struct control *control, json_t *problems, enum control_health *health)
+{
+	struct ha_status status;
+
+	ha_status(control->setup.ha, &status);
+	if (!status.quorate) {
+		control_json_append(problems,
+			"no quorum: commands are held; bring the peer or the cluster "
+			"network back");
+		control_health_worsen(health, CONTROL_HEALTH_FAILED);
+	}
+	if (!status.in_sync) {
+		control_json_append(problems, "the cluster's state is not known here yet");
+		control_health_worsen(health, CONTROL_HEALTH_FAILED);
+	}
+	if (!status.peer_member) {
+		control_json_append(
+			problems, "the other controller is no member: nobody could take over");
+		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+	} else if (!status.link_up) {
+		control_json_append(problems,
+			"the interconnect is down: the controller that is not the owner "
+			"cannot serve; check the interconnect network and key");
+		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+	}
+}
+
+static void control_health_groups(const struct control *control, json_t *problems,
+	enum control_health *health, unsigned *owned)
+{
+	const struct group_serve *serve = scsi_serve(control->setup.scsi);
+	struct ha_group_info info;
+
+	*owned = 0;
+	for (unsigned i = 0; control_group_info(control, i, &info); i++) {
+		*owned += info.owner == control->setup.controller;
+		if (!serve->healthy(serve->ctx, (uint16_t)i)) {
+			control_json_append(problems,
+				"group %s: an extent is missing or does not answer here",
+				info.conf->name);
+			control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+		}
+		if (info.owner == 0) {
+			control_json_append(problems,
+				"group %s: has no owner, its commands are held", info.conf->name);
+			control_health_worsen(health, CONTROL_HEALTH_FAILED);
+		} else if (info.access == GROUP_HELD) {
+			control_json_append(problems, "group %s: its commands are held here (%s)",
+				info.conf->name, info.phase ? info.phase : "unknown");
+			control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+		}
+		if (info.role == HA_ROLE_FAILED) {
+			control_json_append(problems, "group %s: has failed here", info.conf->name);
+			control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+		}
+	}
+}
+
+static json_t *control_status_controller(const struct control *control, uint8_t id)
+{
+	return json_pack("{s:o, s:i}", "name", control_json_controller(control, id), "id", (int)id);
+}
+
+/* Adds what only a daemon in a cluster has; null elsewhere. */
+static void control_status_cluster(const struct control *control, json_t *answer)
+{
+	struct ha_status status;
+	struct ship_stats ship;
+	char incarnation[17];
+	json_t *peer;
+
+	if (!control->setup.ha) {
+		json_object_set_new(answer, "peer", json_null());
+		json_object_set_new(answer, "interconnect", json_null());
+		json_object_set_new(answer, "quorate", json_null());
+		json_object_set_new(answer, "in_sync", json_null());
+		json_object_set_new(answer, "incarnation", json_null());
+		return;
+	}
+	ha_status(control->setup.ha, &status);
+	ship_stats(control->setup.ship, &ship);
+	snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, status.incarnation);
+	peer = control_status_controller(
+		control, (uint8_t)(YOKE_CONTROLLERS + 1 - control->setup.controller));
+	json_object_set_new(peer, "member", json_boolean(status.peer_member));
+	json_object_set_new(answer, "peer", peer);
+	json_object_set_new(answer, "interconnect",
+		json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "up", (int)status.link_up,
+			"commands_out", (json_int_t)ship.commands_out, "commands_in",
+			(json_int_t)ship.commands_in, "bytes_out", (json_int_t)ship.bytes_out,
+			"bytes_in", (json_int_t)ship.bytes_in, "reconnects",
+			(json_int_t)ship.reconnects, "refused_frames",
+			(json_int_t)ship.refused_frames, "stale_frames",
+			(json_int_t)ship.stale_frames));
+	json_object_set_new(answer, "quorate", json_boolean(status.quorate));
+	json_object_set_new(answer, "in_sync", json_boolean(status.in_sync));
+	json_object_set_new(answer, "incarnation", json_string(incarnation));
+}
+
+void control_get_status(struct control_request *req)
+{
+	const struct control *control = req->control;
+	const struct conf *conf = control->setup.conf;
+	enum control_health health = CONTROL_HEALTH_OK;
+	json_t *problems = json_array();
+	time_t now = time(NULL);
+	json_int_t started = (json_int_t)control->setup.started_unix_s;
+	unsigned owned;
+	json_t *answer;
+
+	if (control->setup.ha) {
+		control_health_cluster(control, problems, &health);
+	}
+	control_health_groups(control, problems, &health, &owned);
+	answer = json_pack("{s:s, s:o, s:o, s:i, s:I, s:I, s:{s:i, s:i, s:i, s:i, s:i}, s:s, s:o}",
+		"version", PACKAGE_VERSION, "controller",
+		control_status_controller(control, control->setup.controller), "cluster",
+		control_json_text(conf->cluster), "pid", (int)getpid(), "started_unix_s", started,
+		"uptime_s", (json_int_t)now > started ? (json_int_t)now - started : 0, "counts",
+		"targets", (int)conf->target_count, "lus", (int)conf->extent_count, "groups",
+		(int)conf->group_count, "groups_owned", (int)owned, "sessions",
+		(int)iscsi_session_count(control->setup.iscsi), "health",
+		control_health_name(health), "problems", problems);
+	if (answer) {
+		control_status_cluster(control, answer);
+	}
+	control_answer(req, answer);
+}
+
+void control_get_config(struct control_request *req)
+{
+	const struct conf *conf = req->control->setup.conf;
+	cleanup_free char *yaml = conf_dump(conf);
+	char digest[sizeof(conf->digest) * 2 + 1];
+
+	if (!yaml) {
+		control_refuse(req, CONTROL_FAILED, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(conf->digest); i++) {
+		snprintf(digest + 2 * i, 3, "%02x", conf->digest[i]);
+	}
+	control_answer(req, json_pack("{s:o, s:s, s:o}", "path", control_json_text(conf->path),
+				    "digest", digest, "yaml", control_json_text(yaml)));
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* READ CAPACITY 10 and 16 (SBC-3 5.15, 5.16). */
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+
+#define LBPME 0x80 /* byte 14: unmapping is supported */
+#define LBPRZ 0x40 /* and unmapped blocks read as zeros */
+
+bool scsi_capacity10_decode(struct scsi_task *task)
+{
+	return scsi_parameter_decode(task, 8, 8);
+}
+
+void scsi_capacity10_run(struct scsi_task *task)
+{
+	struct cursor c = scsi_parameter_begin(task);
+	uint64_t last = task->lu->blocks - 1;
+
+	cursor_put_u32(&c, last > UINT32_MAX ? UINT32_MAX : (uint32_t)last);
+	cursor_put_u32(&c, task->lu->block_size);
+	scsi_parameter_end(task, &c);
+}
+
+bool scsi_capacity16_decode(struct scsi_task *task)
+{
+	return scsi_parameter_decode(task, be32_get(task->cdb + 10), 32);
+}
+
+void scsi_capacity16_run(struct scsi_task *task)
+{
+	struct cursor c = scsi_parameter_begin(task);
+	const struct scsi_lu *lu = task->lu;
+	uint32_t physical = lu->conf->physical_block_size;
+
+	cursor_put_u64(&c, lu->blocks - 1);
+	cursor_put_u32(&c, lu->block_size);
+	cursor_put_u8(&c, 0); /* no protection information */
+	cursor_put_u8(&c, physical > lu->block_size
+				  ? (uint8_t)(__builtin_ctz(physical) - lu->block_shift)
+				  : 0);
+	cursor_put_u8(&c, scsi_unmap_available(lu) ? LBPME | LBPRZ : 0);
+	cursor_put_zeros(&c, 17);
+	scsi_parameter_end(task, &c);
+}

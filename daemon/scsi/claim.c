@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The right to write, for all extents of a group: taken on the control thread, which has no timer
+ * of its own here, so reactor 0 keeps the time between attempts. It also carries the flushes.
+ */
+#include <errno.h>
+#include <time.h>
+#include <string.h>
+
+#include "daemon/scsi/group.h"
+#include "yoke/log.h"
+#include "yoke/util.h"
+
+struct scsi_claim {
+	struct scsi *scsi;
+	uint16_t group;
+	uint64_t epoch;
+	unsigned next; /* position in the group's LUs: those before it are claimed */
+	uint64_t deadline_ms;
+	void (*done)(void *arg, int err);
+	void *arg;
+	struct mailbox_msg msg;
+	struct reactor_timer timer;
+};
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void claim_end(struct scsi_claim *claim, int err)
+{
+	const struct scsi_group *group = &claim->scsi->groups[claim->group];
+	void (*done)(void *arg, int err) = claim->done;
+	void *arg = claim->arg;
+
+	if (err) {
+		while (claim->next > 0) {
+			extent_release(claim->scsi->lus[group->lus[--claim->next]].extent);
+		}
+	}
+	free(claim);
+	done(arg, err);
+}
+
+/* Claims one LU; 0, -EAGAIN or another negative errno. */
+static int claim_one(struct scsi_claim *claim, struct scsi_lu *lu)
+{
+	int err = extent_claim(lu->extent, claim->scsi->controller, claim->epoch);
+
+	if (err == 0) {
+		err = extent_check(lu->extent);
+		if (err) {
+			extent_release(lu->extent);
+		}
+	}
+	return err;
+}
+
+static void claim_pause(struct mailbox_msg *msg);
+
+static void claim_step(struct scsi_claim *claim)
+{
+	const struct scsi_group *group = &claim->scsi->groups[claim->group];
+
+	while (claim->next < group->lu_count) {
+		struct scsi_lu *lu = &claim->scsi->lus[group->lus[claim->next]];
+		int err = claim_one(claim, lu);
+
+		if (err == 0) {
+			claim->next++;
+			continue;
+		}
+		if (err == -EAGAIN && monotonic_ms() < claim->deadline_ms) {
+			claim->msg.fn = claim_pause;
+			reactor_post(claim->scsi->cores[0].reactor, &claim->msg);
+			return;
+		}
+		log_err("extent %s: cannot be claimed for group %s under epoch %llu: %s; %s",
+			lu->conf->name, claim->scsi->conf->groups[claim->group].name,
+			(unsigned long long)claim->epoch, strerror(-err),
+			err == -EAGAIN ? "another process holds it: see which with lslocks"
+				       : "check the path and the device");
+		claim_end(claim, err == -EAGAIN ? -ETIMEDOUT : err);
+		return;
+	}
+	claim_end(claim, 0);
+}
+
+static void claim_resume(struct mailbox_msg *msg)
+{
+	claim_step(container_of(msg, struct scsi_claim, msg));
+}
+
+static void claim_timer_fired(struct reactor_timer *timer)
+{
+	struct scsi_claim *claim = container_of(timer, struct scsi_claim, timer);
+
+	claim->msg.fn = claim_resume;
+	mailbox_post(claim->scsi->control, &claim->msg);
+}
+
+/* On reactor 0. */
+static void claim_pause(struct mailbox_msg *msg)
+{
+	struct scsi_claim *claim = container_of(msg, struct scsi_claim, msg);
+
+	claim->timer.fired = claim_timer_fired;
+	if (reactor_timer_set(claim->scsi->cores[0].reactor, &claim->timer, SCSI_CLAIM_PAUSE_MS)) {
+		claim_timer_fired(&claim->timer);
+	}
+}
+
+void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
+	void (*done)(void *arg, int err), void *arg)
+{
+	struct scsi_claim *claim = calloc(1, sizeof(*claim));
+
+	if (!claim) {
+		done(arg, -ENOMEM);
+		return;
+	}
+	claim->scsi = ctx;
+	claim->group = group;
+	claim->epoch = epoch;
+	claim->deadline_ms = monotonic_ms() + timeout_ms;
+	claim->done = done;
+	claim->arg = arg;
+	claim_step(claim);
+}
+
+bool scsi_healthy(void *ctx, uint16_t group)
+{
+	const struct scsi *scsi = ctx;
+	const struct scsi_group *g = &scsi->groups[group];
+
+	for (unsigned i = 0; i < g->lu_count; i++) {
+		if (extent_check(scsi->lus[g->lus[i]].extent)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ----- release ------------------------------------------------------------------------------- */
+
+struct release_flush {
+	struct extent_io io;
+	struct scsi_release *release;
+	const struct scsi_lu *lu;
+};
+
+struct scsi_release {
+	struct scsi *scsi;
+	uint16_t group;
+	unsigned left;
+	int err;
+	void (*done)(void *arg, int err);
+	void *arg;
+	struct mailbox_msg msg;
+	struct release_flush flushes[];
+};
+
+/* On the control thread. */
+static void release_end(struct mailbox_msg *msg)
+{
+	struct scsi_release *release = container_of(msg, struct scsi_release, msg);
+	const struct scsi_group *group = &release->scsi->groups[release->group];
+
+	for (unsigned i = 0; i < group->lu_count; i++) {
+		extent_release(release->scsi->lus[group->lus[i]].extent);
+	}
+	release->done(release->arg, release->err);
+	free(release);
+}
+
+static void release_left_lower(struct scsi_release *release)
+{
+	if (--release->left == 0) {
+		release->msg.fn = release_end;
+		mailbox_post(release->scsi->control, &release->msg);
+	}
+}
+
+static void flushed(struct extent_io *io, int res)
+{
+	struct release_flush *flush = container_of(io, struct release_flush, io);
+
+	if (res < 0) {
+		log_err("extent %s: flush before giving up group %s failed: %s; writes that were "
+			"acknowledged may be lost",
+			flush->lu->conf->name,
+			flush->release->scsi->conf->groups[flush->release->group].name,
+			strerror(-res));
+		flush->release->err = res;
+	}
+	release_left_lower(flush->release);
+}
+
+/* On reactor 0. */
+static void release_flush_all(struct mailbox_msg *msg)
+{
+	struct scsi_release *release = container_of(msg, struct scsi_release, msg);
+	struct scsi *scsi = release->scsi;
+	const struct scsi_group *group = &scsi->groups[release->group];
+
+	release->left = 1;
+	for (unsigned i = 0; i < group->lu_count; i++) {
+		struct scsi_lu *lu = &scsi->lus[group->lus[i]];
+		struct release_flush *flush = &release->flushes[i];
+
+		if (!lu->info.volatile_cache || lu->conf->read_only) {
+			continue;
+		}
+		flush->release = release;
+		flush->lu = lu;
+		flush->io.op = EXTENT_FLUSH;
+		flush->io.done = flushed;
+		release->left++;
+		extent_submit(lu->extent, scsi->cores[0].reactor, &flush->io);
+	}
+	release_left_lower(release);
+}
+
+void scsi_release(void *ctx, uint16_t group, void (*done)(void *arg, int err), void *arg)
+{
+	struct scsi *scsi = ctx;
+	unsigned count = scsi->groups[group].lu_count;
+	struct scsi_release *release =
+		calloc(1, sizeof(*release) + count * sizeof(release->flushes[0]));
+
+	if (!release) {
+		done(arg, -ENOMEM);
+		return;
+	}
+	release->scsi = scsi;
+	release->group = group;
+	release->done = done;
+	release->arg = arg;
+	release->msg.fn = release_flush_all;
+	reactor_post(scsi->cores[0].reactor, &release->msg);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The commands, as the opcode table names them. decode() checks what the usage mask cannot and
+ * says how much data moves; run() ends in scsi_task_finish(). All on the task's reactor.
+ */
+#ifndef YOKE_SCSI_COMMANDS_H
+#define YOKE_SCSI_COMMANDS_H
+
+#include "daemon/scsi/core.h"
+#include "yoke/cursor.h"
+
+/* For commands without parameters. */
+bool scsi_decode_nothing(struct scsi_task *task);
+
+/* capacity.c, inquiry.c and vpd.c, mode.c, report_luns.c, alua.c, rsoc.c */
+bool scsi_inquiry_decode(struct scsi_task *task);
+void scsi_inquiry_run(struct scsi_task *task);
+bool scsi_request_sense_decode(struct scsi_task *task);
+void scsi_request_sense_run(struct scsi_task *task);
+void scsi_test_unit_ready_run(struct scsi_task *task);
+bool scsi_start_stop_decode(struct scsi_task *task);
+void scsi_start_stop_run(struct scsi_task *task);
+bool scsi_capacity10_decode(struct scsi_task *task);
+void scsi_capacity10_run(struct scsi_task *task);
+bool scsi_capacity16_decode(struct scsi_task *task);
+void scsi_capacity16_run(struct scsi_task *task);
+bool scsi_mode_sense_decode(struct scsi_task *task);
+void scsi_mode_sense_run(struct scsi_task *task);
+bool scsi_report_luns_decode(struct scsi_task *task);
+void scsi_report_luns_run(struct scsi_task *task);
+bool scsi_rtpg_decode(struct scsi_task *task);
+void scsi_rtpg_run(struct scsi_task *task);
+bool scsi_rsoc_decode(struct scsi_task *task);
+void scsi_rsoc_run(struct scsi_task *task);
+
+/* rw.c, sync.c, verify.c, write_same.c, unmap.c */
+bool scsi_read_decode(struct scsi_task *task);
+void scsi_read_run(struct scsi_task *task);
+bool scsi_write_decode(struct scsi_task *task);
+void scsi_write_run(struct scsi_task *task);
+bool scsi_sync_decode(struct scsi_task *task);
+void scsi_sync_run(struct scsi_task *task);
+bool scsi_verify_decode(struct scsi_task *task);
+void scsi_verify_run(struct scsi_task *task);
+bool scsi_write_same_decode(struct scsi_task *task);
+void scsi_write_same_run(struct scsi_task *task);
+bool scsi_unmap_decode(struct scsi_task *task);
+void scsi_unmap_run(struct scsi_task *task);
+bool scsi_unmap_available(const struct scsi_lu *lu);
+
+/* LBA and count of a 6, 10, 12 or 16-byte CDB of that family, into task->lba and task->blocks. */
+void scsi_range_decode(struct scsi_task *task);
+/* The same, and the range must lie on the LU; false with 5/21/00. */
+bool scsi_range_check(struct scsi_task *task);
+/* As scsi_range_check(), and the data must fit into one transfer; false with 5/24/00. */
+bool scsi_transfer_check(struct scsi_task *task);
+
+/* Submits task->io on `length` bytes at the task's LBA, with `data` (NULL for FLUSH and the like).
+ */
+void scsi_io_submit(struct scsi_task *task, enum extent_op op, uint8_t *data, uint64_t offset_bytes,
+	uint64_t length_bytes, void (*done)(struct extent_io *io, int res));
+/*
+ * To be called first in an I/O's done(): false when the task is over (error, or its epoch is).
+ */
+bool scsi_io_check(struct scsi_task *task, int res, bool writes);
+
+/*
+ * Parameter data: a command that answers `allocation` bytes at most of up to `most` bytes sets both
+ * in decode(); run() writes into the cursor, then ends.
+ */
+bool scsi_parameter_decode(struct scsi_task *task, uint32_t allocation, uint32_t most);
+struct cursor scsi_parameter_begin(struct scsi_task *task);
+void scsi_parameter_end(struct scsi_task *task, const struct cursor *c);
+
+/* One VPD page (page code in the CDB) and whether there is such a page. */
+bool scsi_vpd_has(uint8_t page);
+void scsi_vpd_put(const struct scsi_task *task, struct cursor *c);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the cluster layer drives the device server by: the functions behind struct group_serve. */
+#ifndef YOKE_SCSI_GROUP_H
+#define YOKE_SCSI_GROUP_H
+
+#include "daemon/scsi/core.h"
+
+/* Fills scsi->serve. */
+void scsi_serve_init(struct scsi *scsi);
+
+/* group.c. A drain that is pending while the group is served again ends at its next hold. */
+void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg);
+void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg);
+/* A task of the group has left the store, or its view has changed. */
+void scsi_drains_check(struct scsi_core_group *group);
+/* After the reactors have stopped: forgets the drains that never came to their end. */
+void scsi_drains_drop(struct scsi_core_group *group);
+
+/* claim.c. release() gives the claim up even when a flush failed, and says so. */
+void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
+	void (*done)(void *arg, int err), void *arg);
+void scsi_release(void *ctx, uint16_t group, void (*done)(void *arg, int err), void *arg);
+bool scsi_healthy(void *ctx, uint16_t group);
+
+/* serve.c. A task held past the limit here is answered by this owner, not by its ingress. */
+enum ship_outcome scsi_shipped_run(
+	void *ctx, struct scsi_task *task, const uint8_t lu[16], uint64_t epoch);
+void scsi_shipped_end(void *ctx, struct scsi_task *task);
+void scsi_shipped_abort(void *ctx, struct scsi_task *task);
+void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outcome);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/tasks.h"
+#include "yoke/util.h"
+
+static const struct {
+	const char *name;
+	enum scsi_sense sense;
+	uint32_t covers; /* told with it: these need not be told any more */
+} uas[SCSI_UA_COUNT] = {
+	[SCSI_UA_POWER_ON] = {"power on", SENSE_UA_POWER_ON_OR_RESET,
+		1u << SCSI_UA_LU_RESET | 1u << SCSI_UA_COMMANDS_CLEARED |
+			1u << SCSI_UA_ALUA_CHANGED},
+	[SCSI_UA_LU_RESET] = {"LU reset", SENSE_UA_LU_RESET, 1u << SCSI_UA_COMMANDS_CLEARED},
+	[SCSI_UA_COMMANDS_CLEARED] = {"commands cleared", SENSE_UA_COMMANDS_CLEARED, 0},
+	[SCSI_UA_ALUA_CHANGED] = {"ALUA state changed", SENSE_UA_ALUA_CHANGED, 0},
+};
+
+const char *scsi_ua_name(enum scsi_ua ua)
+{
+	return (unsigned)ua < SCSI_UA_COUNT ? uas[ua].name : "unknown";
+}
+
+static uint32_t ua_pending(const struct scsi_nexus *nexus, const struct scsi_itl *itl)
+{
+	uint32_t pending = itl->pending;
+
+	if (nexus->core->groups[itl->lu->group].changed > itl->seen) {
+		pending |= 1u << SCSI_UA_ALUA_CHANGED;
+	}
+	return pending;
+}
+
+bool scsi_ua_is_pending(const struct scsi_nexus *nexus, const struct scsi_itl *itl)
+{
+	return ua_pending(nexus, itl) != 0;
+}
+
+enum scsi_sense scsi_ua_take(struct scsi_nexus *nexus, struct scsi_itl *itl)
+{
+	uint32_t pending = ua_pending(nexus, itl);
+	enum scsi_ua ua;
+
+	if (!pending) {
+		return SENSE_NONE;
+	}
+	/*
+	 * Two unit attentions in a row make Linux's RTPG wait for 2 s. 29/00 makes it read the
+	 * table as 2A/06 does, so a reset and a changed table are told together as 29/00.
+	 */
+	if (pending & 1u << SCSI_UA_ALUA_CHANGED && pending != 1u << SCSI_UA_ALUA_CHANGED) {
+		pending |= 1u << SCSI_UA_POWER_ON;
+	}
+	ua = (enum scsi_ua)__builtin_ctz(pending);
+	pending &= ~(uas[ua].covers | 1u << ua);
+	if (!(pending & 1u << SCSI_UA_ALUA_CHANGED)) {
+		itl->seen = nexus->core->changes;
+	}
+	itl->pending = pending & ~(1u << SCSI_UA_ALUA_CHANGED);
+	return uas[ua].sense;
+}
+
+bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b)
+{
+	return a->rtpi == b->rtpi && a->controller == b->controller &&
+	       memcmp(a->isid, b->isid, 6) == 0 && strcmp(a->initiator, b->initiator) == 0 &&
+	       strcmp(a->target, b->target) == 0;
+}
+
+void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_ua ua,
+	const struct scsi_identity *but)
+{
+	struct scsi_nexus *nexus;
+
+	qb_list_for_each_entry (nexus, &core->nexuses, link) {
+		if (but && scsi_identity_equal(&nexus->who, but)) {
+			continue;
+		}
+		/* An I_T_L nexus that is not made yet begins with "power on", which covers the
+		 * rest. */
+		for (unsigned i = 0; i < nexus->target->conf->lun_count; i++) {
+			if (nexus->itls[i] && nexus->itls[i]->lu == lu) {
+				nexus->itls[i]->pending |= 1u << ua;
+			}
+		}
+	}
+}
+
+struct scsi_itl *scsi_itl_get(struct scsi_nexus *nexus, unsigned unit)
+{
+	struct scsi_itl *itl = nexus->itls[unit];
+
+	if (!itl) {
+		itl = calloc(1, sizeof(*itl));
+		if (!itl) {
+			return NULL;
+		}
+		itl->lu = &nexus->core->scsi->lus[nexus->target->conf->luns[unit].extent];
+		itl->pending = 1u << SCSI_UA_POWER_ON;
+		itl->seen = nexus->born;
+		qb_list_init(&itl->blocked);
+		nexus->itls[unit] = itl;
+	}
+	return itl;
+}
+
+static struct scsi_nexus *nexus_make(struct scsi_core *core, const struct scsi_identity *who)
+{
+	struct scsi_nexus *nexus = calloc(1, sizeof(*nexus));
+
+	if (!nexus) {
+		return NULL;
+	}
+	nexus->core = core;
+	nexus->who = *who;
+	nexus->born = core->changes;
+	qb_list_init(&nexus->link);
+	qb_list_init(&nexus->tasks);
+	nexus->target = scsi_target_find(core->scsi, who->target);
+	return nexus;
+}
+
+void scsi_nexus_destroy(struct scsi_nexus *nexus)
+{
+	for (unsigned i = 0; nexus->itls && i < nexus->target->conf->lun_count; i++) {
+		free(nexus->itls[i]);
+	}
+	free(nexus->itls);
+	qb_list_del(&nexus->link);
+	free(nexus);
+}
+
+struct scsi_nexus *scsi_nexus_new(
+	struct scsi *scsi, struct reactor *r, const struct scsi_identity *who)
+{
+	struct scsi_core *core = scsi_core_of(r);
+	struct scsi_nexus *nexus = nexus_make(core, who);
+
+	if (!nexus || !nexus->target) {
+		free(nexus);
+		return NULL;
+	}
+	nexus->itls = calloc(nexus->target->conf->lun_count + 1u, sizeof(*nexus->itls));
+	if (!nexus->itls) {
+		free(nexus);
+		return NULL;
+	}
+	qb_list_add_tail(&nexus->link, &core->nexuses);
+	return nexus;
+}
+
+void scsi_nexus_task_gone(struct scsi_nexus *nexus)
+{
+	void (*closed)(void *arg) = nexus->closed;
+	void *arg = nexus->closed_arg;
+
+	if (!nexus->closing || nexus->pins || !qb_list_empty(&nexus->tasks)) {
+		return;
+	}
+	scsi_nexus_destroy(nexus);
+	if (closed) {
+		closed(arg);
+	}
+}
+
+void scsi_nexus_close(struct scsi_nexus *nexus, void (*closed)(void *arg), void *arg)
+{
+	nexus->closing = true;
+	nexus->closed = closed;
+	nexus->closed_arg = arg;
+	nexus->pins++;
+	scsi_tasks_abort(nexus->core, &(struct scsi_match){.nexus = nexus});
+	nexus->pins--;
+	scsi_nexus_task_gone(nexus);
+}
+
+static struct qb_list_head *peer_bucket(struct scsi_core *core, const struct scsi_identity *who)
+{
+	uint32_t hash = who->rtpi;
+
+	for (const char *p = who->initiator; *p; p++) {
+		hash = hash * 31 + (uint8_t)*p;
+	}
+	for (int i = 0; i < 6; i++) {
+		hash = hash * 31 + who->isid[i];
+	}
+	return &core->peers[hash % SCSI_PEER_BUCKETS];
+}
+
+struct scsi_nexus *scsi_nexus_get(void *ctx, struct reactor *r, const struct scsi_identity *who)
+{
+	struct scsi_core *core = scsi_core_of(r);
+	struct qb_list_head *bucket = peer_bucket(core, who);
+	struct scsi_nexus *nexus;
+
+	qb_list_for_each_entry (nexus, bucket, link) {
+		if (!nexus->closing && scsi_identity_equal(&nexus->who, who)) {
+			nexus->refs++;
+			return nexus;
+		}
+	}
+	nexus = nexus_make(core, who);
+	if (nexus) {
+		nexus->remote = true;
+		nexus->refs = 1;
+		qb_list_add_tail(&nexus->link, bucket);
+	}
+	return nexus;
+}
+
+void scsi_nexus_put(void *ctx, struct scsi_nexus *nexus)
+{
+	if (--nexus->refs == 0) {
+		scsi_nexus_close(nexus, NULL, NULL);
+	}
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * I_T nexuses, and what each keeps for an LU (an I_T_L nexus): unit attentions and the order of
+ * its tasks. The task set is the I_T nexus's own (TST=001b), so all of it lives on one reactor.
+ */
+#ifndef YOKE_SCSI_NEXUS_H
+#define YOKE_SCSI_NEXUS_H
+
+#include "daemon/scsi/core.h"
+#include "daemon/scsi/sense.h"
+
+/*
+ * Pending unit attentions, one bit each, so that none can pile up; the lowest is told first. "ALUA
+ * changed" is never set here: it is pending when the group's table changed after itl->seen.
+ */
+enum scsi_ua {
+	SCSI_UA_POWER_ON, /* 29/00: a new nexus; makes hosts read the ALUA table again */
+	SCSI_UA_LU_RESET, /* 29/03 */
+	SCSI_UA_COMMANDS_CLEARED, /* 2F/00 */
+	SCSI_UA_ALUA_CHANGED, /* 2A/06 */
+	SCSI_UA_COUNT,
+};
+const char *scsi_ua_name(enum scsi_ua ua);
+
+struct scsi_itl {
+	struct scsi_lu *lu;
+	uint32_t pending; /* bits of enum scsi_ua */
+	uint64_t seen; /* core->changes when the nexus was last told of the ALUA table */
+	uint32_t active; /* tasks that run or wait, but for those in `blocked` */
+	bool pumping;
+	bool ordered_active; /* one of them is ORDERED */
+	struct qb_list_head blocked; /* tasks that wait for their turn */
+};
+
+struct scsi_nexus {
+	struct qb_list_head link; /* core->nexuses or a bucket of core->peers */
+	struct scsi_core *core;
+	const struct scsi_target *target; /* may be NULL for one at the other controller */
+	struct scsi_itl **itls; /* by unit; made at the first command */
+	struct qb_list_head tasks;
+	uint64_t born; /* core->changes when it was made */
+	uint32_t refs; /* of a peer's nexus */
+	uint32_t pins; /* calls that still need it */
+	bool remote; /* stands for a session at the other controller */
+	bool closing;
+	void (*closed)(void *arg);
+	void *closed_arg;
+	struct scsi_identity who;
+};
+
+/* The I_T_L nexus of a unit of the nexus's target; NULL when out of memory. */
+struct scsi_itl *scsi_itl_get(struct scsi_nexus *nexus, unsigned unit);
+
+/*
+ * Takes the unit attention that is to be told now, as sense; SENSE_NONE when there is none. One at
+ * most is pending afterwards only if it says something that this one did not.
+ */
+enum scsi_sense scsi_ua_take(struct scsi_nexus *nexus, struct scsi_itl *itl);
+bool scsi_ua_is_pending(const struct scsi_nexus *nexus, const struct scsi_itl *itl);
+
+/* Sets `ua` for the LU on every nexus of the core but the one of identity `but` (may be NULL). */
+void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_ua ua,
+	const struct scsi_identity *but);
+
+bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b);
+
+/* A task of the nexus has left; ends a closing nexus. */
+void scsi_nexus_task_gone(struct scsi_nexus *nexus);
+
+/* group_serve: nexuses of the other controller's sessions. */
+struct scsi_nexus *scsi_nexus_get(void *ctx, struct reactor *r, const struct scsi_identity *who);
+void scsi_nexus_put(void *ctx, struct scsi_nexus *nexus);
+void scsi_nexus_destroy(struct scsi_nexus *nexus);
+
+#endif

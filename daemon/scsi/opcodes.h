@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The opcode table. All that is particular to a command stands in its row: the gate, the task code
+ * and REPORT SUPPORTED OPERATION CODES read it. An opcode without a row is refused.
+ */
+#ifndef YOKE_SCSI_OPCODES_H
+#define YOKE_SCSI_OPCODES_H
+
+#include "daemon/scsi/core.h"
+
+/* Where a command runs. */
+enum scsi_where {
+	SCSI_RUNS_HERE, /* at any controller, also while its group is held */
+	SCSI_RUNS_SERVED, /* at any controller, but only when the group has an owner that serves */
+	SCSI_RUNS_OWNER, /* at the owner: held, run or shipped */
+};
+const char *scsi_where_name(enum scsi_where where);
+
+enum scsi_direction {
+	SCSI_NO_DATA,
+	SCSI_DATA_IN,
+	SCSI_DATA_OUT
+};
+
+/* What a reservation of another nexus does to it (SPC-4 5.13.1, table 65 and SBC-3 4.17). */
+enum scsi_reserved {
+	SCSI_RESERVED_ALLOWED, /* never conflicts */
+	SCSI_RESERVED_READS, /* conflicts with Exclusive Access types only */
+	SCSI_RESERVED_CONFLICT, /* conflicts with every type */
+};
+
+/* Task attributes: does an ORDERED task wait for it, and it for an ORDERED task? */
+enum scsi_order {
+	SCSI_ORDER_FREE, /* touches no medium: passes */
+	SCSI_ORDER_QUEUED, /* keeps to its task attribute (SAM-5 8.6) */
+};
+
+/* ALUA states, besides the two active ones, in which a command is let through. */
+enum {
+	SCSI_IN_STANDBY = 1 << 0,
+	SCSI_IN_UNAVAILABLE = 1 << 1,
+	SCSI_IN_TRANSITIONING = 1 << 2,
+	SCSI_IN_OFFLINE = 1 << 3,
+};
+
+enum {
+	SCSI_PASSES_UA = 1 << 0, /* runs while a UA is pending, and leaves it (SAM-5 5.14.1) */
+	SCSI_WITHOUT_LU = 1 << 1, /* has an answer for a LUN without a unit */
+	SCSI_WRITES = 1 << 2, /* changes the medium: refused by a read-only LU */
+};
+
+struct scsi_row {
+	const char *name;
+	/* Checks the CDB, sets out_bytes or in_bytes and buf_bytes; false with the outcome set. */
+	bool (*decode)(struct scsi_task *task);
+	/* Runs it; ends in scsi_task_finish(). */
+	void (*run)(struct scsi_task *task);
+	/* Does this LU have the command? NULL: every LU has. */
+	bool (*available)(const struct scsi_lu *lu);
+	/* For an opcode with service actions: 32 rows; then only this and `name` are set. */
+	const struct scsi_row *actions;
+	uint8_t opcode;
+	uint8_t action;
+	uint8_t cdb_length;
+	/* Bits that are looked at, byte by byte; any other bit set is refused. [0] and the service
+	 * action hold the codes themselves, as REPORT SUPPORTED OPERATION CODES wants them. */
+	uint8_t usage[16];
+	uint8_t where; /* enum scsi_where */
+	uint8_t direction; /* enum scsi_direction */
+	uint8_t reserved; /* enum scsi_reserved */
+	uint8_t order; /* enum scsi_order */
+	uint8_t states; /* SCSI_IN_* */
+	uint8_t flags; /* SCSI_PASSES_UA... */
+	uint8_t has_action;
+	uint16_t nominal_s; /* command timeouts descriptor; 0 = not said */
+	uint16_t recommended_s;
+};
+
+extern const struct scsi_row scsi_rows[256];
+
+/* The row of a CDB whose first two bytes are there; NULL when there is none. */
+const struct scsi_row *scsi_row_find(const uint8_t *cdb);
+/* Row `opcode`, and `action` below it if it has any; NULL for a hole. */
+const struct scsi_row *scsi_row_get(uint8_t opcode, uint16_t action);
+
+static inline bool scsi_row_is_available(const struct scsi_row *row, const struct scsi_lu *lu)
+{
+	return !row->available || (lu && row->available(lu));
+}
+
+#endif

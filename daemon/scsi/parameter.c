@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What commands share: parameter data, ranges of blocks, I/O to the extent. */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
+#include "yoke/log.h"
+#include "yoke/util.h"
+
+bool scsi_decode_nothing(struct scsi_task *task)
+{
+	return true;
+}
+
+bool scsi_parameter_decode(struct scsi_task *task, uint32_t allocation, uint32_t most)
+{
+	task->buf_bytes = most;
+	task->in_bytes = allocation < most ? allocation : most;
+	return true;
+}
+
+struct cursor scsi_parameter_begin(struct scsi_task *task)
+{
+	return cursor_over(task->buf->data, task->buf->size);
+}
+
+void scsi_parameter_end(struct scsi_task *task, const struct cursor *c)
+{
+	if (!cursor_ok(c)) {
+		log_err("LU %s: the answer to %s does not fit into its buffer of %u bytes",
+			task->lu ? task->lu->conf->name : "(none)", task->row->name,
+			task->buf_bytes);
+		scsi_set_sense(task, SENSE_TARGET_FAILURE);
+	} else {
+		task->in_length = c->pos < task->in_bytes ? (uint32_t)c->pos : task->in_bytes;
+	}
+	scsi_task_finish(task);
+}
+
+void scsi_range_decode(struct scsi_task *task)
+{
+	const uint8_t *cdb = task->cdb;
+
+	switch (task->row->cdb_length) {
+	case 6:
+		task->lba = be24_get(cdb + 1) & 0x1fffff;
+		task->blocks = cdb[4] ? cdb[4] : 256;
+		break;
+	case 10:
+		task->lba = be32_get(cdb + 2);
+		task->blocks = be16_get(cdb + 7);
+		break;
+	case 12:
+		task->lba = be32_get(cdb + 2);
+		task->blocks = be32_get(cdb + 6);
+		break;
+	case 16:
+		task->lba = be64_get(cdb + 2);
+		task->blocks = be32_get(cdb + 10);
+		break;
+	}
+}
+
+bool scsi_range_check(struct scsi_task *task)
+{
+	uint64_t limit = task->lu->blocks;
+
+	if (task->lba > limit || task->blocks > limit - task->lba) {
+		scsi_set_sense(task, SENSE_LBA_OUT_OF_RANGE);
+		return false;
+	}
+	return true;
+}
+
+bool scsi_transfer_check(struct scsi_task *task)
+{
+	/* Where the transfer length stands in the CDB. */
+	unsigned byte = task->row->cdb_length == 6    ? 4
+			: task->row->cdb_length == 10 ? 7
+			: task->row->cdb_length == 12 ? 6
+						      : 10;
+
+	if (task->blocks > BUF_MAX_BYTES >> task->lu->block_shift) {
+		scsi_set_cdb_field(task, byte, -1);
+		return false;
+	}
+	return scsi_range_check(task);
+}
+
+void scsi_io_submit(struct scsi_task *task, enum extent_op op, uint8_t *data, uint64_t offset_bytes,
+	uint64_t length_bytes, void (*done)(struct extent_io *io, int res))
+{
+	task->iov = (struct iovec){.iov_base = data, .iov_len = data ? length_bytes : 0};
+	task->io.op = op;
+	task->io.offset_bytes = offset_bytes;
+	task->io.length_bytes = length_bytes;
+	task->io.iov = &task->iov;
+	task->io.iov_count = data ? 1 : 0;
+	task->io.done = done;
+	extent_submit(task->lu->extent, task->reactor, &task->io);
+}
+
+bool scsi_io_check(struct scsi_task *task, int res, bool writes)
+{
+	const struct scsi_core *core = task->nexus->core;
+	const struct group_view *view = &core->groups[task->lu->group].view;
+
+	if (task->abort_wanted) {
+		scsi_task_finish(task);
+		return false;
+	}
+	/*
+	 * The group moved on while this ran: what came of it must not be acknowledged (invariant
+	 * I1). An error while the group moves is the move's, not the medium's (I7).
+	 */
+	if (view->epoch != task->epoch || view->access == GROUP_REMOTE ||
+		(res < 0 && view->access == GROUP_HELD)) {
+		scsi_task_requeue(task);
+		return false;
+	}
+	if (res < 0) {
+		/* The store has logged the error; this names the command. */
+		log_debug("LU %s: %s of %llu blocks at LBA %llu failed: %s", task->lu->conf->name,
+			task->row->name, (unsigned long long)task->blocks,
+			(unsigned long long)task->lba, strerror(-res));
+		scsi_set_errno(task, res, writes);
+		scsi_task_finish(task);
+		return false;
+	}
+	return true;
+}

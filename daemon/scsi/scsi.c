@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making and ending the device server. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/hold.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/nexus.h"
+#include "yoke/log.h"
+#include "yoke/util.h"
+
+/* Half of it may be missing when it fails: core_end() copes. */
+static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *r)
+{
+	core->scsi = scsi;
+	core->reactor = r;
+	qb_list_init(&core->nexuses);
+	qb_list_init(&core->sweeps);
+	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {
+		qb_list_init(&core->peers[i]);
+	}
+	scsi_hold_init(core);
+	core->groups = calloc(scsi->group_count + 1u, sizeof(*core->groups));
+	core->lus = calloc(scsi->lu_count + 1u, sizeof(*core->lus));
+	for (unsigned i = 0; core->lus && i < scsi->lu_count; i++) {
+		qb_list_init(&core->lus[i].tasks);
+	}
+	for (unsigned i = 0; core->groups && i < scsi->group_count; i++) {
+		struct scsi_core_group *group = &core->groups[i];
+
+		qb_list_init(&group->held);
+		qb_list_init(&group->drains);
+		group->view.group = (uint16_t)i;
+		group->view.access = GROUP_HELD;
+		for (unsigned c = 1; c <= YOKE_CONTROLLERS; c++) {
+			group->view.tpg[c] = ALUA_TRANSITIONING;
+		}
+	}
+	reactor_slot_set(r, REACTOR_SLOT_SCSI, core);
+	return core->groups && core->lus ? 0 : -ENOMEM;
+}
+
+static void nexuses_free(struct qb_list_head *list)
+{
+	while (!qb_list_empty(list)) {
+		scsi_nexus_destroy(qb_list_first_entry(list, struct scsi_nexus, link));
+	}
+}
+
+static void core_end(struct scsi_core *core)
+{
+	scsi_hold_stop(core);
+	nexuses_free(&core->nexuses);
+	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {
+		nexuses_free(&core->peers[i]);
+	}
+	for (unsigned i = 0; core->groups && i < core->scsi->group_count; i++) {
+		scsi_drains_drop(&core->groups[i]);
+	}
+	reactor_slot_set(core->reactor, REACTOR_SLOT_SCSI, NULL);
+	free(core->groups);
+	free(core->lus);
+}
+
+static int cores_make(struct scsi *scsi, const struct scsi_setup *setup)
+{
+	scsi->cores = calloc(setup->reactor_count, sizeof(*scsi->cores));
+	if (!scsi->cores) {
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < setup->reactor_count; i++) {
+		int err = core_init(scsi, &scsi->cores[i], setup->reactors[i]);
+
+		scsi->core_count = i + 1;
+		if (err) {
+			return err;
+		}
+	}
+	return 0;
+}
+
+struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_size)
+{
+	struct scsi *scsi = calloc(1, sizeof(*scsi));
+
+	if (!scsi) {
+		snprintf(error, error_size, "out of memory for the device server");
+		return NULL;
+	}
+	scsi->conf = setup->conf;
+	scsi->controller = setup->controller;
+	scsi->control = setup->control;
+	scsi->ship = setup->ship;
+	if (scsi_units_make(scsi, error, error_size)) {
+		scsi_free(scsi);
+		return NULL;
+	}
+	if (cores_make(scsi, setup)) {
+		snprintf(error, error_size, "out of memory for the device server");
+		scsi_free(scsi);
+		return NULL;
+	}
+	scsi_serve_init(scsi);
+	return scsi;
+}
+
+void scsi_free(struct scsi *scsi)
+{
+	if (!scsi) {
+		return;
+	}
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		core_end(&scsi->cores[i]);
+	}
+	free(scsi->cores);
+	scsi_units_free(scsi);
+	free(scsi);
+}
+
+const struct group_serve *scsi_serve(struct scsi *scsi)
+{
+	return &scsi->serve;
+}
+
+static uint64_t counter_get(_Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
+{
+	const struct scsi_lu *lu;
+
+	if (index >= scsi->lu_count) {
+		return false;
+	}
+	lu = &scsi->lus[index];
+	*info = (struct scsi_lu_info){.extent = lu->conf, .store = lu->info, .naa = lu->naa_text};
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		struct scsi_counters *count = &scsi->cores[i].lus[index].count;
+
+		info->reads += counter_get(&count->reads);
+		info->writes += counter_get(&count->writes);
+		info->read_bytes += counter_get(&count->read_bytes);
+		info->written_bytes += counter_get(&count->written_bytes);
+	}
+	return true;
+}

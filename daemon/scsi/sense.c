@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/scsi/sense.h"
+#include "yoke/cursor.h"
+#include "yoke/util.h"
+
+enum {
+	KEY_NO_SENSE = 0x0,
+	KEY_NOT_READY = 0x2,
+	KEY_MEDIUM_ERROR = 0x3,
+	KEY_HARDWARE_ERROR = 0x4,
+	KEY_ILLEGAL_REQUEST = 0x5,
+	KEY_UNIT_ATTENTION = 0x6,
+	KEY_DATA_PROTECT = 0x7,
+	KEY_ABORTED_COMMAND = 0xb,
+	KEY_MISCOMPARE = 0xe,
+};
+
+#define SENSE_CURRENT_FIXED	 0x70
+#define SENSE_CURRENT_DESCRIPTOR 0x72
+#define SENSE_VALID		 0x80 /* byte 0: INFORMATION holds something */
+#define SENSE_SKSV		 0x80 /* byte 15: the field pointer is valid */
+#define SENSE_IN_CDB		 0x40
+#define SENSE_BIT_VALID		 0x08
+
+static const struct scsi_sense_code codes[SENSE_COUNT] = {
+	[SENSE_NONE] = {"no sense", KEY_NO_SENSE, 0x00, 0x00},
+	[SENSE_NOT_READY_TRANSITIONING] = {"ALUA state transition", KEY_NOT_READY, 0x04, 0x0a},
+	[SENSE_NOT_READY_STANDBY] = {"port in standby state", KEY_NOT_READY, 0x04, 0x0b},
+	[SENSE_NOT_READY_UNAVAILABLE] = {"port in unavailable state", KEY_NOT_READY, 0x04, 0x0c},
+	[SENSE_NOT_READY_OFFLINE] = {"offline", KEY_NOT_READY, 0x04, 0x12},
+	[SENSE_WRITE_ERROR] = {"write error", KEY_MEDIUM_ERROR, 0x0c, 0x00},
+	[SENSE_READ_ERROR] = {"unrecovered read error", KEY_MEDIUM_ERROR, 0x11, 0x00},
+	[SENSE_TARGET_FAILURE] = {"internal target failure", KEY_HARDWARE_ERROR, 0x44, 0x00},
+	[SENSE_PARAMETER_LIST_LENGTH] = {"parameter list length error", KEY_ILLEGAL_REQUEST, 0x1a,
+		0x00},
+	[SENSE_INVALID_OPCODE] = {"invalid operation code", KEY_ILLEGAL_REQUEST, 0x20, 0x00},
+	[SENSE_LBA_OUT_OF_RANGE] = {"LBA out of range", KEY_ILLEGAL_REQUEST, 0x21, 0x00},
+	[SENSE_INVALID_FIELD_IN_CDB] = {"invalid field in CDB", KEY_ILLEGAL_REQUEST, 0x24, 0x00},
+	[SENSE_NO_SUCH_LU] = {"logical unit not supported", KEY_ILLEGAL_REQUEST, 0x25, 0x00},
+	[SENSE_INVALID_FIELD_IN_LIST] = {"invalid field in parameter list", KEY_ILLEGAL_REQUEST,
+		0x26, 0x00},
+	[SENSE_SAVING_NOT_SUPPORTED] = {"saving parameters not supported", KEY_ILLEGAL_REQUEST,
+		0x39, 0x00},
+	[SENSE_UA_POWER_ON_OR_RESET] = {"power on or reset occurred", KEY_UNIT_ATTENTION, 0x29,
+		0x00},
+	[SENSE_UA_LU_RESET] = {"bus device reset function occurred", KEY_UNIT_ATTENTION, 0x29,
+		0x03},
+	[SENSE_UA_ALUA_CHANGED] = {"ALUA state changed", KEY_UNIT_ATTENTION, 0x2a, 0x06},
+	[SENSE_UA_COMMANDS_CLEARED] = {"commands cleared by another initiator", KEY_UNIT_ATTENTION,
+		0x2f, 0x00},
+	[SENSE_WRITE_PROTECTED] = {"write protected", KEY_DATA_PROTECT, 0x27, 0x00},
+	[SENSE_SPACE_FAILED] = {"space allocation failed write protect", KEY_DATA_PROTECT, 0x27,
+		0x07},
+	[SENSE_UNSOLICITED_DATA] = {"unexpected unsolicited data", KEY_ABORTED_COMMAND, 0x0c, 0x0c},
+	[SENSE_AMOUNT_OF_DATA] = {"not enough unsolicited data", KEY_ABORTED_COMMAND, 0x0c, 0x0d},
+	[SENSE_PROTOCOL_CRC] = {"protocol service CRC error", KEY_ABORTED_COMMAND, 0x47, 0x05},
+	[SENSE_MISCOMPARE] = {"miscompare during verify", KEY_MISCOMPARE, 0x1d, 0x00},
+};
+
+const struct scsi_sense_code *scsi_sense_code(enum scsi_sense sense)
+{
+	if ((unsigned)sense >= SENSE_COUNT || !codes[sense].name) {
+		sense = SENSE_TARGET_FAILURE;
+	}
+	return &codes[sense];
+}
+
+size_t scsi_sense_build(uint8_t to[SCSI_SENSE_FIXED_BYTES], enum scsi_sense sense, bool descriptor)
+{
+	const struct scsi_sense_code *code = scsi_sense_code(sense);
+
+	memset(to, 0, SCSI_SENSE_FIXED_BYTES);
+	if (descriptor) {
+		to[0] = SENSE_CURRENT_DESCRIPTOR;
+		to[1] = code->key;
+		to[2] = code->asc;
+		to[3] = code->ascq;
+		return 8;
+	}
+	to[0] = SENSE_CURRENT_FIXED;
+	to[2] = code->key;
+	to[7] = SCSI_SENSE_FIXED_BYTES - 8; /* additional sense length */
+	to[12] = code->asc;
+	to[13] = code->ascq;
+	return SCSI_SENSE_FIXED_BYTES;
+}
+
+void scsi_set_sense(struct scsi_task *task, enum scsi_sense sense)
+{
+	task->status = SCSI_CHECK_CONDITION;
+	task->in_length = 0;
+	task->sense_length = (uint8_t)scsi_sense_build(task->sense, sense, false);
+}
+
+static void field_pointer_set(struct scsi_task *task, uint8_t flags, unsigned byte, int bit)
+{
+	task->sense[15] = SENSE_SKSV | flags;
+	if (bit >= 0) {
+		task->sense[15] |= (uint8_t)(SENSE_BIT_VALID | (bit & 7));
+	}
+	be16_put(task->sense + 16, (uint16_t)byte);
+}
+
+void scsi_set_cdb_field(struct scsi_task *task, unsigned byte, int bit)
+{
+	scsi_set_sense(task, SENSE_INVALID_FIELD_IN_CDB);
+	field_pointer_set(task, SENSE_IN_CDB, byte, bit);
+}
+
+void scsi_set_list_field(struct scsi_task *task, unsigned byte, int bit)
+{
+	scsi_set_sense(task, SENSE_INVALID_FIELD_IN_LIST);
+	field_pointer_set(task, 0, byte, bit);
+}
+
+void scsi_set_sense_information(struct scsi_task *task, enum scsi_sense sense, uint64_t information)
+{
+	scsi_set_sense(task, sense);
+	if (information <= UINT32_MAX) {
+		task->sense[0] |= SENSE_VALID;
+		be32_put(task->sense + 3, (uint32_t)information);
+	}
+}
+
+void scsi_set_errno(struct scsi_task *task, int err, bool writes)
+{
+	switch (-err) {
+	case ENOSPC:
+	case EDQUOT:
+		scsi_set_sense(task, SENSE_SPACE_FAILED);
+		return;
+	case EROFS:
+		scsi_set_sense(task, SENSE_WRITE_PROTECTED);
+		return;
+	case ENOMEM:
+	case EAGAIN:
+		task->status = SCSI_BUSY;
+		task->in_length = 0;
+		return;
+	case EOPNOTSUPP:
+		scsi_set_sense(task, SENSE_TARGET_FAILURE);
+		return;
+	}
+	scsi_set_sense(task, writes ? SENSE_WRITE_ERROR : SENSE_READ_ERROR);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sense data by name (SPC-4 4.5), in fixed format. */
+#ifndef YOKE_SCSI_SENSE_H
+#define YOKE_SCSI_SENSE_H
+
+#include <stddef.h>
+
+#include "yoke/task.h"
+
+#define SCSI_SENSE_FIXED_BYTES 18
+
+enum scsi_sense {
+	SENSE_NONE,
+	SENSE_NOT_READY_TRANSITIONING,
+	SENSE_NOT_READY_STANDBY,
+	SENSE_NOT_READY_UNAVAILABLE,
+	SENSE_NOT_READY_OFFLINE,
+	SENSE_WRITE_ERROR,
+	SENSE_READ_ERROR,
+	SENSE_TARGET_FAILURE,
+	SENSE_PARAMETER_LIST_LENGTH,
+	SENSE_INVALID_OPCODE,
+	SENSE_LBA_OUT_OF_RANGE,
+	SENSE_INVALID_FIELD_IN_CDB,
+	SENSE_NO_SUCH_LU,
+	SENSE_INVALID_FIELD_IN_LIST,
+	SENSE_SAVING_NOT_SUPPORTED,
+	SENSE_UA_POWER_ON_OR_RESET,
+	SENSE_UA_LU_RESET,
+	SENSE_UA_ALUA_CHANGED,
+	SENSE_UA_COMMANDS_CLEARED,
+	SENSE_WRITE_PROTECTED,
+	SENSE_SPACE_FAILED,
+	SENSE_UNSOLICITED_DATA,
+	SENSE_AMOUNT_OF_DATA,
+	SENSE_PROTOCOL_CRC,
+	SENSE_MISCOMPARE,
+	SENSE_COUNT,
+};
+
+struct scsi_sense_code {
+	const char *name;
+	uint8_t key;
+	uint8_t asc;
+	uint8_t ascq;
+};
+
+/* The row of a sense; an unknown one is the row of SENSE_TARGET_FAILURE. */
+const struct scsi_sense_code *scsi_sense_code(enum scsi_sense sense);
+
+/* Ends the task with CHECK CONDITION and this sense (the caller still finishes it). */
+void scsi_set_sense(struct scsi_task *task, enum scsi_sense sense);
+/* The same with a field pointer: byte of the CDB and its highest bad bit, -1 = the whole field. */
+void scsi_set_cdb_field(struct scsi_task *task, unsigned byte, int bit);
+/* 5/26/00 with a field pointer into the parameter list. */
+void scsi_set_list_field(struct scsi_task *task, unsigned byte, int bit);
+/* The same with INFORMATION, which is left out when it needs more than 32 bits. */
+void scsi_set_sense_information(
+	struct scsi_task *task, enum scsi_sense sense, uint64_t information);
+
+/* An I/O ended with a negative errno: the sense that says so; `writes` is the direction. */
+void scsi_set_errno(struct scsi_task *task, int err, bool writes);
+
+/* Sense bytes in fixed or descriptor format into to[18]; the length (18 or 8). */
+size_t scsi_sense_build(uint8_t to[SCSI_SENSE_FIXED_BYTES], enum scsi_sense sense, bool descriptor);
+
+#endif

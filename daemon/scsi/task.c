@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/scsi/gate.h"
+#include "daemon/scsi/hold.h"
+#include "daemon/scsi/group.h"
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
+#include "yoke/log.h"
+#include "yoke/util.h"
+
+#define CONTROL_NACA 0x04
+
+static const char *const state_names[SCSI_TASK_STATE_COUNT] = {
+	[SCSI_TASK_STARTED] = "started",
+	[SCSI_TASK_BLOCKED] = "blocked",
+	[SCSI_TASK_HELD] = "held",
+	[SCSI_TASK_STARVED] = "starved",
+	[SCSI_TASK_DOOMED] = "doomed",
+	[SCSI_TASK_RUNNING] = "running",
+	[SCSI_TASK_SHIPPED] = "shipped",
+	[SCSI_TASK_ENDED] = "ended",
+};
+
+const char *scsi_task_state_name(enum scsi_task_state state)
+{
+	return (unsigned)state < SCSI_TASK_STATE_COUNT ? state_names[state] : "unknown";
+}
+
+void scsi_task_init(struct scsi_task *task)
+{
+	task->lu = NULL;
+	task->row = NULL;
+	task->itl = NULL;
+	task->work = NULL;
+	task->out_bytes = 0;
+	task->in_bytes = 0;
+	task->in_length = 0;
+	task->buf_bytes = 0;
+	task->status = SCSI_GOOD;
+	task->sense_length = 0;
+	task->aborted = false;
+	task->again = false;
+	task->abort_wanted = false;
+	task->in_store = false;
+	task->in_order = false;
+	task->lba = 0;
+	task->blocks = 0;
+	task->since_ms = 0;
+	task->step = 0;
+	task->state = SCSI_TASK_STARTED;
+	qb_list_init(&task->nexus_link);
+	qb_list_init(&task->lu_link);
+	qb_list_init(&task->wait_link);
+}
+
+void scsi_task_link(struct scsi_task *task)
+{
+	qb_list_add_tail(&task->nexus_link, &task->nexus->tasks);
+	if (task->lu) {
+		qb_list_add_tail(&task->lu_link, &task->nexus->core->lus[task->lu->index].tasks);
+	}
+}
+
+static void task_unlink(struct scsi_task *task)
+{
+	qb_list_del(&task->nexus_link);
+	qb_list_del(&task->lu_link);
+	qb_list_del(&task->wait_link);
+	task->state = SCSI_TASK_ENDED;
+}
+
+/* Bits that the row does not know; false with a field pointer to the highest one. */
+static bool usage_check(struct scsi_task *task)
+{
+	const struct scsi_row *row = task->row;
+
+	for (unsigned i = 1; i < row->cdb_length; i++) {
+		uint8_t allowed = row->usage[i];
+		uint8_t bad;
+
+		if (i == 1 && row->has_action) {
+			allowed |= 0x1f;
+		}
+		if (i == row->cdb_length - 1u) {
+			allowed &= (uint8_t)~CONTROL_NACA; /* known, and not supported */
+		}
+		bad = task->cdb[i] & (uint8_t)~allowed;
+		if (bad) {
+			scsi_set_cdb_field(task, i, 31 - __builtin_clz(bad));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool scsi_task_decode(struct scsi_task *task)
+{
+	const struct scsi_row *row = scsi_row_find(task->cdb);
+
+	task->row = row;
+	if (!task->lu && !(row && row->flags & SCSI_WITHOUT_LU)) {
+		scsi_set_sense(task, SENSE_NO_SUCH_LU);
+		return false;
+	}
+	if (!row || !scsi_row_is_available(row, task->lu)) {
+		scsi_set_sense(task, SENSE_INVALID_OPCODE);
+		return false;
+	}
+	if (task->cdb_length < row->cdb_length || task->attribute >= SCSI_ATTR_ACA) {
+		scsi_set_sense(task, SENSE_INVALID_FIELD_IN_CDB); /* there is never an ACA */
+		return false;
+	}
+	if (!usage_check(task) || !row->decode(task)) {
+		return false;
+	}
+	if (row->flags & SCSI_WRITES && task->lu->conf->read_only) {
+		scsi_set_sense(task, SENSE_WRITE_PROTECTED);
+		return false;
+	}
+	return true;
+}
+
+enum scsi_start scsi_task_start(struct scsi_task *task)
+{
+	struct scsi_nexus *nexus = task->nexus;
+	int unit = scsi_target_unit(nexus->target, scsi_lun_decode(task->lun));
+
+	scsi_task_init(task);
+	task->epoch = 0;
+	if (unit >= 0) {
+		task->itl = scsi_itl_get(nexus, (unsigned)unit);
+		if (!task->itl) {
+			task->status = SCSI_BUSY;
+			return SCSI_START_DONE;
+		}
+		task->lu = task->itl->lu;
+	}
+	if (!scsi_task_decode(task) || scsi_gate_early(task) == SCSI_VERDICT_REFUSED) {
+		task->out_bytes = 0;
+		task->in_bytes = 0;
+		task->state = SCSI_TASK_ENDED;
+		return SCSI_START_DONE;
+	}
+	scsi_task_link(task);
+	return task->out_bytes ? SCSI_START_OUT : SCSI_START_READY;
+}
+
+void scsi_task_run(struct scsi_task *task)
+{
+	if (task->abort_wanted) {
+		scsi_task_finish(task);
+		return;
+	}
+	if (scsi_order_enter(task)) {
+		scsi_task_admit(task);
+	}
+}
+
+void scsi_task_drop(struct scsi_task *task)
+{
+	struct scsi_nexus *nexus = task->nexus;
+
+	task_unlink(task);
+	scsi_nexus_task_gone(nexus);
+}
+
+static void task_execute(struct scsi_task *task, struct scsi_core *core)
+{
+	if (task->buf_bytes && !task->buf) {
+		task->buf = buf_get(reactor_buffers(core->reactor), task->buf_bytes);
+		if (!task->buf) {
+			scsi_starve(task);
+			return;
+		}
+	}
+	task->state = SCSI_TASK_RUNNING;
+	if (task->row->where == SCSI_RUNS_OWNER) {
+		struct scsi_core_group *group = &core->groups[task->lu->group];
+
+		task->epoch = group->view.epoch;
+		task->in_store = true;
+		group->in_store++;
+	}
+	task->row->run(task);
+}
+
+static void task_ship(struct scsi_task *task, struct scsi_core *core)
+{
+	const struct group_ship *ship = core->scsi->ship;
+	const struct group_view *view = &core->groups[task->lu->group].view;
+
+	if (task->buf_bytes) {
+		/* The interconnect brings the answer in a buffer of its own. */
+		buf_put(reactor_buffers(core->reactor), task->buf);
+		task->buf = NULL;
+	}
+	task->epoch = view->epoch;
+	task->state = SCSI_TASK_SHIPPED;
+	ship->task(ship->ctx, task, view, task->lu->conf->uuid, &task->nexus->who);
+}
+
+void scsi_task_admit(struct scsi_task *task)
+{
+	struct scsi_core *core = task->nexus->core;
+
+	switch (scsi_gate(task)) {
+	case SCSI_VERDICT_RUN:
+		task_execute(task, core);
+		break;
+	case SCSI_VERDICT_HOLD:
+		scsi_hold(task);
+		break;
+	case SCSI_VERDICT_SHIP:
+		task_ship(task, core);
+		break;
+	case SCSI_VERDICT_REFUSED:
+		scsi_task_finish(task);
+		break;
+	case SCSI_VERDICT_AGAIN:
+		task->again = true;
+		scsi_task_finish(task);
+		break;
+	}
+}
+
+static void task_leave_store(struct scsi_task *task)
+{
+	struct scsi_core *core = task->nexus->core;
+
+	if (task->in_store) {
+		struct scsi_core_group *group = &core->groups[task->lu->group];
+
+		task->in_store = false;
+		group->in_store--;
+		scsi_drains_check(group);
+	}
+}
+
+static void work_put(struct scsi_task *task)
+{
+	if (task->work) {
+		buf_put(reactor_buffers(task->reactor), task->work);
+		task->work = NULL;
+		scsi_feed(task->nexus->core);
+	}
+}
+
+void scsi_task_requeue(struct scsi_task *task)
+{
+	work_put(task);
+	task->step = 0;
+	task->status = SCSI_GOOD;
+	task->sense_length = 0;
+	task->in_length = 0;
+	task_leave_store(task);
+	scsi_task_admit(task);
+}
+
+void scsi_task_finish(struct scsi_task *task)
+{
+	struct scsi_nexus *nexus = task->nexus;
+	struct scsi_itl *itl = task->itl; /* lives as long as the nexus */
+	bool swept = task->abort_wanted;
+
+	task_leave_store(task);
+	scsi_order_leave(task);
+	task_unlink(task);
+	work_put(task);
+	if (task->abort_wanted) {
+		task->aborted = true;
+		task->again = false;
+		/* Should anybody look at it all the same, it is not GOOD. */
+		task->status = SCSI_TASK_ABORTED;
+		task->sense_length = 0;
+		task->in_length = 0;
+	}
+	nexus->pins++;
+	task->done(task);
+	if (swept) {
+		scsi_sweeps_check(nexus->core);
+	}
+	if (itl) {
+		scsi_order_pump(itl);
+	}
+	nexus->pins--;
+	scsi_nexus_task_gone(nexus);
+}
+
+void scsi_task_end(struct scsi_task *task)
+{
+	struct buf_pool *pool = reactor_buffers(task->reactor);
+
+	if (task->buf) {
+		buf_put(pool, task->buf);
+		task->buf = NULL;
+		scsi_feed(scsi_core_of(task->reactor));
+	}
+}
+
+void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_sense sense)
+{
+	static const enum scsi_sense senses[] = {
+		[SCSI_SENSE_UNEXPECTED_UNSOLICITED_DATA] = SENSE_UNSOLICITED_DATA,
+		[SCSI_SENSE_INCORRECT_AMOUNT_OF_DATA] = SENSE_AMOUNT_OF_DATA,
+		[SCSI_SENSE_PROTOCOL_CRC_ERROR] = SENSE_PROTOCOL_CRC,
+	};
+
+	scsi_set_sense(task, senses[sense]);
+}
+
+/* ----- aborts -------------------------------------------------------------------------------- */
+
+static bool task_matches(const struct scsi_task *task, const struct scsi_match *match)
+{
+	return (!match->lu || task->lu == match->lu) &&
+	       (!match->nexus || task->nexus == match->nexus) &&
+	       (!match->by_tag || task->tag == match->tag);
+}
+
+static void task_doom(
+	struct scsi_task *task, struct qb_list_head *doomed, struct qb_list_head *away)
+{
+	task->abort_wanted = true;
+	switch ((enum scsi_task_state)task->state) {
+	case SCSI_TASK_BLOCKED:
+	case SCSI_TASK_HELD:
+	case SCSI_TASK_STARVED:
+		qb_list_del(&task->wait_link);
+		qb_list_add_tail(&task->wait_link, doomed);
+		task->state = SCSI_TASK_DOOMED;
+		break;
+	case SCSI_TASK_SHIPPED:
+		qb_list_del(&task->wait_link);
+		qb_list_add_tail(&task->wait_link, away);
+		break;
+	case SCSI_TASK_STARTED: /* when it is run or dropped */
+	case SCSI_TASK_RUNNING: /* when the store is done with it */
+	case SCSI_TASK_DOOMED:
+	case SCSI_TASK_ENDED:
+	case SCSI_TASK_STATE_COUNT:
+		break;
+	}
+}
+
+unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match)
+{
+	const struct group_ship *ship = core->scsi->ship;
+	struct qb_list_head doomed, away;
+	struct scsi_task *task;
+	unsigned found = 0;
+
+	/* First all are marked and taken aside: done() may change every list. */
+	qb_list_init(&doomed);
+	qb_list_init(&away);
+	if (match->nexus) {
+		qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
+			if (task_matches(task, match)) {
+				found++;
+				if (!task->abort_wanted) {
+					task_doom(task, &doomed, &away);
+				}
+			}
+		}
+	} else {
+		qb_list_for_each_entry (task, &core->lus[match->lu->index].tasks, lu_link) {
+			found++;
+			if (!task->abort_wanted) {
+				task_doom(task, &doomed, &away);
+			}
+		}
+	}
+	while (!qb_list_empty(&doomed)) {
+		scsi_task_finish(qb_list_first_entry(&doomed, struct scsi_task, wait_link));
+	}
+	while (!qb_list_empty(&away)) {
+		task = qb_list_first_entry(&away, struct scsi_task, wait_link);
+		qb_list_del(&task->wait_link);
+		qb_list_init(&task->wait_link);
+		ship->abort(ship->ctx, task);
+	}
+	return found;
+}
+
+static bool lingers(const struct scsi_task *task)
+{
+	return task->abort_wanted &&
+	       (task->state == SCSI_TASK_RUNNING || task->state == SCSI_TASK_SHIPPED);
+}
+
+bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match)
+{
+	struct scsi_task *task;
+
+	if (match->nexus) {
+		qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
+			if (task_matches(task, match) && lingers(task)) {
+				return true;
+			}
+		}
+		return false;
+	}
+	qb_list_for_each_entry (task, &core->lus[match->lu->index].tasks, lu_link) {
+		if (lingers(task)) {
+			return true;
+		}
+	}
+	return false;
+}

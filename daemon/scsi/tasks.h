@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a task inside the device server. Everything here is for the task's reactor. */
+#ifndef YOKE_SCSI_TASKS_H
+#define YOKE_SCSI_TASKS_H
+
+#include "daemon/scsi/core.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
+
+enum scsi_task_state {
+	SCSI_TASK_STARTED, /* its maker collects the data-out */
+	SCSI_TASK_BLOCKED, /* waits for its turn (ORDERED) */
+	SCSI_TASK_HELD, /* waits for its group */
+	SCSI_TASK_STARVED, /* waits for a buffer */
+	SCSI_TASK_DOOMED, /* about to be ended by an abort */
+	SCSI_TASK_RUNNING,
+	SCSI_TASK_SHIPPED,
+	SCSI_TASK_ENDED,
+	SCSI_TASK_STATE_COUNT,
+};
+const char *scsi_task_state_name(enum scsi_task_state state);
+
+/* Finds the row, checks the CDB; false with the outcome set. task->lu is known (or NULL). */
+bool scsi_task_decode(struct scsi_task *task);
+
+/* Clears what belongs to scsi and puts a task of a known LU on its lists. */
+void scsi_task_init(struct scsi_task *task);
+void scsi_task_link(struct scsi_task *task);
+
+/* Asks the gate and does what it says; after every wait. */
+void scsi_task_admit(struct scsi_task *task);
+
+/* Ends the task with the outcome that it has: done(). */
+void scsi_task_finish(struct scsi_task *task);
+
+/* Its group has moved on while it ran: from the gate again, as if it had not run. */
+void scsi_task_requeue(struct scsi_task *task);
+
+/* order.c: true when the task may go on now; otherwise it waits and is admitted later. */
+bool scsi_order_enter(struct scsi_task *task);
+/* The task has ended: takes it out. Then scsi_order_pump() lets those run that waited for it. */
+void scsi_order_leave(struct scsi_task *task);
+void scsi_order_pump(struct scsi_itl *itl);
+
+/* Which tasks an abort means: every field that is set must fit; `lu` or `nexus` is. */
+struct scsi_match {
+	const struct scsi_lu *lu;
+	struct scsi_nexus *nexus;
+	bool by_tag;
+	uint64_t tag;
+};
+/*
+ * Ends the matching tasks without a response: those that wait at once, those in the store or at
+ * the owner as soon as that is certain, those whose data is still coming when they are run or
+ * dropped. Returns how many there were.
+ */
+unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match);
+/* Is any aborted one of them still in the store or at the owner? */
+bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match);
+
+/* tmf.c: an aborted task has ended; ends the TMFs that waited for it. */
+void scsi_sweeps_check(struct scsi_core *core);
+/* group_serve */
+void scsi_tmf_peer(void *ctx, struct reactor *r, enum scsi_tmf_function function,
+	const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Task management (SAM-5 7). A function that acts on a nexus's own tasks stays on its reactor; one
+ * that acts on whole LUs goes to every reactor and to the other controller. Either waits until the
+ * tasks that it aborted are out of the store and away from the owner.
+ */
+#include "daemon/scsi/lu.h"
+#include "daemon/scsi/tasks.h"
+#include "yoke/log.h"
+#include "yoke/util.h"
+
+/* ----- sweeps: the part of a TMF on one reactor ------------------------------------------------
+ */
+
+struct sweep {
+	struct qb_list_head link; /* core->sweeps while it waits */
+	struct scsi_core *core;
+	struct scsi_match match;
+	void (*done)(struct sweep *sweep);
+};
+
+static void sweep_start(struct sweep *sweep)
+{
+	scsi_tasks_abort(sweep->core, &sweep->match);
+	if (scsi_tasks_linger(sweep->core, &sweep->match)) {
+		qb_list_add_tail(&sweep->link, &sweep->core->sweeps);
+	} else {
+		sweep->done(sweep);
+	}
+}
+
+void scsi_sweeps_check(struct scsi_core *core)
+{
+	struct qb_list_head *at = core->sweeps.next;
+
+	while (at != &core->sweeps) {
+		struct sweep *sweep = qb_list_entry(at, struct sweep, link);
+
+		at = at->next;
+		if (!scsi_tasks_linger(core, &sweep->match)) {
+			qb_list_del(&sweep->link);
+			sweep->done(sweep);
+			at = core->sweeps.next; /* done() may have changed the list */
+		}
+	}
+}
+
+/* ----- a reset: one LU, every reactor, and the other controller if `ship` ----------------------
+ */
+
+struct reset_part {
+	struct sweep sweep;
+	struct mailbox_msg msg;
+	struct reset *reset;
+};
+
+struct reset {
+	struct scsi_core *home; /* where done() runs */
+	struct scsi_lu *lu;
+	struct scsi_identity who;
+	void (*done)(void *arg);
+	void *arg;
+	unsigned left; /* counted on home's reactor */
+	struct reset_part parts[];
+};
+
+static void reset_left_lower(struct reset *reset)
+{
+	if (--reset->left == 0) {
+		reset->done(reset->arg);
+		free(reset);
+	}
+}
+
+/* On home's reactor. */
+static void reset_part_back(struct mailbox_msg *msg)
+{
+	reset_left_lower(container_of(msg, struct reset_part, msg)->reset);
+}
+
+static void reset_peer_done(void *arg)
+{
+	reset_left_lower(arg);
+}
+
+static void reset_swept(struct sweep *sweep)
+{
+	struct reset_part *part = container_of(sweep, struct reset_part, sweep);
+
+	part->msg.fn = reset_part_back;
+	reactor_post(part->reset->home->reactor, &part->msg);
+}
+
+static void reset_part_arrived(struct mailbox_msg *msg)
+{
+	struct reset_part *part = container_of(msg, struct reset_part, msg);
+
+	scsi_ua_raise(part->sweep.core, part->reset->lu, SCSI_UA_LU_RESET, &part->reset->who);
+	sweep_start(&part->sweep);
+}
+
+/* Resets one LU; false when out of memory. done() runs on core's reactor, never inside the call. */
+static bool reset_start(struct scsi_core *core, struct scsi_lu *lu, const struct scsi_identity *who,
+	const struct group_ship *ship, void (*done)(void *arg), void *arg)
+{
+	struct scsi *scsi = core->scsi;
+	struct reset *reset =
+		calloc(1, sizeof(*reset) + scsi->core_count * sizeof(reset->parts[0]));
+
+	if (!reset) {
+		return false;
+	}
+	reset->home = core;
+	reset->lu = lu;
+	reset->who = *who;
+	reset->done = done;
+	reset->arg = arg;
+	reset->left = scsi->core_count + (ship ? 1 : 0);
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		struct reset_part *part = &reset->parts[i];
+
+		part->reset = reset;
+		part->sweep.core = &scsi->cores[i];
+		part->sweep.match.lu = lu;
+		part->sweep.done = reset_swept;
+		part->msg.fn = reset_part_arrived;
+		reactor_post(scsi->cores[i].reactor, &part->msg);
+	}
+	if (ship) {
+		/* Even if this ends at once, the parts above have not come back yet. */
+		ship->tmf(ship->ctx, core->reactor, SCSI_TMF_LU_RESET, lu->conf->uuid, &reset->who,
+			reset_peer_done, reset);
+	}
+	return true;
+}
+
+void scsi_tmf_peer(void *ctx, struct reactor *r, enum scsi_tmf_function function,
+	const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg), void *arg)
+{
+	struct scsi *scsi = ctx;
+	struct scsi_lu *unit = scsi_lu_by_uuid(scsi, lu);
+
+	if (!unit || function != SCSI_TMF_LU_RESET) {
+		log_warning("%s from %s at the other controller: not carried out here, unknown %s",
+			scsi_tmf_function_name(function), who->initiator, unit ? "function" : "LU");
+		done(arg);
+		return;
+	}
+	if (!reset_start(scsi_core_of(r), unit, who, NULL, done, arg)) {
+		log_err("LU %s: out of memory for an LU RESET from the other controller",
+			unit->conf->name);
+		done(arg);
+	}
+}
+
+/* ----- functions of the transport ------------------------------------------------------------- */
+
+struct own_sweep {
+	struct sweep sweep;
+	struct scsi_tmf *tmf;
+};
+
+static void tmf_end(struct scsi_tmf *tmf, enum scsi_tmf_response response)
+{
+	tmf->response = (uint8_t)response;
+	tmf->done(tmf);
+}
+
+static void own_swept(struct sweep *sweep)
+{
+	struct own_sweep *own = container_of(sweep, struct own_sweep, sweep);
+	struct scsi_tmf *tmf = own->tmf;
+
+	free(own);
+	tmf_end(tmf, SCSI_TMF_COMPLETE);
+}
+
+static void own_start(struct scsi_tmf *tmf, bool by_tag)
+{
+	struct scsi_nexus *nexus = tmf->nexus;
+	struct own_sweep *own = calloc(1, sizeof(*own));
+
+	if (!own) {
+		tmf_end(tmf, SCSI_TMF_REJECTED);
+		return;
+	}
+	own->tmf = tmf;
+	own->sweep.core = nexus->core;
+	own->sweep.match = (struct scsi_match){
+		.lu = tmf->lu, .nexus = nexus, .by_tag = by_tag, .tag = tmf->ref_tag};
+	own->sweep.done = own_swept;
+	sweep_start(&own->sweep);
+}
+
+static void tmf_abort_task(struct scsi_tmf *tmf)
+{
+	struct scsi_task *task;
+
+	qb_list_for_each_entry (task, &tmf->nexus->tasks, nexus_link) {
+		if (task->tag == tmf->ref_tag && task->lu == tmf->lu) {
+			own_start(tmf, true);
+			return;
+		}
+	}
+	tmf_end(tmf, SCSI_TMF_NO_TASK);
+}
+
+/* TST=001b: the task set is the nexus's own, so CLEAR TASK SET is ABORT TASK SET (SAM-5 7.5). */
+static void tmf_abort_task_set(struct scsi_tmf *tmf)
+{
+	own_start(tmf, false);
+}
+
+static void tmf_left_lower(void *arg)
+{
+	struct scsi_tmf *tmf = arg;
+
+	if (--tmf->pending == 0) {
+		tmf_end(tmf, (enum scsi_tmf_response)tmf->response);
+	}
+}
+
+static void tmf_reset_lu(struct scsi_tmf *tmf, struct scsi_lu *lu)
+{
+	struct scsi_nexus *nexus = tmf->nexus;
+
+	tmf->pending++;
+	if (!reset_start(
+		    nexus->core, lu, &nexus->who, nexus->core->scsi->ship, tmf_left_lower, tmf)) {
+		tmf->response = SCSI_TMF_REJECTED;
+		tmf->pending--;
+	}
+}
+
+static void tmf_lu_reset(struct scsi_tmf *tmf)
+{
+	log_notice("LU %s: LU RESET from %s", tmf->lu->conf->name, tmf->nexus->who.initiator);
+	tmf->pending = 1;
+	tmf_reset_lu(tmf, tmf->lu);
+	tmf_left_lower(tmf);
+}
+
+static void tmf_target_reset(struct scsi_tmf *tmf)
+{
+	const struct scsi_nexus *nexus = tmf->nexus;
+	struct scsi *scsi = nexus->core->scsi;
+
+	log_notice("target %s: TARGET WARM RESET from %s", nexus->who.target, nexus->who.initiator);
+	tmf->pending = 1;
+	for (unsigned i = 0; i < nexus->target->conf->lun_count; i++) {
+		tmf_reset_lu(tmf, &scsi->lus[nexus->target->conf->luns[i].extent]);
+	}
+	tmf_left_lower(tmf);
+}
+
+/* A function without a row is not supported. */
+static const struct {
+	void (*run)(struct scsi_tmf *tmf);
+	bool names_lu;
+} functions[] = {
+	[SCSI_TMF_ABORT_TASK] = {tmf_abort_task, true},
+	[SCSI_TMF_ABORT_TASK_SET] = {tmf_abort_task_set, true},
+	[SCSI_TMF_CLEAR_TASK_SET] = {tmf_abort_task_set, true},
+	[SCSI_TMF_LU_RESET] = {tmf_lu_reset, true},
+	[SCSI_TMF_TARGET_WARM_RESET] = {tmf_target_reset, false},
+};
+
+void scsi_tmf_run(struct scsi_tmf *tmf)
+{
+	struct scsi_nexus *nexus = tmf->nexus;
+	int unit = scsi_target_unit(nexus->target, scsi_lun_decode(tmf->lun));
+
+	tmf->response = SCSI_TMF_COMPLETE;
+	tmf->lu = unit < 0 ? NULL : &nexus->core->scsi->lus[nexus->target->conf->luns[unit].extent];
+	if (tmf->function >= ARRAY_SIZE(functions) || !functions[tmf->function].run) {
+		tmf_end(tmf, SCSI_TMF_NOT_SUPPORTED);
+	} else if (functions[tmf->function].names_lu && !tmf->lu) {
+		tmf_end(tmf, SCSI_TMF_NO_LUN);
+	} else {
+		functions[tmf->function].run(tmf);
+	}
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Vital product data (SPC-4 7.8, SBC-3 6.6). */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/scsi/commands.h"
+#include "daemon/scsi/nexus.h"
+#include "daemon/scsi/opcodes.h"
+#include "yoke/util.h"
+
+#define PROTOCOL_ISCSI	   0x50 /* in bits 7 to 4 */
+#define CODE_BINARY	   0x01
+#define CODE_ASCII	   0x02
+#define CODE_UTF8	   0x03
+#define PIV		   0x80
+#define ASSOCIATION_LU	   0x00
+#define ASSOCIATION_PORT   0x10
+#define ASSOCIATION_DEVICE 0x20
+#define TYPE_T10	   0x01
+#define TYPE_NAA	   0x03
+#define TYPE_RTPI	   0x04
+#define TYPE_TPG	   0x05
+#define TYPE_SCSI_NAME	   0x08
+#define BLOCK_PAGE_BYTES   0x3c
+#define OPTIMAL_BYTES	   (1u << 20)
+
+static void page_00(const struct scsi_task *task, struct cursor *c);
+
+static void page_80(const struct scsi_task *task, struct cursor *c)
+{
+	const char *serial = task->lu->conf->serial;
+
+	cursor_put_bytes(c, serial, strnlen(serial, 252));
+}
+
+/* Begins a designator; the end fills in its length. */
+static size_t designator_begin(struct cursor *c, uint8_t code_set, uint8_t kind)
+{
+	cursor_put_u8(c, code_set);
+	cursor_put_u8(c, kind);
+	cursor_put_u16(c, 0);
+	return c->pos;
+}
+
+static void designator_end(struct cursor *c, size_t begin)
+{
+	if (cursor_ok(c)) {
+		c->base[begin - 1] = (uint8_t)(c->pos - begin);
+	}
+}
+
+/* A SCSI name string: UTF-8, NUL, padded to a multiple of 4 (SPC-4 7.8.6.11). */
+static void name_put(struct cursor *c, uint8_t kind, const char *name)
+{
+	size_t begin = designator_begin(c, PROTOCOL_ISCSI | CODE_UTF8, kind | TYPE_SCSI_NAME);
+	size_t length = strlen(name) + 1;
+
+	cursor_put_bytes(c, name, length);
+	cursor_put_zeros(c, (4 - length % 4) % 4);
+	designator_end(c, begin);
+}
+
+static void number_put(struct cursor *c, uint8_t type, uint16_t number)
+{
+	size_t begin =
+		designator_begin(c, PROTOCOL_ISCSI | CODE_BINARY, PIV | ASSOCIATION_PORT | type);
+
+	cursor_put_u16(c, 0);
+	cursor_put_u16(c, number);
+	designator_end(c, begin);
+}
+
+static void page_83(const struct scsi_task *task, struct cursor *c)
+{
+	const struct scsi_lu *lu = task->lu;
+	const struct scsi_identity *who = &task->nexus->who;
+	const char *vendor = task->nexus->core->scsi->conf->vendor;
+	char port[SCSI_NAME_MAX + 16];
+	size_t begin;
+
+	begin = designator_begin(c, CODE_BINARY, ASSOCIATION_LU | TYPE_NAA);
+	cursor_put_bytes(c, lu->naa, sizeof(lu->naa));
+	designator_end(c, begin);
+
+	begin = designator_begin(c, CODE_ASCII, ASSOCIATION_LU | TYPE_T10);
+	cursor_put_bytes(c, vendor, strnlen(vendor, 8));
+	for (size_t i = strnlen(vendor, 8); i < 8; i++) {
+		cursor_put_u8(c, ' ');
+	}
+	page_80(task, c);
+	designator_end(c, begin);
+
+	number_put(c, TYPE_RTPI, who->rtpi);
+	number_put(c, TYPE_TPG, who->controller);
+	snprintf(port, sizeof(port), "%s,t,0x%04x", who->target, who->controller);
+	name_put(c, PIV | ASSOCIATION_PORT, port);
+	name_put(c, PIV | ASSOCIATION_DEVICE, who->target);
+}
+
+/* Extended INQUIRY data: what the device server does with tasks. */
+static void page_86(const struct scsi_task *task, struct cursor *c)
+{
+	cursor_put_u8(c, 0); /* no protection information, no microcode */
+	cursor_put_u8(c, 0x07); /* HEADSUP, ORDSUP, SIMPSUP */
+	cursor_put_u8(c, task->lu->info.volatile_cache ? 0x01 : 0x00); /* V_SUP */
+	cursor_put_u8(c, 0x01); /* LUICLR */
+	cursor_put_zeros(c, 5);
+	cursor_put_u8(c, SCSI_SENSE_MAX); /* maximum supported sense data length */
+	cursor_put_zeros(c, BLOCK_PAGE_BYTES - 10);
+}
+
+static void page_b0(const struct scsi_task *task, struct cursor *c)
+{
+	const struct scsi_lu *lu = task->lu;
+	bool unmap = scsi_unmap_available(lu);
+	uint32_t shift = lu->block_shift;
+	uint32_t physical = lu->conf->physical_block_size;
+
+	cursor_put_u8(c, 0x01); /* WSNZ: WRITE SAME of 0 blocks is refused */
+	cursor_put_u8(c, 0); /* no COMPARE AND WRITE */
+	cursor_put_u16(c, (uint16_t)(physical > lu->block_size ? physical >> shift : 1));
+	cursor_put_u32(c, BUF_MAX_BYTES >> shift);
+	cursor_put_u32(c, OPTIMAL_BYTES >> shift);
+	cursor_put_u32(c, 0); /* no PRE-FETCH */
+	cursor_put_u32(c, unmap ? (uint32_t)(SCSI_UNMAP_BYTES_MAX >> shift) : 0);
+	cursor_put_u32(c, unmap ? SCSI_UNMAP_RANGES_MAX : 0);
+	cursor_put_u32(c, unmap ? lu->info.unmap_granularity_bytes >> shift : 0);
+	cursor_put_u32(c, unmap ? 0x80000000u : 0); /* UGAVALID, alignment 0 */
+	cursor_put_u64(c, SCSI_SAME_BYTES_MAX >> shift);
+	cursor_put_zeros(c, 20); /* no atomic writes */
+}
+
+static void page_b1(const struct scsi_task *task, struct cursor *c)
+{
+	const struct conf_extent *extent = task->lu->conf;
+
+	cursor_put_u16(c, extent->rotational_known ? extent->rotation_rpm : 0);
+	cursor_put_zeros(c, BLOCK_PAGE_BYTES - 2);
+}
+
+static void page_b2(const struct scsi_task *task, struct cursor *c)
+{
+	bool unmap = scsi_unmap_available(task->lu);
+
+	cursor_put_u8(c, 0); /* no threshold */
+	cursor_put_u8(c, unmap ? 0xe4 : 0); /* LBPU, LBPWS, LBPWS10, LBPRZ = 1 */
+	cursor_put_u8(c, unmap ? 0x02 : 0); /* thin provisioned */
+	cursor_put_u8(c, 0);
+}
+
+/* A page without a row does not exist; page 00 lists the rows in ascending order. */
+static void (*const pages[256])(const struct scsi_task *task, struct cursor *c) = {
+	[0x00] = page_00,
+	[0x80] = page_80,
+	[0x83] = page_83,
+	[0x86] = page_86,
+	[0xb0] = page_b0,
+	[0xb1] = page_b1,
+	[0xb2] = page_b2,
+};
+
+static void page_00(const struct scsi_task *task, struct cursor *c)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		if (pages[i]) {
+			cursor_put_u8(c, (uint8_t)i);
+		}
+	}
+}
+
+bool scsi_vpd_has(uint8_t page)
+{
+	return pages[page] != NULL;
+}
+
+void scsi_vpd_put(const struct scsi_task *task, struct cursor *c)
+{
+	uint8_t page = task->cdb[2];
+
+	cursor_put_u8(c, 0); /* connected, direct access */
+	cursor_put_u8(c, page);
+	cursor_put_u16(c, 0);
+	pages[page](task, c);
+	if (cursor_ok(c)) {
+		be16_put(c->base + 2, (uint16_t)(c->pos - 4));
+	}
+}

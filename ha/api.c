@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* yoke/ha.h: names and views of what the machine knows, and the actions by name. */
+#include <string.h>
+
+#include "glue.h"
+
+const char *ha_result_name(enum ha_result result)
+{
+	switch (result) {
+	case HA_OK:
+		return "ok";
+	case HA_FAILED:
+		return "failed";
+	case HA_NOT_IN_SYNC:
+		return "not-in-sync";
+	case HA_NO_QUORUM:
+		return "no-quorum";
+	case HA_TIMEOUT:
+		return "timeout";
+	case HA_NO_PEER:
+		return "no-peer";
+	case HA_BUSY:
+		return "busy";
+	case HA_UNKNOWN:
+		return "unknown";
+	}
+	return "(none)";
+}
+
+const char *ha_role_name(enum ha_role role)
+{
+	switch (role) {
+	case HA_ROLE_STOPPED:
+		return "stopped";
+	case HA_ROLE_UNPROMOTED:
+		return "unpromoted";
+	case HA_ROLE_PROMOTED:
+		return "promoted";
+	case HA_ROLE_FAILED:
+		return "failed";
+	}
+	return "(none)";
+}
+
+/* ----- actions ------------------------------------------------------------------------------- */
+
+static bool group_find(struct ha *ha, const char *name, uint16_t *group)
+{
+	const struct conf *conf = ha->setup.conf;
+
+	for (unsigned i = 0; i < conf->group_count; i++) {
+		if (strcmp(conf->groups[i].name, name) == 0) {
+			*group = (uint16_t)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+void ha_group_start(
+	struct ha *ha, const char *group, const char *resource, ha_done_fn *done, void *arg)
+{
+	uint16_t i;
+
+	if (!group_find(ha, group, &i)) {
+		done(arg, HA_UNKNOWN, "no such group in the configuration");
+	} else if (pacemaker_resource_set(ha->pacemaker, i, resource) != 0) {
+		done(arg, HA_UNKNOWN, "that is no name of a Pacemaker resource");
+	} else {
+		machine_group_start(ha->machine, i, done, arg);
+		ha_settled(ha);
+	}
+}
+
+void ha_group_stop(struct ha *ha, const char *group, ha_done_fn *done, void *arg)
+{
+	uint16_t i;
+
+	if (!group_find(ha, group, &i)) {
+		done(arg, HA_UNKNOWN, "no such group in the configuration");
+		return;
+	}
+	machine_group_stop(ha->machine, i, done, arg);
+	ha_settled(ha);
+}
+
+void ha_group_promote(struct ha *ha, const char *group, ha_done_fn *done, void *arg)
+{
+	uint16_t i;
+
+	if (!group_find(ha, group, &i)) {
+		done(arg, HA_UNKNOWN, "no such group in the configuration");
+		return;
+	}
+	machine_group_promote(ha->machine, i, done, arg);
+	ha_settled(ha);
+}
+
+void ha_group_demote(struct ha *ha, const char *group, ha_done_fn *done, void *arg)
+{
+	uint16_t i;
+
+	if (!group_find(ha, group, &i)) {
+		done(arg, HA_UNKNOWN, "no such group in the configuration");
+		return;
+	}
+	machine_group_demote(ha->machine, i, done, arg);
+	ha_settled(ha);
+}
+
+void ha_group_move(struct ha *ha, const char *group, const char *controller, unsigned timeout_ms,
+	ha_done_fn *done, void *arg)
+{
+	const struct conf *conf = ha->setup.conf;
+	uint8_t id = 0;
+	uint16_t i;
+
+	for (unsigned k = 0; k < conf->controller_count; k++) {
+		if (strcmp(conf->controllers[k].name, controller) == 0) {
+			id = conf->controllers[k].id;
+		}
+	}
+	if (!group_find(ha, group, &i)) {
+		done(arg, HA_UNKNOWN, "no such group in the configuration");
+	} else if (!id) {
+		done(arg, HA_UNKNOWN, "no such controller in the configuration");
+	} else {
+		machine_group_move(ha->machine, i, id, timeout_ms, done, arg);
+		ha_settled(ha);
+	}
+}
+
+/* ----- views --------------------------------------------------------------------------------- */
+
+bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info)
+{
+	const struct ha_group *g;
+
+	if (index >= ha->machine->group_count) {
+		return false;
+	}
+	g = &ha->machine->groups[index];
+	*info = (struct ha_group_info){
+		.conf = &ha->setup.conf->groups[index],
+		.role = machine_group_role(ha->machine, g),
+		.owner = g->owner,
+		.preferred = g->preferred ? g->preferred : ha->setup.conf->groups[index].home,
+		.epoch = g->epoch,
+		.phase = ha_phase_name(machine_in_sync(ha->machine) ? g->phase : PHASE_UNKNOWN),
+		.access = g->view.access,
+		.score = g->score < 0 ? -1 : g->score,
+		.table = g->view.table,
+		.last_move_unix_s = g->last_move_unix_s,
+		.last_move_held_ms = g->last_held_ms,
+		.last_move_kind = g->last_move_kind,
+	};
+	memcpy(info->tpg, g->view.tpg, sizeof(info->tpg));
+	return true;
+}
+
+void ha_status(struct ha *ha, struct ha_status *status)
+{
+	const struct machine *m = ha->machine;
+
+	*status = (struct ha_status){
+		.quorate = m->quorate,
+		.in_sync = machine_in_sync(m) && !m->dead,
+		.peer_member = m->pids[m->other] != 0,
+		.link_up = ha->setup.ship && ship_link_is_up(ha->setup.ship),
+		.incarnation = ha->incarnation,
+	};
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "message.h"
+
+#include <errno.h>
+
+#include "machine.h"
+#include "yoke/cursor.h"
+#include "yoke/util.h"
+
+static bool controller_is_valid(uint8_t controller)
+{
+	return controller >= 1 && controller <= YOKE_CONTROLLERS;
+}
+
+/* ----- payloads ------------------------------------------------------------------------------ */
+
+static void state_put(struct cursor *c, const struct message *msg)
+{
+	const struct message_state *s = msg->state;
+
+	cursor_put_bytes(c, s->digest, sizeof(s->digest));
+	cursor_put_u8(c, s->in_sync);
+	cursor_put_u8(c, s->link);
+	for (unsigned i = 1; i <= YOKE_CONTROLLERS; i++) {
+		cursor_put_u32(c, s->pids[i]);
+	}
+	cursor_put_u32(c, s->sessions);
+	cursor_put_u16(c, s->group_count);
+	for (unsigned i = 0; i < s->group_count; i++) {
+		const struct message_group *g = &s->groups[i];
+
+		cursor_put_u64(c, g->epoch);
+		cursor_put_u64(c, g->top);
+		cursor_put_u8(c, g->owner);
+		cursor_put_u8(c, g->preferred);
+		cursor_put_u8(c, g->phase);
+		cursor_put_u8(c, g->target);
+		cursor_put_u8(c, g->waiting);
+		cursor_put_u8(c, g->flags);
+		cursor_put_u32(c, g->table);
+	}
+}
+
+static bool group_get(struct cursor *c, struct message_group *g)
+{
+	g->epoch = cursor_get_u64(c);
+	g->top = cursor_get_u64(c);
+	g->owner = cursor_get_u8(c);
+	g->preferred = cursor_get_u8(c);
+	g->phase = cursor_get_u8(c);
+	g->target = cursor_get_u8(c);
+	g->waiting = cursor_get_u8(c);
+	g->flags = cursor_get_u8(c);
+	g->table = cursor_get_u32(c);
+	return g->owner <= YOKE_CONTROLLERS && g->preferred <= YOKE_CONTROLLERS &&
+	       g->target <= YOKE_CONTROLLERS && g->phase < PHASE_COUNT && g->epoch <= g->top &&
+	       g->waiting <= HA_ALL_CONTROLLERS;
+}
+
+static bool state_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	bool good = true;
+
+	cursor_get_bytes(c, room->digest, sizeof(room->digest));
+	room->in_sync = cursor_get_u8(c) != 0;
+	room->link = cursor_get_u8(c) != 0;
+	for (unsigned i = 1; i <= YOKE_CONTROLLERS; i++) {
+		room->pids[i] = cursor_get_u32(c);
+	}
+	room->sessions = cursor_get_u32(c);
+	room->group_count = cursor_get_u16(c);
+	if (room->group_count > MESSAGE_GROUPS_MAX) {
+		return false;
+	}
+	for (unsigned i = 0; i < room->group_count && good; i++) {
+		good = group_get(c, &room->groups[i]);
+	}
+	msg->state = room;
+	return good;
+}
+
+static void status_put(struct cursor *c, const struct message *msg)
+{
+	const struct message_state *s = msg->state;
+
+	cursor_put_u8(c, s->link);
+	cursor_put_u32(c, s->sessions);
+	cursor_put_u16(c, s->group_count);
+	for (unsigned i = 0; i < s->group_count; i++) {
+		cursor_put_u8(c, s->groups[i].flags);
+	}
+}
+
+static bool status_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	room->link = cursor_get_u8(c) != 0;
+	room->sessions = cursor_get_u32(c);
+	room->group_count = cursor_get_u16(c);
+	if (room->group_count > MESSAGE_GROUPS_MAX) {
+		return false;
+	}
+	for (unsigned i = 0; i < room->group_count; i++) {
+		room->groups[i] = (struct message_group){.flags = cursor_get_u8(c)};
+	}
+	msg->state = room;
+	return true;
+}
+
+static void controller_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_u8(c, msg->controller);
+}
+
+static bool controller_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	msg->controller = cursor_get_u8(c);
+	return controller_is_valid(msg->controller);
+}
+
+static void reason_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_u8(c, (uint8_t)msg->reason);
+}
+
+static bool reason_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	uint8_t reason = cursor_get_u8(c);
+
+	msg->reason = reason < MESSAGE_REASONS ? (enum message_reason)reason : REASON_TIMEOUT;
+	return reason < MESSAGE_REASONS;
+}
+
+/* A type without put and get has no payload; one without a name does not exist. */
+static const struct message_row {
+	const char *name;
+	void (*put)(struct cursor *c, const struct message *msg);
+	bool (*get)(struct cursor *c, struct message *msg, struct message_state *room);
+} rows[MESSAGE_TYPES] = {
+	[MESSAGE_STATE] = {"STATE", state_put, state_get},
+	[MESSAGE_STATUS] = {"STATUS", status_put, status_get},
+	[MESSAGE_PREPARE] = {"PREPARE", NULL, NULL},
+	[MESSAGE_DRAINED] = {"DRAINED", NULL, NULL},
+	[MESSAGE_COMMIT] = {"COMMIT", NULL, NULL},
+	[MESSAGE_SAVED] = {"SAVED", NULL, NULL},
+	[MESSAGE_READY] = {"READY", NULL, NULL},
+	[MESSAGE_ROLLBACK] = {"ROLLBACK", reason_put, reason_get},
+	[MESSAGE_RELEASED] = {"RELEASED", NULL, NULL},
+	[MESSAGE_OFFER] = {"OFFER", controller_put, controller_get},
+	[MESSAGE_MOVE] = {"MOVE", controller_put, controller_get},
+	[MESSAGE_ALIVE] = {"ALIVE", NULL, NULL},
+};
+
+/* ----- the header ---------------------------------------------------------------------------- */
+
+int message_encode(const struct message *msg, void *bytes, size_t size)
+{
+	struct cursor c = cursor_over(bytes, size);
+	size_t end;
+
+	cursor_put_u32(&c, MESSAGE_MAGIC);
+	cursor_put_u16(&c, MESSAGE_VERSION);
+	cursor_put_u16(&c, MESSAGE_VERSION);
+	cursor_put_u16(&c, (uint16_t)msg->type);
+	cursor_put_u8(&c, msg->sender);
+	cursor_put_u8(&c, 0);
+	cursor_put_u64(&c, msg->incarnation);
+	cursor_put_u16(&c, msg->group);
+	cursor_put_u16(&c, 0);
+	cursor_put_u32(&c, 0);
+	cursor_put_u64(&c, msg->epoch);
+	cursor_put_u64(&c, msg->op);
+	if (rows[msg->type].put) {
+		rows[msg->type].put(&c, msg);
+	}
+	if (!cursor_ok(&c)) {
+		return -EMSGSIZE;
+	}
+	end = c.pos;
+	be32_put((uint8_t *)bytes + 24, (uint32_t)(end - MESSAGE_HEADER_BYTES));
+	return (int)end;
+}
+
+int message_decode(const void *bytes, size_t size, struct message *msg, struct message_state *room)
+{
+	struct cursor c = cursor_reader(bytes, size);
+	uint16_t lowest, type;
+	uint32_t length;
+
+	*msg = (struct message){0};
+	if (cursor_get_u32(&c) != MESSAGE_MAGIC) {
+		return -EBADMSG;
+	}
+	cursor_get_u16(&c);
+	lowest = cursor_get_u16(&c);
+	type = cursor_get_u16(&c);
+	msg->sender = cursor_get_u8(&c);
+	cursor_get_u8(&c);
+	msg->incarnation = cursor_get_u64(&c);
+	msg->group = cursor_get_u16(&c);
+	cursor_get_u16(&c);
+	length = cursor_get_u32(&c);
+	msg->epoch = cursor_get_u64(&c);
+	msg->op = cursor_get_u64(&c);
+	if (!cursor_ok(&c) || length != cursor_left(&c) || !controller_is_valid(msg->sender)) {
+		return -EBADMSG;
+	}
+	if (lowest > MESSAGE_VERSION || type >= MESSAGE_TYPES || !rows[type].name) {
+		return -ENOTSUP;
+	}
+	msg->type = (enum message_type)type;
+	if (rows[type].get && !rows[type].get(&c, msg, room)) {
+		return -EBADMSG;
+	}
+	return cursor_ok(&c) && cursor_left(&c) == 0 ? 0 : -EBADMSG;
+}
+
+const char *message_type_name(enum message_type type)
+{
+	return (unsigned)type < MESSAGE_TYPES && rows[type].name ? rows[type].name : "(none)";
+}
+
+const char *message_reason_name(enum message_reason reason)
+{
+	static const char *const names[MESSAGE_REASONS] = {
+		[REASON_TIMEOUT] = "time-out",
+		[REASON_STATE] = "state directory cannot be written",
+		[REASON_RELEASE] = "the old owner could not flush",
+		[REASON_STOP] = "the taker was stopped",
+	};
+
+	return (unsigned)reason < MESSAGE_REASONS ? names[reason] : "(none)";
+}

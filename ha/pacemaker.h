@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the daemon tells Pacemaker and asks it, through Pacemaker's own tools, never waiting:
+ * promotion scores, the death of the other controller's daemon, and whether that one was fenced.
+ */
+#ifndef YOKE_HA_PACEMAKER_H
+#define YOKE_HA_PACEMAKER_H
+
+#include <qb/qbloop.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "yoke/conf.h"
+
+struct pacemaker;
+
+/* `other` is the other controller's node. proved() answers pacemaker_prove(). NULL = out of memory.
+ */
+struct pacemaker *pacemaker_new(qb_loop_t *loop, const struct conf *conf, const char *other,
+	void (*proved)(void *arg, bool proven), void *arg);
+void pacemaker_free(struct pacemaker *p);
+
+/* The resource of a group: "g1", or an instance of it ("g1:0"). 0, or -EINVAL for no such name. */
+int pacemaker_resource_set(struct pacemaker *p, unsigned group, const char *resource);
+/* Sets (or, -1, deletes) this node's promotion score; the newest wins, and is retried until set. */
+void pacemaker_score_set(struct pacemaker *p, unsigned group, int score);
+/* The group's resource has failed at the other node: act now, not at the next monitor. */
+void pacemaker_fail_other(struct pacemaker *p, unsigned group);
+/* Has the other node been fenced, or has it shut down cleanly? Ends in proved(). */
+void pacemaker_prove(struct pacemaker *p);
+
+/* Does what cibadmin printed about the node state of `node` say so? */
+bool pacemaker_state_is_down(const char *xml, const char *node);
+
+#endif

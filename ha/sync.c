@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Membership and agreement. After every join each member multicasts STATE: what it knew at the
+ * place of the membership change in the order. When all of them are delivered everybody makes the
+ * same choice, group by group, and a joiner applies what was delivered since on top of it.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "machine.h"
+#include "yoke/log.h"
+
+bool machine_in_sync(const struct machine *m)
+{
+	return m->sync & HA_BIT(m->self);
+}
+
+bool machine_has_peer(const struct machine *m)
+{
+	return machine_in_sync(m) && m->sync & HA_BIT(m->other);
+}
+
+bool machine_link_up(const struct machine *m)
+{
+	return machine_has_peer(m) && m->said[1]->link && m->said[2]->link;
+}
+
+/* ----- what this controller says ----------------------------------------------------------------
+ */
+
+static uint8_t group_flags(struct machine *m, const struct ha_group *g)
+{
+	return (uint8_t)((g->started ? MESSAGE_STARTED : 0) |
+			 (m->ops->healthy(m->ctx, g->index) ? MESSAGE_HEALTHY : 0));
+}
+
+static struct message_group group_said(struct machine *m, const struct ha_group *g)
+{
+	uint8_t lost = g->was_lost ? MESSAGE_WAS_LOST : 0;
+
+	return (struct message_group){.epoch = g->epoch,
+		.top = g->top,
+		.owner = g->owner,
+		.preferred = g->preferred,
+		.phase = (uint8_t)g->phase,
+		.target = g->target,
+		.waiting = g->waiting,
+		.flags = (uint8_t)(group_flags(m, g) | lost),
+		.table = g->view.table};
+}
+
+static void said_fill(struct machine *m)
+{
+	struct message_state *s = m->sending;
+
+	memcpy(s->digest, m->conf->digest, sizeof(s->digest));
+	memcpy(s->pids, m->pids, sizeof(s->pids));
+	s->in_sync = machine_in_sync(m);
+	s->link = m->link;
+	s->sessions = m->ops->sessions(m->ctx);
+	s->group_count = (uint16_t)m->group_count;
+	for (unsigned i = 0; i < m->group_count; i++) {
+		s->groups[i] = group_said(m, &m->groups[i]);
+		m->status_sent_flags[i] =
+			s->groups[i].flags & (uint8_t)(MESSAGE_STARTED | MESSAGE_HEALTHY);
+	}
+	m->status_sent_link = s->link;
+	m->status_sent_sessions = s->sessions;
+}
+
+void sync_state_send(struct machine *m)
+{
+	struct message msg = {.type = MESSAGE_STATE, .op = ++m->op, .state = m->sending};
+
+	said_fill(m);
+	m->ops->send(m->ctx, &msg);
+}
+
+/* Sends STATUS when anything in it has changed; sessions count as none or some. */
+void sync_status_step(struct machine *m)
+{
+	struct message msg = {.type = MESSAGE_STATUS, .state = m->sending};
+	bool some = m->ops->sessions(m->ctx) > 0;
+	bool changed = m->link != m->status_sent_link || some != (m->status_sent_sessions > 0);
+
+	if (!m->joined || m->dead) {
+		return;
+	}
+	for (unsigned i = 0; i < m->group_count && !changed; i++) {
+		changed = group_flags(m, &m->groups[i]) != m->status_sent_flags[i];
+	}
+	if (changed) {
+		msg.op = ++m->op;
+		said_fill(m);
+		m->ops->send(m->ctx, &msg);
+	}
+}
+
+/* ----- a round ends ------------------------------------------------------------------------------
+ */
+
+/*
+ * How much the word of controller c counts for group i: who is in sync comes before who is not,
+ * then the epoch, then the owner itself, then who has not lost the owner from sight, then who is
+ * about to take the group.
+ */
+static bool is_better(const struct machine *m, unsigned i, uint8_t c, uint8_t than)
+{
+	const struct message_state *a = m->said[c], *b = m->said[than];
+	const struct message_group *ga = &a->groups[i], *gb = &b->groups[i];
+
+	if (a->in_sync != b->in_sync) {
+		return a->in_sync;
+	}
+	if (ga->epoch != gb->epoch) {
+		return ga->epoch > gb->epoch;
+	}
+	if ((ga->owner == c) != (gb->owner == than)) {
+		return ga->owner == c;
+	}
+	if ((ga->phase == PHASE_LOST) != (gb->phase == PHASE_LOST)) {
+		return gb->phase == PHASE_LOST;
+	}
+	/* Its COMMIT may be on the way. */
+	return ga->phase == PHASE_PREPARING && ga->target == c;
+}
+
+static uint8_t best_of(const struct machine *m, unsigned i)
+{
+	uint8_t best = 0;
+
+	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
+		if (m->got[c] && (!best || is_better(m, i, c, best))) {
+			best = c;
+		}
+	}
+	return best;
+}
+
+static void replay(struct machine *m, struct ha_group *g, uint8_t sync_then)
+{
+	uint8_t sync = m->sync;
+
+	m->sync = sync_then;
+	for (unsigned i = 0; i < m->replay_count; i++) {
+		const struct message *msg = &m->replay[i];
+
+		if (msg->group == g->index && sync_then & HA_BIT(msg->sender)) {
+			group_deliver(m, g, msg);
+		}
+	}
+	m->sync = sync;
+}
+
+static void adopt(struct machine *m, struct ha_group *g, uint8_t from)
+{
+	const struct message_group *s = &m->said[from]->groups[g->index];
+
+	g->epoch = s->epoch;
+	g->top = s->top; /* it may name a move; a higher one of ours is put back by choose() */
+	g->owner = s->owner;
+	g->preferred = s->preferred;
+	g->phase = (enum ha_phase)s->phase;
+	g->target = s->target;
+	g->waiting = s->waiting & (uint8_t)~HA_BIT(m->self);
+	g->was_lost = s->flags & MESSAGE_WAS_LOST;
+	g->was_serving = false;
+	g->deadline_ms = g->phase == PHASE_PREPARING || g->phase == PHASE_COMMITTING
+				 ? m->ops->now_ms(m->ctx) + m->conf->handover_timeout_ms
+				 : 0;
+	g->save_seq = 0;
+	replay(m, g, HA_BIT(from));
+}
+
+/* Nobody was in sync: what is on the disks is all there is, and nobody serves. */
+static void begin_anew(struct machine *m, struct ha_group *g, uint8_t best)
+{
+	const struct message_group *s = &m->said[best]->groups[g->index];
+
+	m->unsure = m->unsure || !m->got[m->other];
+	g->epoch = s->epoch;
+	g->preferred = s->preferred ? s->preferred : m->conf->groups[g->index].home;
+	/* Our own record does not count: that was another life. The absent one's does. */
+	g->owner = s->owner == m->other && !m->pids[m->other] ? m->other : 0;
+	g->phase = g->owner ? PHASE_LOST : PHASE_IDLE;
+	g->waiting = 0;
+}
+
+/* A daemon in a new life owns nothing, whatever is recorded about its former one. */
+static bool disowns(const struct machine *m, const struct ha_group *g, uint8_t c, uint8_t best)
+{
+	const struct message_group *own = &m->said[c]->groups[g->index];
+	const struct message_group *record = &m->said[best]->groups[g->index];
+
+	return !m->said[c]->in_sync ||
+	       (record->owner == c && g->epoch == record->epoch &&
+		       (own->owner != c || own->epoch != record->epoch));
+}
+
+static void choose(struct machine *m, struct ha_group *g)
+{
+	uint8_t best = best_of(m, g->index);
+	bool known = m->said[best]->in_sync;
+	uint64_t top = g->top;
+
+	if (!known) {
+		begin_anew(m, g, best);
+	} else if (best != m->self) {
+		if (!machine_in_sync(m)) {
+			g->view.table = m->said[best]->groups[g->index].table;
+		} else if (g->owner != m->said[best]->groups[g->index].owner) {
+			log_warning("group %s: both controllers went on alone; epoch %" PRIu64
+				    " of controller %u counts",
+				m->conf->groups[g->index].name,
+				m->said[best]->groups[g->index].epoch, best);
+		}
+		adopt(m, g, best);
+	}
+	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
+		const struct message_group *s = &m->said[c]->groups[g->index];
+
+		if (!m->got[c]) {
+			continue;
+		}
+		top = s->top > top ? s->top : top;
+		if (known && g->owner == c && disowns(m, g, c, best)) {
+			g->owner = 0;
+			g->phase = g->phase == PHASE_LOST || g->phase == PHASE_SERVING ? PHASE_IDLE
+										       : g->phase;
+		}
+	}
+	if (g->phase != PHASE_PREPARING && top > g->top) {
+		g->top = top;
+	}
+}
+
+static bool digest_differs(const struct machine *m)
+{
+	return m->got[m->other] &&
+	       memcmp(m->said[m->other]->digest, m->conf->digest, sizeof(m->conf->digest)) != 0;
+}
+
+/* With two different configurations one controller has to stay out: the later, or the second. */
+static bool yields(const struct machine *m)
+{
+	if (m->said[m->self]->in_sync != m->said[m->other]->in_sync) {
+		return m->said[m->other]->in_sync;
+	}
+	return m->self == 2;
+}
+
+static uint8_t members(const struct machine *m)
+{
+	return (uint8_t)((m->pids[1] ? HA_BIT(1) : 0) | (m->pids[2] ? HA_BIT(2) : 0));
+}
+
+static void differ(struct machine *m)
+{
+	bool here = yields(m);
+
+	if (!m->differs) {
+		log_err("the configuration files of the two controllers differ: controller %u is "
+			"kept out; make %s the same on both and restart its yoked",
+			here ? m->self : m->other, m->conf->path);
+	}
+	m->differs = true;
+	m->syncing = here;
+	m->sync = here ? 0 : (uint8_t)HA_BIT(m->self);
+}
+
+static void finish(struct machine *m)
+{
+	uint8_t old = m->sync;
+
+	if (digest_differs(m) && m->pids[m->other]) {
+		differ(m);
+		if (m->syncing) {
+			return;
+		}
+		m->got[m->other] = false;
+	} else {
+		m->differs = false;
+	}
+	m->unsure = m->unsure && !m->got[m->other];
+	for (unsigned i = 0; i < m->group_count; i++) {
+		choose(m, &m->groups[i]);
+	}
+	m->syncing = false;
+	m->replay_count = 0;
+	m->sync = m->differs ? (uint8_t)HA_BIT(m->self) : members(m);
+	for (unsigned i = 0; i < m->group_count; i++) {
+		struct ha_group *g = &m->groups[i];
+
+		/* The owner's STATE came, then it left before the round was over. */
+		if (g->owner && !(m->sync & HA_BIT(g->owner)) && g->phase == PHASE_SERVING) {
+			g->phase = PHASE_LOST;
+		}
+	}
+	machine_save(m);
+	log_notice("in sync: members%s%s, %u groups", m->sync & HA_BIT(1) ? " 1" : "",
+		m->sync & HA_BIT(2) ? " 2" : "", m->group_count);
+	if (m->sync & ~old & HA_BIT(m->other) && !m->peer_linked) {
+		m->peer_linked = true;
+		m->ops->peer_up(m->ctx, m->incarnations[m->other]);
+	}
+	if (!m->ready) {
+		m->ready = true;
+		m->ops->ready(m->ctx);
+	}
+}
+
+/* Ends the round if every member has spoken, and one of them knows or quorum lets us begin. */
+void sync_check(struct machine *m)
+{
+	bool known = false;
+
+	if (!m->joined || !m->syncing) {
+		return;
+	}
+	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
+		if (m->pids[c] && !m->got[c]) {
+			return;
+		}
+		known = known || (m->got[c] && m->said[c]->in_sync);
+	}
+	if (known || m->quorate) {
+		finish(m);
+	}
+}
+
+/* ----- membership
+ * ---------------------------------------------------------------------------------- */
+
+static void peer_lost(struct machine *m, enum machine_left left)
+{
+	struct message lost = {.sender = m->other};
+
+	m->pids[m->other] = 0;
+	m->sync &= (uint8_t)~HA_BIT(m->other);
+	m->peer = left == LEFT_PROCESS ? PEER_DEAD : PEER_UNPROVEN;
+	log_warning("controller %u has left: %s", m->other,
+		left == LEFT_PROCESS ? "its daemon has ended" : "its node is out of reach");
+	if (m->peer_linked) {
+		m->peer_linked = false;
+		m->ops->peer_down(m->ctx);
+	}
+	if (!machine_in_sync(m)) {
+		return;
+	}
+	for (unsigned i = 0; i < m->group_count; i++) {
+		group_deliver(m, &m->groups[i], &lost);
+	}
+}
+
+static void round_start(struct machine *m)
+{
+	m->syncing = true;
+	m->replay_count = 0;
+	memset(m->got, 0, sizeof(m->got));
+	sync_state_send(m);
+}
+
+void machine_confchg(struct machine *m, const struct machine_member *list, size_t count,
+	bool peer_left, enum machine_left left)
+{
+	uint32_t pids[YOKE_CONTROLLERS + 1] = {0};
+	bool round = !m->joined;
+
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].controller >= 1 && list[i].controller <= YOKE_CONTROLLERS) {
+			pids[list[i].controller] = list[i].pid;
+		}
+	}
+	if (!pids[m->self]) {
+		machine_dead(m, "Corosync has put this daemon out of the group");
+		return;
+	}
+	m->pids[m->self] = pids[m->self];
+	if (m->pids[m->other] && pids[m->other] != m->pids[m->other]) {
+		peer_lost(m, peer_left ? left : LEFT_PROCESS);
+	}
+	if (pids[m->other] && !m->pids[m->other]) {
+		log_notice("controller %u has joined", m->other);
+		m->pids[m->other] = pids[m->other];
+		m->peer = PEER_MEMBER;
+		m->incarnations[m->other] = 0;
+		round = true;
+	} else if (!pids[m->other] && m->joined && m->differs && !machine_in_sync(m)) {
+		round = true; /* alone again: our own configuration counts */
+	}
+	m->joined = true;
+	if (round) {
+		round_start(m);
+	}
+	sync_check(m);
+	machine_settle(m);
+}
+
+static void state_deliver(struct machine *m, const struct message *msg)
+{
+	if (msg->state->pids[1] != m->pids[1] || msg->state->pids[2] != m->pids[2] ||
+		(msg->state->group_count != m->group_count &&
+			memcmp(msg->state->digest, m->conf->digest, sizeof(m->conf->digest)) ==
+				0)) {
+		return; /* said before the last change of the membership, or not to be believed */
+	}
+	*m->said[msg->sender] = *msg->state;
+	m->incarnations[msg->sender] = msg->incarnation;
+	m->got[msg->sender] = true;
+	sync_check(m);
+}
+
+static void status_deliver(struct machine *m, const struct message *msg)
+{
+	struct message_state *said = m->said[msg->sender];
+
+	if (msg->state->group_count != m->group_count) {
+		return;
+	}
+	said->link = msg->state->link;
+	said->sessions = msg->state->sessions;
+	for (unsigned i = 0; i < m->group_count; i++) {
+		said->groups[i].flags = msg->state->groups[i].flags;
+	}
+}
+
+static void group_message_deliver(struct machine *m, const struct message *msg)
+{
+	if (msg->group >= m->group_count) {
+		m->dropped++;
+		return;
+	}
+	if (m->syncing) {
+		if (m->replay_count == HA_REPLAY_MAX) {
+			machine_dead(m, "too many messages while joining; restart this daemon");
+			return;
+		}
+		m->replay[m->replay_count++] = *msg;
+	}
+	if (machine_in_sync(m) && m->sync & HA_BIT(msg->sender)) {
+		group_deliver(m, &m->groups[msg->group], msg);
+	}
+}
+
+void machine_deliver(struct machine *m, const struct message *msg)
+{
+	uint64_t known = m->incarnations[msg->sender];
+	bool told = msg->type == MESSAGE_STATE || known == msg->incarnation ||
+		    (known == 0 && m->syncing);
+
+	if (m->dead || !m->joined || !m->pids[msg->sender] || !told) {
+		m->dropped++;
+		return;
+	}
+	if (msg->type == MESSAGE_STATE) {
+		state_deliver(m, msg);
+	} else if (msg->type == MESSAGE_STATUS) {
+		status_deliver(m, msg);
+	} else if (msg->type == MESSAGE_ALIVE) {
+		if (msg->sender == m->self && msg->op == m->alive_op) {
+			m->suspect = false;
+			log_notice("membership is current again, going on");
+		}
+	} else {
+		group_message_deliver(m, msg);
+	}
+	machine_settle(m);
+}

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Yoke's own configuration for a lab: yoke.yaml, the interconnect key, the shared disk's files."""
+
+import os
+import secrets
+
+from layout import CLUSTER, HOST_NETWORKS, NODES, TARGET, address
+
+MIB = 1 << 20
+
+
+def extents(settings):
+    """[(name, group, bytes, block size)]: the first LUs are the first group's, and so on.
+
+    Every fourth LU has blocks of 4096 bytes.
+    """
+    groups, count = list(settings["groups"]), settings["lus"]
+    return [(f"disk{i}", groups[i * len(groups) // count], settings["lu_mib"] * MIB,
+             4096 if i % 4 == 3 else 512) for i in range(count)]
+
+
+def luns(settings, group):
+    """The LUNs of a group's LUs, as first and last."""
+    mine = [lun for lun, extent in enumerate(extents(settings)) if extent[1] == group]
+    return mine[0], mine[-1]
+
+
+def yoke_yaml(settings):
+    """The text of yoke.yaml, the same for both controllers."""
+    lines = ["# SPDX-License-Identifier: BSD-3-Clause", "yoke: 1", f"cluster: {CLUSTER}",
+             "controllers:"]
+    for name, ident in NODES.items():
+        portals = ", ".join(address(net, ident) for net in HOST_NETWORKS)
+        lines += [f"  - name: {name}", f"    id: {ident}", f"    portals: [{portals}]",
+                  f"    interconnect: {address('ic0', ident)}"]
+    lines.append("groups:")
+    for group, home in settings["groups"].items():
+        lines += [f"  - name: {group}", f"    home: {home}", "    failback: manual"]
+    lines.append("extents:")
+    for name, group, size, block in extents(settings):
+        lines += [f"  - name: {name}", "    type: file", f"    path: /srv/yoke/{name}.img",
+                  f"    size: {size // MIB}MiB", f"    block_size: {block}", f"    group: {group}"]
+    lines += ["targets:", f"  - name: {TARGET}", "    alias: array1", "    luns:"]
+    for lun, (name, _, _, _) in enumerate(extents(settings)):
+        lines += [f"      - lun: {lun}", f"        extent: {name}"]
+    if settings.get("yoke_settings"):
+        lines.append("settings:")
+        lines += [f"  {key}: {value}" for key, value in settings["yoke_settings"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def write(layout, settings):
+    """Writes /etc/yoke of both controllers and creates the files of the shared disk."""
+    key = secrets.token_hex(32) + "\n"
+    for node in NODES:
+        place = layout.node(node) / "yoke"
+        (place / "yoke.yaml").write_text(yoke_yaml(settings), encoding="utf-8")
+        descriptor = os.open(place / "interconnect.key", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.write(descriptor, key.encode())
+        os.close(descriptor)
+    layout.shared.mkdir()
+    for name, _, size, _ in extents(settings):
+        with open(layout.shared / f"{name}.img", "wb") as file:
+            file.truncate(size)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The multipath I/O program (tests/io/yoke-mpio) at work at the initiator host of a lab."""
+
+import json
+import os
+import queue
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from layout import TARGET, TOP
+from proc import LabError
+
+
+def program(name):
+    """The path of one of the programs in tests/io of the build tree."""
+    build = Path(os.environ.get("YOKE_BUILD", TOP / "build" / "product"))
+    path = build / "tests/io" / name
+    if not path.exists():
+        raise LabError(f"{path} does not exist: build first (tests/demo, tests/check), or set "
+                       "YOKE_BUILD to the build directory")
+    return path
+
+
+class Load:
+    """A running yoke-mpio. Use it as a context; every mark() gives the interval that it ended."""
+
+    def __init__(self, lab, luns=None, name="host1", options=()):
+        count = lab.settings["lus"]
+        args = [program("yoke-mpio"), "--target", TARGET, "--luns", luns or f"0-{count - 1}",
+                "--initiator", f"iqn.2026-01.org.example:{name}", *options]
+        for portal in lab.portals():
+            args += ["--portal", portal]
+        self.log = lab.layout.log(f"mpio-{name}")
+        self.errors = open(self.log, "ab")
+        self.process = lab.host_start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=self.errors, text=True, bufsize=1)
+        self.lines = queue.Queue()
+        self.events = []
+        self.total = None
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = {"type": "garbage", "line": line}
+            record["at"] = time.monotonic()
+            if record["type"] in ("event", "failed", "wrong", "garbage"):
+                self.events.append(record)
+            else:
+                self.lines.put(record)
+        self.lines.put(None)
+
+    def _next(self, kind, timeout):
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                record = self.lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty as error:
+                raise LabError(f"yoke-mpio gave no {kind} within {timeout} s; {self._why()}") from error
+            if record is None:
+                raise LabError(f"yoke-mpio ended without {kind}; {self._why()}")
+            if record["type"] == kind:
+                return record
+
+    def _why(self):
+        text = self.log.read_text(encoding="utf-8", errors="replace")[-1500:]
+        return f"its last events: {self.events[-5:]}; its errors: {text or 'none'}"
+
+    def ready(self, timeout=20):
+        """Waits until all paths are up and the first I/O is done."""
+        return self._next("ready", timeout)
+
+    def mark(self, name, timeout=60):
+        """Begins the interval `name`; returns the report of the one before."""
+        self.process.stdin.write(f"mark {name}\n")
+        return self._next("interval", timeout)
+
+    def stop(self, timeout=120):
+        """Ends the run with a scan of everything written; returns the totals."""
+        self.process.stdin.write("stop\n")
+        self.total = self._next("total", timeout)
+        self.total["exit"] = self.process.wait(30)
+        return self.total
+
+    def paths_up(self):
+        """Names of the portals that are up for every LU, as far as the events tell."""
+        down = set()
+        for event in self.events:
+            if event["type"] != "event":
+                continue
+            key = (event["portal"], event.get("host"), event["lun"])
+            if event["what"] == "path down":
+                down.add(key)
+            elif event["what"] == "path up":
+                down.discard(key)
+        return not down
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.errors.close()

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs the lab's tests: every test_*.py beside this file, every function test_* in it, in order.
+
+A module may have SETTINGS, the settings of its lab. A function that takes an argument is given the
+module's lab, up and settled; after it the lab is healed, and replaced when that does not succeed
+or the test failed. A function passes when it returns, is skipped when it raises Skip, else fails.
+"""
+
+import importlib
+import inspect
+import sys
+import time
+import traceback
+
+import proc
+from lab import Lab
+from layout import HERE, NODES
+
+LOGS = (("log/console", 30), ("log/syslog", 60), ("log/corosync/corosync.log", 20))
+
+
+class Skip(Exception):
+    """The test cannot run here; the text says why and what would help."""
+
+
+def check(condition, text):
+    """Fails the test with a text when the condition is not true."""
+    if not condition:
+        raise AssertionError(text)
+
+
+def modules(names):
+    """The test modules called test_NAME, or all."""
+    known = sorted(path.stem for path in HERE.glob("test_*.py"))
+    chosen = [name if name.startswith("test_") else f"test_{name}" for name in names] or known
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise proc.LabError(f"no tests {' '.join(unknown)}; known: {' '.join(known)}")
+    return [importlib.import_module(name) for name in chosen]
+
+
+def functions(module, only):
+    found = [(name, function) for name, function in vars(module).items()
+             if name.startswith("test_") and inspect.isfunction(function)
+             and function.__module__ == module.__name__]
+    return [(n, f) for n, f in found if not only or n.removeprefix("test_") in only or n in only]
+
+
+def show_logs(lab):
+    """What the controllers had to say, for a failed test."""
+    for name in NODES:
+        home = lab.layout.node(name)
+        for path, lines in LOGS:
+            print(f"--- {name}:{path}\n{proc.tail(home / path, lines)}")
+        path = home / "log/pacemaker/pacemaker.log"
+        telling = [line for line in proc.tail(path, 2000).splitlines()
+                   if any(word in line for word in ("notice:", "warning:", "error:"))]
+        print(f"--- {name}:log/pacemaker/pacemaker.log (notice and above)\n"
+              + "\n".join(telling[-60:]))
+        print(f"--- {name}: events\n{proc.tail(home / 'log/events', 30)}")
+    print(f"--- supervisor\n{proc.tail(lab.layout.log('supervisor'), 30)}")
+
+
+class Runner:
+    """Runs functions one by one and counts."""
+
+    def __init__(self):
+        self.counts = {"PASS": 0, "FAIL": 0, "SKIP": 0}
+        self.lab = None
+
+    def report(self, word, name, started, text=""):
+        self.counts[word] += 1
+        print(f"{word} {name} ({time.monotonic() - started:.1f} s){text}", flush=True)
+
+    def drop_lab(self):
+        if self.lab is not None:
+            self.lab.down()
+            self.lab = None
+
+    def one(self, module, name, function):
+        label = f"lab/{module.__name__.removeprefix('test_')}.{name.removeprefix('test_')}"
+        started = time.monotonic()
+        try:
+            arguments = []
+            if inspect.signature(function).parameters:
+                if self.lab is None:
+                    self.lab = Lab(**getattr(module, "SETTINGS", {})).up()
+                    self.lab.wait_settled()
+                arguments = [self.lab]
+            function(*arguments)
+            if arguments:
+                self.lab.heal()
+        except Skip as reason:
+            self.report("SKIP", label, started, f": {reason}")
+        except Exception:  # pylint: disable=broad-except
+            self.report("FAIL", label, started)
+            print(traceback.format_exc(), flush=True)
+            if self.lab is not None:
+                show_logs(self.lab)
+            self.drop_lab()
+        else:
+            self.report("PASS", label, started)
+
+    def run(self, names, only=()):
+        """Runs all tests of these modules; true when none failed."""
+        try:
+            for module in modules(names):
+                for name, function in functions(module, only):
+                    self.one(module, name, function)
+                self.drop_lab()
+        finally:
+            self.drop_lab()
+        print(f"{self.counts['PASS']} passed, {self.counts['FAIL']} failed, "
+              f"{self.counts['SKIP']} skipped", flush=True)
+        return self.counts["FAIL"] == 0
+
+
+def main():
+    only = [word for word in sys.argv[1:] if "." in word]
+    names = [word for word in sys.argv[1:] if "." not in word]
+    for word in only:
+        if word.partition(".")[0] not in names:
+            names.append(word.partition(".")[0])
+    return 0 if Runner().run(names, [word.partition(".")[2] for word in only]) else 1
+
+
+if __name__ == "__main__":
+    # The tests import this file as a module; its classes must be the same ones here.
+    sys.exit(importlib.import_module("runner").main())

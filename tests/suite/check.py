@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs the parts of tests/check: what needs quiet in one lane, what needs only time in another."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import style
+from build import Builder
+from report import Failed, Report
+
+TOP = Path(__file__).resolve().parents[2]
+PARTS = ("style", "unit", "dist", "lab", "single", "demo")
+LAB_SINGLE = ("single",)
+
+
+class Check:
+    """One run of some parts."""
+
+    def __init__(self, source, parts):
+        self.parts = parts
+        self.source = source
+        self.report = Report()
+        self.timed = Builder(source, TOP)
+        self.patient = Builder(source, TOP, nice=19)
+        self.built = {}
+
+    def build(self, builder, kind):
+        """Compiles and stages once; True when that worked. One result, build/KIND."""
+        if kind not in self.built:
+            name = f"build/{kind}"
+            with self.report.test(name):
+                builder.compile(kind)
+                if kind != "clang":
+                    builder.stage(kind)
+            self.built[kind] = self.report.passed(name)
+        return self.built[kind]
+
+    def environment(self):
+        build = TOP / "build"
+        return {**os.environ, "YOKE_BUILD": str(build / "product"), "YOKE_STAGE": str(build / "stage"),
+                "YOKE_STAGE_SANITIZED": str(build / "stage-sanitized"), "PYTHONUNBUFFERED": "1"}
+
+    def lab(self, modules):
+        """The lab's runner prints results in our form; passes them on."""
+        process = subprocess.Popen(
+            [sys.executable, "-B", TOP / "tests/lab/runner.py", *modules], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            env=self.environment())
+        last, log, seen = None, [], 0
+
+        def flush():
+            if last:
+                self.report.result(last[1], last[2], float(last[3]), "\n".join(log), last[4] or "")
+        for line in process.stdout:
+            match = re.fullmatch(r"(PASS|FAIL|SKIP) (lab/\S+) \(([\d.]+) s\)(?:: (.*))?", line.strip())
+            if match or re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", line.strip()):
+                flush()
+                last, log = (match and [None, *match.groups()]), []
+                seen += bool(match)
+            else:
+                log.append(line.rstrip())
+        flush()
+        process.wait()
+        if not seen or process.returncode not in (0, 1):
+            self.report.result("FAIL", "lab/runner", 0, "\n".join(log))
+
+    def demo(self):
+        with self.report.test("demo"):
+            done = subprocess.run(
+                [sys.executable, "-B", TOP / "tests/lab/demo.py", "--json", TOP / "build/demo.json"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                errors="replace", env=self.environment(), timeout=300, check=False)
+            (TOP / "build/demo.log").write_text(done.stdout, encoding="utf-8")
+            if done.returncode:
+                raise Failed(done.stdout)
+
+    # ----- the lanes ----------------------------------------------------------------------------
+
+    def timed_lane(self):
+        """Tests that measure time, one after the other."""
+        wanted = [p for p in ("lab", "demo", "single") if p in self.parts]
+        if not wanted or not self.build(self.timed, "product"):
+            return
+        if "lab" in self.parts:
+            modules = sorted(p.stem.removeprefix("test_") for p in (TOP / "tests/lab").glob("test_*.py"))
+            self.lab([m for m in modules if m not in LAB_SINGLE])
+        if "demo" in self.parts:
+            self.demo()
+
+    def patient_lane(self):
+        """Compilers and tests without a clock, with the other lane's leave."""
+        if "style" in self.parts:
+            style.run(self.report, TOP, self.source)
+        if "unit" in self.parts or "single" in self.parts:
+            self.build(self.patient, "sanitized")
+        if "unit" in self.parts:
+            self.build(self.patient, "clang")
+            if self.built["sanitized"]:
+                self.patient.unit("sanitized", self.report)
+
+    def run(self):
+        lanes = [threading.Thread(target=self.guard, args=(lane,))
+                 for lane in (self.timed_lane, self.patient_lane)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        # These want a build that nobody else works on.
+        if "style" in self.parts and self.build(self.timed, "product"):
+            style.run_installed(self.report, TOP / "build/stage")
+        late = []
+        if "single" in self.parts and self.build(self.timed, "product"):
+            late.append(threading.Thread(target=self.guard, args=(lambda: self.lab(LAB_SINGLE),)))
+        if "dist" in self.parts and self.build(self.timed, "product"):
+            late.append(threading.Thread(target=self.guard, args=(self.dist,)))
+        for lane in late:
+            lane.start()
+        for lane in late:
+            lane.join()
+
+    def dist(self):
+        with self.report.test("dist/distcheck"):
+            self.patient.dist()
+
+    def guard(self, lane):
+        """A bug in the tests themselves is a failure, not silence."""
+        started = time.monotonic()
+        try:
+            lane()
+        except Exception as error:  # pylint: disable=broad-except
+            name = getattr(lane, "__name__", "lane")
+            self.report.result("FAIL", f"check/{name}", time.monotonic() - started, repr(error))
+
+
+def main():
+    source, parts = sys.argv[1], sys.argv[2:] or list(PARTS)
+    unknown = [p for p in parts if p not in PARTS]
+    if unknown:
+        print(f"check: no part {' '.join(unknown)}; parts: {' '.join(PARTS)}", file=sys.stderr)
+        return 2
+    check = Check(source, parts)
+    check.run()
+    if check.report.failed:
+        print(f"failed: {' '.join(check.report.failed)}")
+    print(check.report.last_line(), flush=True)
+    return 1 if check.report.counts["FAIL"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

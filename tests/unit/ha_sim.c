@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ha_sim.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct sim_node *other_of(struct sim_node *n)
+{
+	return &n->sim->node[n->id == 1 ? 2 : 1];
+}
+
+uint32_t sim_random(struct sim *sim, uint32_t below)
+{
+	sim->rng = sim->rng * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(sim->rng >> 33) % below;
+}
+
+/* ----- the operations of a machine ----------------------------------------------------------- */
+
+static struct sim_job *job_add(
+	struct sim_node *n, enum sim_work work, uint16_t group, uint64_t value)
+{
+	struct sim_job *job = &n->jobs[n->job_count];
+
+	assert_true(n->job_count < sizeof(n->jobs) / sizeof(n->jobs[0]));
+	n->job_count++;
+	*job = (struct sim_job){.work = work, .group = group, .value = value};
+	return job;
+}
+
+static uint64_t op_now(void *ctx)
+{
+	return ((struct sim_node *)ctx)->sim->now_ms;
+}
+
+static void op_send(void *ctx, const struct message *msg)
+{
+	struct sim_node *n = ctx;
+	struct sim_entry *e = &n->outbox[n->outbox_count];
+	struct message copy = *msg;
+
+	assert_true(n->outbox_count < SIM_QUEUE_MAX);
+	copy.sender = n->id;
+	copy.incarnation = n->pid;
+	*e = (struct sim_entry){.bytes = malloc(MESSAGE_BYTES_MAX)};
+	e->length = message_encode(&copy, e->bytes, MESSAGE_BYTES_MAX);
+	assert_true(e->length > 0);
+	n->outbox_count++;
+}
+
+/* I1, I2, I8 at every publication. */
+static void op_publish(void *ctx, const struct group_view *view, uint64_t seq)
+{
+	struct sim_node *n = ctx;
+	struct sim *sim = n->sim;
+	const struct group_view *old = &n->view[view->group];
+	uint16_t g = view->group;
+	bool changed = memcmp(old->tpg, view->tpg, sizeof(view->tpg)) != 0 ||
+		       old->preferred != view->preferred;
+
+	if (n->viewed[g]) {
+		assert_int_equal(view->table, old->table + (changed ? 1 : 0));
+		assert_true(view->epoch >= old->epoch);
+	}
+	n->viewed[g] = n->readies > 0; /* before that no portal is open */
+	n->tables += changed;
+	n->view[g] = *view;
+	job_add(n, WORK_APPLIED, g, seq);
+	if (view->access == GROUP_LOCAL) {
+		struct sim_node *peer = other_of(n);
+
+		assert_true(n->claimed[g]);
+		assert_false(peer->alive && peer->claimed[g]);
+		assert_int_equal(view->tpg[n->id], ALUA_OPTIMIZED);
+		assert_int_equal(view->owner, n->id);
+		assert_true(n->m->quorate);
+		assert_int_equal(n->disk[g].epoch, view->epoch);
+		assert_int_equal(n->disk[g].owner, n->id);
+		if (sim->local_owner[g] == n->id) {
+			assert_true(view->epoch >= sim->local_epoch[g]);
+		} else {
+			assert_true(view->epoch > sim->local_epoch[g]);
+		}
+		sim->local_epoch[g] = view->epoch;
+		sim->local_owner[g] = n->id;
+	}
+}
+
+static void op_drain(void *ctx, uint16_t group)
+{
+	struct sim_node *n = ctx;
+
+	assert_int_equal(n->view[group].access, GROUP_HELD);
+	job_add(n, WORK_DRAIN, group, 0);
+}
+
+static void op_claim(void *ctx, uint16_t group, uint64_t epoch)
+{
+	struct sim_node *n = ctx;
+
+	assert_false(n->claimed[group]);
+	/* Nobody takes what another living controller holds. */
+	assert_false(other_of(n)->alive && other_of(n)->claimed[group]);
+	job_add(n, WORK_CLAIM, group, epoch);
+}
+
+static void op_release(void *ctx, uint16_t group)
+{
+	struct sim_node *n = ctx;
+
+	assert_int_equal(n->view[group].access, GROUP_HELD);
+	assert_true(n->claimed[group]);
+	job_add(n, WORK_RELEASE, group, 0);
+}
+
+static void op_save(void *ctx, uint64_t seq)
+{
+	struct sim_node *n = ctx;
+	struct sim_job *job = job_add(n, WORK_SAVE, 0, seq);
+
+	for (unsigned i = 0; i < SIM_GROUPS; i++) {
+		const struct ha_group *g = &n->m->groups[i];
+
+		assert_true(g->epoch <= g->top);
+		job->groups[i].epoch = g->epoch;
+		job->groups[i].top = g->top;
+		job->groups[i].owner = g->owner;
+		job->groups[i].preferred = g->preferred;
+	}
+}
+
+static void op_score(void *ctx, uint16_t group, int score)
+{
+	((struct sim_node *)ctx)->score[group] = score;
+}
+
+static bool op_healthy(void *ctx, uint16_t group)
+{
+	return !((struct sim_node *)ctx)->unhealthy;
+}
+
+static unsigned op_sessions(void *ctx)
+{
+	return ((struct sim_node *)ctx)->sessions;
+}
+
+static void op_peer_up(void *ctx, uint64_t incarnation)
+{
+	struct sim_node *n = ctx;
+
+	n->peer_ups++;
+	assert_true(incarnation && incarnation <= other_of(n)->pid);
+}
+
+static void op_peer_down(void *ctx)
+{
+	((struct sim_node *)ctx)->peer_downs++;
+}
+
+static void op_notice(void *ctx, uint16_t group)
+{
+	((struct sim_node *)ctx)->notices++;
+}
+
+static void op_prove(void *ctx)
+{
+	job_add(ctx, WORK_PROVE, 0, 0);
+}
+
+static void op_ready(void *ctx)
+{
+	((struct sim_node *)ctx)->readies++;
+}
+
+static void op_fatal(void *ctx, const char *reason)
+{
+	((struct sim_node *)ctx)->fatal = true;
+}
+
+static const struct machine_ops ops = {
+	.now_ms = op_now,
+	.unix_s = op_now,
+	.send = op_send,
+	.publish = op_publish,
+	.drain = op_drain,
+	.claim = op_claim,
+	.release = op_release,
+	.save = op_save,
+	.score = op_score,
+	.healthy = op_healthy,
+	.sessions = op_sessions,
+	.peer_up = op_peer_up,
+	.peer_down = op_peer_down,
+	.notice = op_notice,
+	.prove = op_prove,
+	.ready = op_ready,
+	.fatal = op_fatal,
+};
+
+/* ----- the world -------------------------------------------------------------------------------
+ */
+
+struct sim *sim_new(uint64_t seed)
+{
+	struct sim *sim = calloc(1, sizeof(*sim));
+
+	sim->rng = seed * 2654435761u + 1;
+	sim->now_ms = 1000;
+	sim->conf.cluster = "sim";
+	sim->conf.state_dir = "(simulated)";
+	sim->conf.path = "(simulated)";
+	sim->conf.handover_timeout_ms = 2000;
+	sim->conf.hold_limit_ms = 1500;
+	sim->conf.groups = sim->groups;
+	sim->conf.group_count = SIM_GROUPS;
+	sim->groups[0] = (struct conf_group){.name = "g1", .home = 1};
+	sim->groups[1] = (struct conf_group){
+		.name = "g2", .home = 2, .failback = CONF_FAILBACK_AUTO, .failback_delay_s = 60};
+	for (uint8_t i = 1; i <= 2; i++) {
+		sim->node[i].sim = sim;
+		sim->node[i].id = i;
+		sim->node[i].inbox = calloc(SIM_QUEUE_MAX, sizeof(struct sim_entry));
+		sim->node[i].outbox = calloc(SIM_QUEUE_MAX, sizeof(struct sim_entry));
+	}
+	return sim;
+}
+
+static void queue_clear(struct sim_entry *queue, unsigned *count)
+{
+	for (unsigned i = 0; i < *count; i++) {
+		free(queue[i].bytes);
+	}
+	*count = 0;
+}
+
+static struct sim_entry queue_take(struct sim_entry *queue, unsigned *count)
+{
+	struct sim_entry e = queue[0];
+
+	memmove(queue, queue + 1, --*count * sizeof(*queue));
+	return e;
+}
+
+static void node_clear(struct sim_node *n)
+{
+	queue_clear(n->inbox, &n->inbox_count);
+	queue_clear(n->outbox, &n->outbox_count);
+	n->job_count = 0;
+	memset(n->claimed, 0, sizeof(n->claimed));
+	n->alive = false;
+}
+
+void sim_free(struct sim *sim)
+{
+	for (uint8_t i = 1; i <= 2; i++) {
+		node_clear(&sim->node[i]);
+		machine_free(sim->node[i].m);
+		free(sim->node[i].inbox);
+		free(sim->node[i].outbox);
+	}
+	free(sim);
+}
+
+/* The membership as node n sees it from now on. */
+static void member_entry(struct sim_node *n, bool peer_left, enum machine_left left)
+{
+	struct sim_entry *e = &n->inbox[n->inbox_count++];
+	struct sim *sim = n->sim;
+
+	assert_true(n->inbox_count < SIM_QUEUE_MAX);
+	*e = (struct sim_entry){.peer_left = peer_left, .left = left};
+	for (uint8_t i = 1; i <= 2; i++) {
+		if (sim->node[i].alive && (i == n->id || !sim->split)) {
+			e->members[e->member_count++] =
+				(struct machine_member){i, sim->node[i].pid};
+		}
+	}
+}
+
+/* Corosync's wait_for_all: a node that comes up has no quorum before it has seen the other. */
+static void see(struct sim *sim)
+{
+	if (!sim->node[1].up || !sim->node[2].up || sim->split) {
+		return;
+	}
+	for (uint8_t i = 1; i <= 2; i++) {
+		bool new = !sim->node[i].seen;
+
+		sim->node[i].seen = true;
+		if (new && sim->node[i].alive) {
+			machine_quorum(sim->node[i].m, true);
+		}
+	}
+}
+
+void sim_boot(struct sim *sim, uint8_t id)
+{
+	struct sim_node *n = &sim->node[id];
+
+	assert_false(n->alive);
+	n->alive = true;
+	n->pid = ++sim->pid;
+	machine_free(n->m);
+	n->m = NULL;
+	n->readies = 0;
+	memset(n->viewed, 0, sizeof(n->viewed));
+	n->fatal = false;
+	memset(n->view, 0, sizeof(n->view));
+	n->m = machine_new(&sim->conf, id, n->pid, &ops, n);
+	for (unsigned i = 0; i < SIM_GROUPS; i++) {
+		n->m->groups[i].epoch = n->disk[i].epoch;
+		n->m->groups[i].top = n->disk[i].top;
+		n->m->groups[i].owner = n->disk[i].owner;
+		n->m->groups[i].preferred = n->disk[i].preferred;
+	}
+	machine_start(n->m);
+	n->up = true;
+	see(sim);
+	machine_quorum(n->m, n->seen);
+	member_entry(n, false, LEFT_NODE);
+	if (other_of(n)->alive && !sim->split) {
+		member_entry(other_of(n), false, LEFT_NODE);
+	}
+}
+
+void sim_kill(struct sim *sim, uint8_t id, enum machine_left how)
+{
+	struct sim_node *n = &sim->node[id];
+
+	assert_true(n->alive);
+	node_clear(n);
+	if (how == LEFT_NODE) {
+		n->up = false;
+		n->seen = false;
+	}
+	if (other_of(n)->alive && !sim->split) {
+		member_entry(other_of(n), true, how);
+	}
+}
+
+void sim_split(struct sim *sim)
+{
+	if (sim->split) {
+		return;
+	}
+	sim->split = true;
+	if (sim->node[1].alive && sim->node[2].alive) {
+		member_entry(&sim->node[1], true, LEFT_NODE);
+		member_entry(&sim->node[2], true, LEFT_NODE);
+	}
+}
+
+void sim_heal(struct sim *sim)
+{
+	if (!sim->split) {
+		return;
+	}
+	sim->split = false;
+	see(sim);
+	if (sim->node[1].alive && sim->node[2].alive) {
+		member_entry(&sim->node[1], false, LEFT_NODE);
+		member_entry(&sim->node[2], false, LEFT_NODE);
+	}
+}
+
+void sim_link(struct sim *sim, bool up)
+{
+	for (uint8_t i = 1; i <= 2; i++) {
+		if (sim->node[i].alive) {
+			machine_link(sim->node[i].m, up);
+		}
+	}
+}
+
+/* ----- what can happen
+ * ----------------------------------------------------------------------------- */
+
+void sim_job_do(struct sim_node *n, unsigned i)
+{
+	struct sim_job job = n->jobs[i];
+	uint16_t g = job.group;
+	bool fenced = !other_of(n)->up;
+
+	memmove(&n->jobs[i], &n->jobs[i + 1], (--n->job_count - i) * sizeof(job));
+	switch (job.work) {
+	case WORK_APPLIED:
+		machine_applied(n->m, g, job.value);
+		break;
+	case WORK_DRAIN:
+		machine_drained(n->m, g);
+		break;
+	case WORK_CLAIM:
+		assert_false(other_of(n)->alive && other_of(n)->claimed[g]);
+		n->claimed[g] = !n->claim_err;
+		machine_claimed(n->m, g, n->claim_err);
+		break;
+	case WORK_RELEASE:
+		n->claimed[g] = false;
+		machine_released(n->m, g, n->release_err);
+		break;
+	case WORK_SAVE:
+		for (unsigned k = 0; k < SIM_GROUPS && !n->save_err; k++) {
+			assert_true(job.groups[k].top >= n->disk[k].top);
+			n->disk[k] = (struct sim_durable){job.groups[k].epoch, job.groups[k].top,
+				job.groups[k].owner, job.groups[k].preferred};
+		}
+		machine_saved(n->m, job.value, n->save_err);
+		break;
+	case WORK_PROVE:
+		machine_proof(n->m, fenced);
+		break;
+	}
+}
+
+void sim_order(struct sim_node *n)
+{
+	struct sim_entry e = queue_take(n->outbox, &n->outbox_count);
+
+	for (uint8_t i = 1; i <= 2; i++) {
+		struct sim_node *to = &n->sim->node[i];
+
+		if (to->alive && (to == n || !n->sim->split)) {
+			assert_true(to->inbox_count < SIM_QUEUE_MAX);
+			to->inbox[to->inbox_count] = e;
+			to->inbox[to->inbox_count].bytes = malloc((size_t)e.length);
+			memcpy(to->inbox[to->inbox_count++].bytes, e.bytes, (size_t)e.length);
+		}
+	}
+	free(e.bytes);
+}
+
+void sim_deliver(struct sim_node *n)
+{
+	struct sim_entry e = queue_take(n->inbox, &n->inbox_count);
+	struct message msg;
+
+	if (!e.bytes) {
+		machine_confchg(n->m, e.members, e.member_count, e.peer_left, e.left);
+		return;
+	}
+	assert_int_equal(message_decode(e.bytes, (size_t)e.length, &msg, &n->sim->room), 0);
+	machine_deliver(n->m, &msg);
+	free(e.bytes);
+}
+
+/* Saves and answers of one kind come in their order; everything else in any. */
+static bool job_is_first(const struct sim_node *n, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++) {
+		if (n->jobs[k].work == n->jobs[i].work &&
+			(n->jobs[i].work == WORK_SAVE || n->jobs[k].group == n->jobs[i].group)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool sim_step(struct sim *sim)
+{
+	unsigned pick, total = 0;
+
+	for (uint8_t i = 1; i <= 2; i++) {
+		const struct sim_node *n = &sim->node[i];
+
+		total += n->alive ? (n->inbox_count > 0) + (n->outbox_count > 0) + n->job_count : 0;
+	}
+	if (!total) {
+		return false;
+	}
+	pick = sim_random(sim, total);
+	for (uint8_t i = 1; i <= 2; i++) {
+		struct sim_node *n = &sim->node[i];
+		unsigned in = n->inbox_count > 0, out = n->outbox_count > 0;
+
+		if (!n->alive) {
+			continue;
+		}
+		if (pick < in) {
+			sim_deliver(n);
+			return true;
+		}
+		pick -= in;
+		if (pick < out) {
+			sim_order(n);
+			return true;
+		}
+		pick -= out;
+		if (pick < n->job_count) {
+			while (!job_is_first(n, pick)) {
+				pick--;
+			}
+			sim_job_do(n, pick);
+			return true;
+		}
+		pick -= n->job_count;
+	}
+	return true;
+}
+
+void sim_run(struct sim *sim)
+{
+	unsigned steps = 0;
+
+	while (sim_step(sim)) {
+		assert_true(++steps < 20000); /* or it goes round in circles */
+	}
+}
+
+void sim_pass(struct sim *sim, uint64_t ms)
+{
+	uint64_t end = sim->now_ms + ms;
+
+	sim_run(sim);
+	while (sim->now_ms < end) {
+		sim->now_ms += 50;
+		for (uint8_t i = 1; i <= 2; i++) {
+			if (sim->node[i].alive) {
+				machine_tick(sim->node[i].m);
+			}
+		}
+		sim_run(sim);
+	}
+}
+
+/* ----- actions
+ * ------------------------------------------------------------------------------------- */
+
+void sim_done(void *arg, enum ha_result result, const char *message)
+{
+	int *to = arg;
+
+	assert_non_null(message);
+	if (to) {
+		assert_int_equal(*to, -1); /* exactly once */
+		*to = (int)result;
+	}
+}
+
+void sim_promote(struct sim *sim, uint8_t id, uint16_t group, int *result)
+{
+	if (result) {
+		*result = -1;
+	}
+	machine_group_promote(sim->node[id].m, group, sim_done, result);
+}
+
+void sim_demote(struct sim *sim, uint8_t id, uint16_t group)
+{
+	machine_group_demote(sim->node[id].m, group, sim_done, NULL);
+}
+
+void sim_start(struct sim *sim, uint8_t id, uint16_t group)
+{
+	machine_group_start(sim->node[id].m, group, sim_done, NULL);
+}
+
+void sim_stop(struct sim *sim, uint8_t id, uint16_t group, int *result)
+{
+	if (result) {
+		*result = -1;
+	}
+	machine_group_stop(sim->node[id].m, group, sim_done, result);
+}
+
+void sim_move(struct sim *sim, uint8_t id, uint16_t group, uint8_t to, unsigned ms, int *result)
+{
+	*result = -1;
+	machine_group_move(sim->node[id].m, group, to, ms, sim_done, result);
+}
+
+struct ha_group *sim_group(struct sim *sim, uint8_t id, uint16_t group)
+{
+	return &sim->node[id].m->groups[group];
+}
+
+enum group_access sim_access(struct sim *sim, uint8_t id, uint16_t group)
+{
+	return sim->node[id].view[group].access;
+}
+
+struct sim *sim_pair(uint64_t seed, uint8_t owner)
+{
+	struct sim *sim = sim_new(seed);
+	int result;
+
+	sim_boot(sim, 1);
+	sim_boot(sim, 2);
+	sim_run(sim);
+	sim_link(sim, true);
+	for (uint8_t i = 1; i <= 2; i++) {
+		for (uint16_t g = 0; g < SIM_GROUPS; g++) {
+			sim_start(sim, i, g);
+		}
+	}
+	sim_run(sim);
+	if (owner) {
+		sim_promote(sim, owner, 0, &result);
+		sim_run(sim);
+		assert_int_equal(result, HA_OK);
+	}
+	return sim;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Two group state machines in one process, over a simulated totally ordered network, disks, a
+ * clock and a store. Every asynchronous answer waits until the test lets it happen, so that a test
+ * can choose any order, and every step checks the invariants that must hold whatever happens.
+ */
+#ifndef TEST_HA_SIM_H
+#define TEST_HA_SIM_H
+
+#include "ha/machine.h"
+
+#define SIM_GROUPS    2
+#define SIM_QUEUE_MAX 4096
+
+enum sim_work {
+	WORK_APPLIED,
+	WORK_DRAIN,
+	WORK_CLAIM,
+	WORK_RELEASE,
+	WORK_SAVE,
+	WORK_PROVE
+};
+
+struct sim_job {
+	enum sim_work work;
+	uint16_t group;
+	uint64_t value; /* seq or epoch */
+	struct {
+		uint64_t epoch, top;
+		uint8_t owner, preferred;
+	} groups[SIM_GROUPS]; /* WORK_SAVE */
+};
+
+/* One entry of a node's delivery queue: a message, or a membership. */
+struct sim_entry {
+	uint8_t *bytes; /* NULL for a membership */
+	int length;
+	struct machine_member members[2];
+	unsigned member_count;
+	bool peer_left;
+	enum machine_left left;
+};
+
+struct sim_durable {
+	uint64_t epoch, top;
+	uint8_t owner, preferred;
+};
+
+struct sim_node {
+	struct sim *sim;
+	uint8_t id;
+	bool alive; /* its daemon */
+	bool up;    /* the node, with Corosync and Pacemaker */
+	bool seen;  /* wait_for_all: the other since the node came up */
+	uint32_t pid;
+	struct machine *m;
+	struct sim_durable disk[SIM_GROUPS];
+	struct sim_entry *inbox, *outbox;
+	unsigned inbox_count, outbox_count;
+	struct sim_job jobs[512];
+	unsigned job_count;
+	struct group_view view[SIM_GROUPS];
+	bool viewed[SIM_GROUPS];
+	bool claimed[SIM_GROUPS];
+	int score[SIM_GROUPS];
+	/* What a test may set. */
+	bool unhealthy;
+	unsigned sessions;
+	int save_err, claim_err, release_err;
+	unsigned notices, readies, peer_ups, peer_downs, tables;
+	bool fatal;
+};
+
+struct sim {
+	struct conf conf;
+	struct conf_group groups[SIM_GROUPS];
+	struct sim_node node[3]; /* by controller */
+	bool split;
+	uint64_t now_ms;
+	uint64_t rng;
+	uint64_t local_epoch[SIM_GROUPS]; /* highest ever served */
+	uint8_t local_owner[SIM_GROUPS];
+	uint32_t pid;
+	struct message_state room;
+};
+
+struct sim *sim_new(uint64_t seed);
+void sim_free(struct sim *sim);
+uint32_t sim_random(struct sim *sim, uint32_t below);
+
+/* A daemon starts (with the state on its disk), dies alone, or its node dies or is cut off. */
+void sim_boot(struct sim *sim, uint8_t id);
+void sim_kill(struct sim *sim, uint8_t id, enum machine_left how);
+void sim_split(struct sim *sim);
+void sim_heal(struct sim *sim);
+void sim_link(struct sim *sim, bool up);
+
+/* One thing that can happen, chosen at random; false when nothing is left to happen. */
+bool sim_step(struct sim *sim);
+/* Until nothing is left to happen, without the clock. */
+void sim_run(struct sim *sim);
+/* Time passes, deadlines included. */
+void sim_pass(struct sim *sim, uint64_t ms);
+void sim_job_do(struct sim_node *node, unsigned i);
+void sim_deliver(struct sim_node *node);
+void sim_order(struct sim_node *node);
+
+/* Actions whose result lands in *result (-1 until then). */
+void sim_promote(struct sim *sim, uint8_t id, uint16_t group, int *result);
+void sim_demote(struct sim *sim, uint8_t id, uint16_t group);
+void sim_start(struct sim *sim, uint8_t id, uint16_t group);
+void sim_stop(struct sim *sim, uint8_t id, uint16_t group, int *result);
+void sim_move(struct sim *sim, uint8_t id, uint16_t group, uint8_t to, unsigned ms, int *result);
+
+/* Both booted, in sync, linked, started; group g owned by `owner` (0: nobody). */
+struct sim *sim_pair(uint64_t seed, uint8_t owner);
+void sim_done(void *arg, enum ha_result result, const char *message);
+struct ha_group *sim_group(struct sim *sim, uint8_t id, uint16_t group);
+enum group_access sim_access(struct sim *sim, uint8_t id, uint16_t group);
+
+#endif

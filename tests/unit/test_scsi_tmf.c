@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Task management, the order of tasks, and the end of a nexus with tasks in every state. */
+#include "scsi_rig.h"
+
+static struct rig *rig;
+static struct rig_task t[8];
+
+static int setup(void **state)
+{
+	rig = rig_new(1, 16 << 20);
+	rig_serve(rig);
+	memset(t, 0, sizeof(t));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_free(rig);
+	return 0;
+}
+
+#define TUR   RIG_CDB(0, 0, 0, 0, 0, 0)
+#define READ1 RIG_CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0)
+
+struct rig_tmf {
+	struct scsi_tmf tmf;
+	unsigned dones;
+};
+
+static void tmf_done(struct scsi_tmf *tmf)
+{
+	container_of(tmf, struct rig_tmf, tmf)->dones++;
+}
+
+static void tmf_go(struct rig_tmf *f, unsigned reactor, enum scsi_tmf_function function,
+	uint8_t lun, uint64_t tag)
+{
+	memset(f, 0, sizeof(*f));
+	f->tmf.nexus = rig->nexus[reactor];
+	f->tmf.reactor = rig->reactors[reactor];
+	f->tmf.function = (uint8_t)function;
+	f->tmf.lun[1] = lun;
+	f->tmf.ref_tag = tag;
+	f->tmf.done = tmf_done;
+	scsi_tmf_run(&f->tmf);
+	rig_run(rig);
+}
+
+static void read_go(
+	struct rig_task *task, unsigned reactor, unsigned lun, enum scsi_attribute attribute)
+{
+	rig_task_set(task, rig->nexus[reactor], lun, READ1);
+	task->task.attribute = (uint8_t)attribute;
+	rig_task_go(task, NULL, 0);
+	rig_run(rig);
+}
+
+static void abort_task_waits_for_the_store(void **state)
+{
+	struct rig_tmf f;
+
+	rig_store.wait = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[1], 0, 0, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 0, t[0].task.tag);
+	assert_int_equal(f.dones, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(f.dones, 1);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	assert_true(t[0].aborted);
+	assert_int_not_equal(t[0].status, SCSI_GOOD);
+	assert_false(t[1].aborted);
+	assert_int_equal(t[1].status, SCSI_GOOD);
+	/* answered already: no such task */
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 0, t[0].task.tag);
+	assert_int_equal(f.tmf.response, SCSI_TMF_NO_TASK);
+}
+
+static void abort_task_looks_at_its_own_nexus_and_unit_only(void **state)
+{
+	struct rig_tmf f;
+
+	rig_store.wait = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 1, SCSI_TMF_ABORT_TASK, 0, t[0].task.tag);
+	assert_int_equal(f.tmf.response, SCSI_TMF_NO_TASK);
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 1, t[0].task.tag);
+	assert_int_equal(f.tmf.response, SCSI_TMF_NO_TASK);
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 99, t[0].task.tag);
+	assert_int_equal(f.tmf.response, SCSI_TMF_NO_LUN);
+	rig_store_run();
+	assert_false(t[0].aborted);
+	assert_int_equal(t[0].dones, 1);
+}
+
+static void abort_of_a_held_task_is_immediate(void **state)
+{
+	struct rig_tmf f;
+
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 0, t[0].task.tag);
+	assert_int_equal(f.dones, 1);
+	assert_true(t[0].aborted);
+	assert_int_equal(t[0].dones, 1);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	assert_int_equal(rig_store.reads, 0);
+}
+
+static void abort_of_a_shipped_task_goes_to_the_owner(void **state)
+{
+	struct rig_tmf f;
+
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[1], 0, 0, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 0, t[0].task.tag);
+	assert_int_equal(rig->ship.aborts, 1);
+	assert_ptr_equal(rig->ship.aborted, &t[0].task);
+	assert_int_equal(f.dones, 0);
+	/* lost on its way: it must not be shipped again */
+	rig->serve->task_shipped(rig->serve->ctx, &t[0].task, SHIP_AGAIN);
+	assert_int_equal(f.dones, 1);
+	assert_true(t[0].aborted);
+	assert_int_equal(rig->ship.tasks, 2);
+	rig->serve->task_shipped(rig->serve->ctx, &t[1].task, SHIP_DONE);
+	assert_false(t[1].aborted);
+}
+
+static void abort_task_set_is_the_nexus_own(enum scsi_tmf_function function)
+{
+	struct rig_tmf f;
+
+	rig_store.wait = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[1], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[2], 0, 1, SCSI_ATTR_SIMPLE); /* another unit */
+	read_go(&t[3], 1, 0, SCSI_ATTR_SIMPLE); /* another nexus */
+	tmf_go(&f, 0, function, 0, 0);
+	assert_int_equal(f.dones, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(f.dones, 1);
+	assert_true(t[0].aborted && t[1].aborted);
+	assert_false(t[2].aborted || t[3].aborted);
+	/* nobody else was touched, so nobody else is told */
+	rig_store.wait = false;
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[1], 0, TUR, NULL, 0), SCSI_GOOD);
+}
+
+static void abort_task_set(void **state)
+{
+	abort_task_set_is_the_nexus_own(SCSI_TMF_ABORT_TASK_SET);
+}
+
+static void clear_task_set(void **state)
+{
+	abort_task_set_is_the_nexus_own(SCSI_TMF_CLEAR_TASK_SET);
+}
+
+static void lu_reset_reaches_every_reactor_and_the_other_controller(void **state)
+{
+	struct rig_tmf f;
+
+	rig_store.wait = true;
+	rig->ship.tmf_waits = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[1], 1, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[2], 1, 1, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 0, SCSI_TMF_LU_RESET, 0, 0);
+	assert_int_equal(rig->ship.tmfs, 1);
+	assert_int_equal(f.dones, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_true(t[0].aborted && t[1].aborted);
+	assert_false(t[2].aborted);
+	assert_int_equal(f.dones, 0); /* the other controller has not said so yet */
+	rig->ship.tmf_done(rig->ship.tmf_arg);
+	assert_int_equal(f.dones, 1);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	rig_store.wait = false;
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[0], 0, TUR, NULL, 0), SCSI_GOOD);
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[1], 0, TUR, NULL, 0), 0x062903);
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[1], 0, TUR, NULL, 0), SCSI_GOOD);
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[1], 1, TUR, NULL, 0), SCSI_GOOD);
+}
+
+static void lu_reset_does_not_wait_for_data_that_may_never_come(void **state)
+{
+	struct rig_tmf f;
+	uint8_t block[512] = {0};
+
+	rig_task_set(&t[0], rig->nexus[1], 0, RIG_CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0));
+	assert_int_equal(scsi_task_start(&t[0].task), SCSI_START_OUT);
+	tmf_go(&f, 0, SCSI_TMF_LU_RESET, 0, 0);
+	assert_int_equal(f.dones, 1);
+	/* and when the data is there all the same, it is not written */
+	t[0].task.buf = buf_get(reactor_buffers(rig->reactors[1]), 512);
+	memcpy(t[0].task.buf->data, block, 512);
+	t[0].task.out_length = 512;
+	scsi_task_run(&t[0].task);
+	assert_int_equal(t[0].dones, 1);
+	assert_true(t[0].aborted);
+	assert_int_equal(rig_store.writes, 0);
+}
+
+static void target_warm_reset_resets_every_unit(void **state)
+{
+	struct rig_tmf f;
+
+	tmf_go(&f, 0, SCSI_TMF_TARGET_WARM_RESET, 0, 0);
+	assert_int_equal(f.dones, 1);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	assert_int_equal(rig->ship.tmfs, RIG_EXTENTS + 1); /* one unit has two LUNs */
+	for (unsigned lun = 0; lun < RIG_EXTENTS; lun++) {
+		assert_int_equal(rig_do(rig, &t[4], rig->nexus[1], lun, TUR, NULL, 0), 0x062903);
+	}
+}
+
+static void what_is_not_supported(void **state)
+{
+	static const uint8_t functions[] = {SCSI_TMF_CLEAR_ACA, SCSI_TMF_TARGET_COLD_RESET,
+		SCSI_TMF_TASK_REASSIGN, SCSI_TMF_QUERY_TASK, SCSI_TMF_QUERY_TASK_SET,
+		SCSI_TMF_I_T_NEXUS_RESET, SCSI_TMF_QUERY_ASYNC_EVENT, 0, 13, 255};
+	struct rig_tmf f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		tmf_go(&f, 0, (enum scsi_tmf_function)functions[i], 0, 0);
+		assert_int_equal(f.dones, 1);
+		assert_int_equal(f.tmf.response, SCSI_TMF_NOT_SUPPORTED);
+	}
+}
+
+static void count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static void a_reset_at_the_other_controller(void **state)
+{
+	struct scsi_identity who = rig_identity("host9", 0x201);
+	struct scsi_nexus *peer = rig->serve->nexus_get(rig->serve->ctx, rig->reactors[1], &who);
+	static const uint8_t nobody[16] = {1};
+	unsigned done = 0;
+
+	rig_store.wait = true;
+	rig_task_set(&t[0], peer, 0, READ1);
+	t[0].task.shipped_in = true;
+	assert_int_equal(rig->serve->task_run(rig->serve->ctx, &t[0].task, rig->extents[0].uuid, 1),
+		SHIP_DONE);
+	read_go(&t[1], 0, 0, SCSI_ATTR_SIMPLE);
+	rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_LU_RESET,
+		rig->extents[0].uuid, &who, count, &done);
+	rig_run(rig);
+	assert_int_equal(done, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(done, 1);
+	assert_true(t[0].aborted && t[1].aborted);
+	assert_int_equal(t[0].status, SCSI_TASK_ABORTED);
+	assert_int_equal(rig->ship.tmfs, 0); /* it does not come back to where it came from */
+	rig_store.wait = false;
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[0], 0, TUR, NULL, 0), 0x062903);
+	rig->serve->tmf_peer(
+		rig->serve->ctx, rig->reactors[0], SCSI_TMF_LU_RESET, nobody, &who, count, &done);
+	assert_int_equal(done, 2);
+	rig->serve->nexus_put(rig->serve->ctx, peer);
+}
+
+static void aborted_at_the_owner_by_another_nexus(void **state)
+{
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	t[0].task.status = SCSI_TASK_ABORTED;
+	rig->serve->task_shipped(rig->serve->ctx, &t[0].task, SHIP_DONE);
+	assert_true(t[0].aborted);
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[0], 0, TUR, NULL, 0), 0x062f00);
+}
+
+static void shipped_in_tasks_are_aborted_one_by_one(void **state)
+{
+	struct scsi_identity who = rig_identity("host9", 0x201);
+	struct scsi_nexus *peer = rig->serve->nexus_get(rig->serve->ctx, rig->reactors[1], &who);
+
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		rig_task_set(&t[i], peer, 0, READ1);
+		t[i].task.shipped_in = true;
+		rig->serve->task_run(rig->serve->ctx, &t[i].task, rig->extents[0].uuid, 1);
+	}
+	rig->serve->task_abort(rig->serve->ctx, &t[0].task);
+	assert_int_equal(t[0].dones, 1);
+	assert_true(t[0].aborted);
+	assert_int_equal(t[1].dones, 0);
+	/* the last one goes with its nexus */
+	rig->serve->nexus_put(rig->serve->ctx, peer);
+	assert_true(t[1].aborted);
+}
+
+/* ----- order ---------------------------------------------------------------------------------- */
+
+static void ordered_waits_for_older_and_holds_younger(void **state)
+{
+	rig_store.wait = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[1], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[2], 0, 0, SCSI_ATTR_ORDERED);
+	read_go(&t[3], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[4], 0, 0, SCSI_ATTR_HEAD); /* passes */
+	read_go(&t[5], 1, 0, SCSI_ATTR_SIMPLE); /* another task set */
+	read_go(&t[6], 0, 1, SCSI_ATTR_SIMPLE); /* another unit */
+	assert_int_equal(t[2].task.state, SCSI_TASK_BLOCKED);
+	assert_int_equal(t[3].task.state, SCSI_TASK_BLOCKED);
+	assert_int_equal(rig_store_run(), 5);
+	assert_int_equal(t[2].dones, 0);
+	assert_int_equal(rig_store_run(), 1); /* the ordered one, alone */
+	assert_int_equal(t[2].dones, 1);
+	assert_int_equal(t[3].dones, 0);
+	assert_int_equal(rig_store_run(), 1);
+	assert_int_equal(t[3].dones, 1);
+}
+
+static void commands_that_touch_no_medium_pass_an_ordered_one(void **state)
+{
+	rig_store.wait = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_ORDERED);
+	assert_int_equal(
+		rig_do(rig, &t[1], rig->nexus[0], 0, RIG_CDB(0x12, 0, 0, 0, 96, 0), NULL, 0),
+		SCSI_GOOD);
+	rig_store_run();
+	assert_int_equal(t[0].dones, 1);
+}
+
+static void aborting_an_ordered_task_lets_the_others_go(void **state)
+{
+	struct rig_tmf f;
+
+	rig_store.wait = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[1], 0, 0, SCSI_ATTR_ORDERED);
+	read_go(&t[2], 0, 0, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 0, t[1].task.tag);
+	assert_int_equal(f.dones, 1);
+	assert_int_equal(t[2].task.state, SCSI_TASK_RUNNING);
+	rig_store_run();
+	assert_int_equal(t[2].dones, 1);
+}
+
+/* ----- the end of a nexus --------------------------------------------------------------------- */
+
+static void a_nexus_closes_when_its_last_task_has_left(void **state)
+{
+	struct scsi_nexus *nexus = rig_nexus(rig, 0, "gone", 0x101);
+	unsigned closed = 0;
+
+	rig_calm(rig, nexus);
+	rig_store.wait = true;
+	rig_task_set(&t[0], nexus, 0, READ1); /* in the store */
+	rig_task_go(&t[0], NULL, 0);
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	rig_task_set(&t[1], nexus, 0, READ1); /* held */
+	rig_task_go(&t[1], NULL, 0);
+	rig_task_set(
+		&t[2], nexus, 0, RIG_CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0)); /* its data comes */
+	assert_int_equal(scsi_task_start(&t[2].task), SCSI_START_OUT);
+	scsi_nexus_close(nexus, count, &closed);
+	assert_true(t[1].aborted);
+	assert_int_equal(closed, 0);
+	scsi_task_drop(&t[2].task);
+	assert_int_equal(t[2].dones, 0);
+	assert_int_equal(closed, 0);
+	rig_store_run();
+	assert_true(t[0].aborted);
+	assert_int_equal(closed, 1);
+}
+
+static void an_idle_nexus_closes_at_once(void **state)
+{
+	struct scsi_nexus *nexus = rig_nexus(rig, 0, "gone", 0x101);
+	unsigned closed = 0;
+
+	scsi_nexus_close(nexus, count, &closed);
+	assert_int_equal(closed, 1);
+}
+
+static struct scsi_nexus *closing;
+static unsigned closing_closed;
+
+static void done_that_closes(struct scsi_task *task)
+{
+	scsi_task_end(task);
+	scsi_nexus_close(closing, count, &closing_closed);
+	assert_int_equal(closing_closed, 0); /* its caller still needs it */
+}
+
+static void a_nexus_closed_by_the_end_of_its_last_task(void **state)
+{
+	closing = rig_nexus(rig, 0, "gone", 0x101);
+	closing_closed = 0;
+	rig_calm(rig, closing);
+	rig_task_set(&t[0], closing, 0, READ1);
+	t[0].task.done = done_that_closes;
+	rig_task_go(&t[0], NULL, 0);
+	assert_int_equal(closing_closed, 1);
+}
+
+static void a_target_that_does_not_exist(void **state)
+{
+	struct scsi_identity who = rig_identity("host1", 0x101);
+
+	who.target[5]++;
+	assert_null(scsi_nexus_new(rig->scsi, rig->reactors[0], &who));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(abort_task_waits_for_the_store),
+		TEST(abort_task_looks_at_its_own_nexus_and_unit_only),
+		TEST(abort_of_a_held_task_is_immediate),
+		TEST(abort_of_a_shipped_task_goes_to_the_owner),
+		TEST(abort_task_set),
+		TEST(clear_task_set),
+		TEST(lu_reset_reaches_every_reactor_and_the_other_controller),
+		TEST(lu_reset_does_not_wait_for_data_that_may_never_come),
+		TEST(target_warm_reset_resets_every_unit),
+		TEST(what_is_not_supported),
+		TEST(a_reset_at_the_other_controller),
+		TEST(aborted_at_the_owner_by_another_nexus),
+		TEST(shipped_in_tasks_are_aborted_one_by_one),
+		TEST(ordered_waits_for_older_and_holds_younger),
+		TEST(commands_that_touch_no_medium_pass_an_ordered_one),
+		TEST(aborting_an_ordered_task_lets_the_others_go),
+		TEST(a_nexus_closes_when_its_last_task_has_left),
+		TEST(an_idle_nexus_closes_at_once),
+		TEST(a_nexus_closed_by_the_end_of_its_last_task),
+		TEST(a_target_that_does_not_exist),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
