@@ -244,7 +244,6 @@ static int main_run(const struct options *options, const struct conf *conf,
 	}
 	signal(SIGPIPE, SIG_IGN);
 	main_limits_raise();
-	yoke_log_open("yoked", conf->log_level, options->foreground);
 	status = main_serve(conf, controller, waiter);
 	yoke_log_close();
 	pidfile_close(pidfile);
@@ -277,6 +276,8 @@ int main(int argc, char **argv)
 		conf_free(conf);
 		return MAIN_OK;
 	}
+	/* Before libcmap: a libqb log that is opened after another libqb user writes no syslog. */
+	yoke_log_open("yoked", conf->log_level, options.foreground);
 	controller = main_controller_find(conf, options.controller);
 	code = controller ? main_run(&options, conf, controller) : MAIN_CONFIG;
 	conf_free(conf);

@@ -137,7 +137,7 @@ static void cli_fencing_head_print(void)
 	     "safe.\n"
 	     "# One device for each controller; the delay on one of them keeps them from shooting "
 	     "each other.\n"
-	     "# Test each: stonith_admin --reboot CONTROLLER");
+	     "# Test each: stonith_admin -B CONTROLLER");
 }
 
 static void cli_fencing_foot_print(void)
