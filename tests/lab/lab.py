@@ -49,7 +49,7 @@ DEFAULTS = {
 
 def default_stage():
     """Where tests/demo and tests/check install the product for the lab."""
-    stage = os.environ.get("YOKE_STAGE", TOP / "build" / "stage")
+    stage = os.environ.get("YOKE_STAGE") or TOP / "build" / "stage"
     return str(stage) if os.path.exists(os.path.join(stage, "usr/sbin/yoked")) else None
 
 
