@@ -38,7 +38,8 @@ struct cli_option_pair {
 
 /*
  * A daemon that dies is started again where it was, three times before its controller is given
- * up for ten minutes. A group that fails moves at once and may come back after a minute.
+ * up for ten minutes. A group that fails moves at once. What failed is forgotten soon: when both
+ * daemons die within that time, no controller may own the group until it is over.
  */
 static const struct cli_option_pair controller_meta[] = {
 	{"migration-threshold", "3"},
@@ -47,7 +48,7 @@ static const struct cli_option_pair controller_meta[] = {
 
 static const struct cli_option_pair group_meta[] = {
 	{"migration-threshold", "1"},
-	{"failure-timeout", "60s"},
+	{"failure-timeout", "5s"},
 };
 
 static const struct cli_option_pair controller_clone_meta[] = {
