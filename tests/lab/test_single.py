@@ -12,8 +12,8 @@ from runner import Skip, check
 SETTINGS = {"cluster": False}
 PORTAL = "10.77.1.1:3260"
 MIB = 1 << 20
-# iscsi-test-cu's tests that must pass at least; the number is in docs/release-notes.md.
-CU_PASSED_LEAST = 100
+# iscsi-test-cu's tests that must pass at least, of 230.
+CU_PASSED_LEAST = 205
 
 YAML = f"""\
 yoke: 1
@@ -86,10 +86,14 @@ def test_inquiry(lab):
 
 
 def test_qemu_bench(lab):
-    """qemu-img writes and reads at depth 32, every LU; 4 KiB and 64 KiB."""
+    """qemu-img writes and reads at depth 32, every LU; 4 KiB and 64 KiB.
+
+    Reads of 32 KiB and more of a thin LU with 4096-byte blocks trip an assertion in qemu itself
+    (block/iscsi.c rounds a limit to 512 bytes), so that LU's reads are of 16 KiB.
+    """
     serve(lab)
     for lun in (0, 1, 2):
-        for size, write in ((4096, ["-w"]), (65536, []), (65536, ["-w"])):
+        for size, write in ((4096, ["-w"]), (65536, ["-w"]), (16384 if lun == 2 else 65536, [])):
             lab.host_run(["qemu-img", "bench", "-f", "raw", "-t", "none", "-c", "2000", "-d", "32",
                           "-s", size, *write, url(lun)], timeout=60)
 
