@@ -10,3 +10,6 @@ yoked_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMAP_CFLAGS)
 yoked_LDADD = libyokecontrol.a libyokeha.a libyokeiscsi.a libyokescsi.a libyokestore.a \
 	libyokeconf.a libyokebase.a $(MHD_LIBS) $(JANSSON_LIBS) $(CONF_LIBS) $(QUORUM_LIBS) \
 	$(CPG_LIBS) $(CMAP_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(QB_LIBS)
+
+TESTS += tests/unit/test_yoked_options.sh
+EXTRA_DIST += tests/unit/test_yoked_options.sh

@@ -88,6 +88,9 @@ static bool ship_job_fill(struct ship_conn *conn, struct ship_tx *tx)
 	}
 	result.again = job->again;
 	result.aborted = job->abort || (job->ran && task->aborted);
+	if (result.aborted) {
+		result.status = SCSI_TASK_ABORTED; /* should anybody look at it: not GOOD */
+	}
 	if (job->ran && !job->again && !result.aborted) {
 		result.status = task->status;
 		result.in_length = task->in_length;

@@ -38,8 +38,8 @@ struct cli_option_pair {
 
 /*
  * A daemon that dies is started again where it was, three times before its controller is given
- * up for ten minutes. A group that fails moves at once. What failed is forgotten soon: when both
- * daemons die within that time, no controller may own the group until it is over.
+ * up for ten minutes. A threshold of 1 for groups would move them no sooner (the survivor takes the
+ * dead one's promotion score away) and would keep the other controller's paths away for long.
  */
 static const struct cli_option_pair controller_meta[] = {
 	{"migration-threshold", "3"},
@@ -47,8 +47,8 @@ static const struct cli_option_pair controller_meta[] = {
 };
 
 static const struct cli_option_pair group_meta[] = {
-	{"migration-threshold", "1"},
-	{"failure-timeout", "5s"},
+	{"migration-threshold", "3"},
+	{"failure-timeout", "10min"},
 };
 
 static const struct cli_option_pair controller_clone_meta[] = {
@@ -138,7 +138,7 @@ static void cli_fencing_head_print(void)
 	     "safe.\n"
 	     "# One device for each controller; the delay on one of them keeps them from shooting "
 	     "each other.\n"
-	     "# Test each: stonith_admin -B CONTROLLER");
+	     "# Test each: pcs stonith fence CONTROLLER, or: crm node fence CONTROLLER");
 }
 
 static void cli_fencing_foot_print(void)
@@ -157,9 +157,10 @@ static void cli_pcs_print(const struct conf *conf, const char *path)
 
 	cli_fencing_head_print();
 	for (unsigned i = 0; i < conf->controller_count; i++) {
-		printf("# pcs stonith create fence-%s fence_ipmilan ip=<BMC OF %s> username=<USER> "
+		printf("# pcs stonith create fence-%s fence_ipmilan ip='<BMC OF %s>' "
+		       "username='<USER>' "
 		       "\\\n"
-		       "#     password_script=<SCRIPT> lanplus=1 pcmk_host_list=%s%s\n",
+		       "#     password_script='<SCRIPT>' lanplus=1 pcmk_host_list=%s%s\n",
 			conf->controllers[i].name, conf->controllers[i].name,
 			conf->controllers[i].name, i == 0 ? " pcmk_delay_base=2s" : "");
 	}
@@ -213,21 +214,22 @@ static void cli_crm_primitive_end(const struct cli_op *ops, size_t op_count,
 
 static void cli_crm_print(const struct conf *conf, const char *path)
 {
-	puts("\n# ---- crm: run once, on one controller, as root ----\n"
-	     "crm configure load update - <<'END'");
-	fputs("property", stdout);
-	cli_pairs_print(properties, ARRAY_SIZE(properties));
-	putchar('\n');
-
+	puts("\n# ---- crm: run once, on one controller, as root ----");
+	/* Outside of what crm reads: it would keep the comments in the configuration. */
 	cli_fencing_head_print();
 	for (unsigned i = 0; i < conf->controller_count; i++) {
-		printf("# primitive fence-%s stonith:fence_ipmilan params ip=<BMC OF %s> "
-		       "username=<USER> \\\n"
-		       "#     password_script=<SCRIPT> lanplus=1 pcmk_host_list=%s%s\n",
+		printf("# crm configure primitive fence-%s stonith:fence_ipmilan params ip='<BMC "
+		       "OF %s>' \\\n"
+		       "#     username='<USER>' password_script='<SCRIPT>' lanplus=1 "
+		       "pcmk_host_list=%s%s\n",
 			conf->controllers[i].name, conf->controllers[i].name,
 			conf->controllers[i].name, i == 0 ? " pcmk_delay_base=2s" : "");
 	}
 	cli_fencing_foot_print();
+
+	fputs("\ncrm configure load update - <<'END'\nproperty", stdout);
+	cli_pairs_print(properties, ARRAY_SIZE(properties));
+	putchar('\n');
 
 	fputs("\nprimitive " CLI_CONTROLLER " ocf:yoke:controller \\\n    params config=", stdout);
 	cli_sh_print(path);

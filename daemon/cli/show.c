@@ -338,6 +338,15 @@ static void cli_lus_print(const json_t *answer)
 	cli_table_print(table, stdout, "no logical units");
 }
 
+/* How I/O reaches the store. */
+static const char *cli_lu_way(const json_t *lu)
+{
+	if (strcmp(cli_get_text(lu, "type"), "ram") == 0) {
+		return "memory of this controller";
+	}
+	return cli_get_bool(lu, "direct") ? "direct I/O" : "through the page cache";
+}
+
 static void cli_lu_print(const json_t *lu)
 {
 	static const char *const texts[] = {
@@ -358,8 +367,7 @@ static void cli_lu_print(const json_t *lu)
 		(long long)cli_get_number(lu, "block_size_bytes"),
 		(long long)cli_get_number(lu, "physical_block_size_bytes"),
 		cli_get_bool(lu, "read_only") ? ", read-only" : "");
-	printf("%-14s%s, %s, UNMAP %s\n", "store",
-		cli_get_bool(lu, "direct") ? "direct I/O" : "through the page cache",
+	printf("%-14s%s, %s, UNMAP %s\n", "store", cli_lu_way(lu),
 		cli_get_bool(lu, "volatile_cache") ? "volatile write cache (WCE=1)"
 						   : "no volatile write cache (WCE=0)",
 		cli_get_bool(lu, "unmap") ? "yes" : "no");

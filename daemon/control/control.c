@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -147,20 +148,19 @@ static int32_t control_readable(int32_t fd, int32_t revents, void *data)
 	return 0;
 }
 
-static void control_kicked(void *data)
+static int32_t control_kicked(int32_t fd, int32_t revents, void *data)
 {
-	struct control *control = data;
+	eventfd_t count;
 
-	control->kicked = false;
-	control_run(control);
+	eventfd_read(fd, &count);
+	control_run(data);
+	return 0;
 }
 
+/* Not a job of the loop: libqb lets those wait for up to 50 ms when nothing else happens. */
 void control_kick(struct control *control)
 {
-	if (!control->kicked) {
-		control->kicked = qb_loop_job_add(control->setup.loop, QB_LOOP_MED, control,
-					  control_kicked) == 0;
-	}
+	eventfd_write(control->kick_fd, 1);
 }
 
 static void control_run(struct control *control)
@@ -209,6 +209,12 @@ static int control_http_start(struct control *control, int listen_fd)
 {
 	const union MHD_DaemonInfo *info;
 
+	control->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (control->kick_fd < 0 ||
+		qb_loop_poll_add(control->setup.loop, QB_LOOP_MED, control->kick_fd, POLLIN,
+			control, control_kicked) < 0) {
+		return -EIO;
+	}
 	control->http =
 		MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
 			NULL, NULL, control_http_request, control, MHD_OPTION_EXTERNAL_LOGGER,
@@ -240,6 +246,7 @@ struct control *control_new(const struct control_setup *setup, char *error, size
 	}
 	control->setup = *setup;
 	control->http_epoll_fd = -1;
+	control->kick_fd = -1;
 	control->peer_uid = control_peer_uid;
 	qb_list_init(&control->requests);
 	fd = control_socket_open(control, error, error_size);
@@ -294,8 +301,9 @@ void control_free(struct control *control)
 	} else {
 		control_socket_remove(control);
 	}
-	if (control->kicked) {
-		qb_loop_job_del(control->setup.loop, QB_LOOP_MED, control, control_kicked);
+	if (control->kick_fd >= 0) {
+		qb_loop_poll_del(control->setup.loop, control->kick_fd);
+		close(control->kick_fd);
 	}
 	free(control);
 }

@@ -137,7 +137,7 @@ struct control {
 	int http_epoll_fd;
 	qb_loop_timer_handle timer;
 	bool timer_set;
-	bool kicked; /* control_kick() has queued a job */
+	int kick_fd; /* eventfd of control_kick() */
 	dev_t socket_dev; /* what we bound, so that we do not remove another daemon's socket */
 	ino_t socket_ino;
 	struct qb_list_head requests;

@@ -99,10 +99,9 @@ def fencing(resources, constraints, configuration, layout, settings):
     """The fence devices of both controllers and their levels."""
     topology = ET.Element("fencing-topology")
     for node in NODES:
-        # The delay is on one controller's devices only, so that in a fence race (all cluster links
-        # cut) the two cannot shoot each other: a lives. It must be longer than the second that
-        # Pacemaker sometimes sleeps plus the time fencing takes.
-        delay = {"pcmk_delay_base": "2s"} if node == "a" and settings["fence_delay"] else {}
+        # The delay is on one device only, so that in a fence race (all cluster links cut) the
+        # two controllers cannot shoot each other: a lives.
+        delay = {"pcmk_delay_base": "1s"} if node == "a" and settings["fence_delay"] else {}
         retries = {"pcmk_host_list": node, "pcmk_off_timeout": "4s", "pcmk_off_retries": 1,
                    "pcmk_reboot_timeout": "4s", "pcmk_reboot_retries": 1, **delay}
         devices = {
@@ -139,7 +138,7 @@ PRODUCT = {
         {"name": "promote", "timeout": "60s"}, {"name": "demote", "timeout": "30s"},
         {"name": "monitor", "interval": "9s", "role": "Promoted", "timeout": "20s"},
         {"name": "monitor", "interval": "10s", "role": "Unpromoted", "timeout": "20s"}],
-        {"migration-threshold": 1, "failure-timeout": "5s"}),
+        {"migration-threshold": 3, "failure-timeout": "10min"}),
 }
 STAND_IN = {
     "controller": ("ocf:pacemaker:Dummy", {}, *PRODUCT["controller"][2:]),

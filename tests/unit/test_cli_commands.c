@@ -390,7 +390,7 @@ static void test_pacemaker(void **state)
 	}
 	snprintf(line + strlen(line), sizeof(line) - strlen(line), " --format crm");
 	expect(line, CLI_OK, "crm configure load update", NULL);
-	assert_null(strstr(out, "pcs "));
+	assert_null(strstr(out, "pcs resource"));
 	assert_int_equal(run("pacemaker --config /nonexistent.yaml"), CLI_FAILED);
 	assert_int_equal(run_at("/nonexistent/yoked.sock", "pacemaker"), CLI_UNREACHABLE);
 	assert_non_null(strstr(err, "--config FILE"));

@@ -209,6 +209,7 @@ static void test_abort(void **state)
 	abort_task(t);
 	assert_true(pair_drive(pair, pair_task_is_back, t));
 	assert_true(t->task.aborted);
+	assert_int_equal(t->task.status, SCSI_TASK_ABORTED);
 	assert_int_equal(t->outcome, SHIP_DONE);
 	assert_int_equal(pair->side[1].aborts, 1);
 	pair_task_free(t);

@@ -2,6 +2,7 @@
 /* Who is let in: members, keys, incarnations, configurations; and what a bad peer can do. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -161,6 +162,52 @@ static void test_tmf_and_down(void **state)
 	pair->side[1].tmf_done(pair->side[1].tmf_arg);
 	pair_linger(pair, 20);
 	assert_int_equal(done, 1);
+	pair_free(pair);
+}
+
+/* The control thread's part, while the reactors run on threads of their own. */
+static bool control_waits(struct pair *pair, bool up)
+{
+	for (unsigned i = 0; i < 10000; i++) {
+		struct pollfd fds[2];
+
+		if (pair->side[0].link == up && pair->side[1].link == up) {
+			return true;
+		}
+		for (unsigned n = 0; n < 2; n++) {
+			fds[n] = (struct pollfd){.fd = pair->side[n].control.fd, .events = POLLIN};
+		}
+		if (mailbox_sleep(&pair->side[0].control) &&
+			mailbox_sleep(&pair->side[1].control)) {
+			poll(fds, 2, 1000);
+		}
+		for (unsigned n = 0; n < 2; n++) {
+			mailbox_awake(&pair->side[n].control);
+			mailbox_run(&pair->side[n].control);
+		}
+	}
+	return false;
+}
+
+/* Real threads: the link comes and goes; connections move from reactor to reactor. */
+static void test_threads(void **state)
+{
+	struct pair *pair = pair_new(false);
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * PAIR_REACTORS; i++) {
+		assert_int_equal(reactor_start(pair->side[i % 2].reactors[i / 2]), 0);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		pair_meet(pair);
+		assert_true(control_waits(pair, true));
+		ship_peer_down(pair->side[0].ship);
+		ship_peer_down(pair->side[1].ship);
+		assert_true(control_waits(pair, false));
+	}
+	for (unsigned i = 0; i < 2 * PAIR_REACTORS; i++) {
+		reactor_stop(pair->side[i % 2].reactors[i / 2]);
+	}
 	pair_free(pair);
 }
 
@@ -471,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_down_and_up),
 		cmocka_unit_test(test_free_busy),
 		cmocka_unit_test(test_tmf_and_down),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_wrong_cluster),
 		cmocka_unit_test(test_wrong_digest),
