@@ -249,7 +249,12 @@ static int main_run(const struct options *options, const struct conf *conf)
 	 * syslog stays silent. */
 	yoke_log_open("yoked", conf->log_level, options->foreground);
 	controller = main_controller_find(conf, options->controller);
-	status = controller ? main_serve(conf, controller, waiter) : MAIN_CONFIG;
+	if (controller) {
+		status = main_serve(conf, controller, waiter);
+	} else {
+		status = MAIN_CONFIG;
+		background_done(waiter, status);
+	}
 	yoke_log_close();
 	pidfile_close(pidfile);
 	return status;

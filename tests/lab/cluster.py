@@ -99,9 +99,10 @@ def fencing(resources, constraints, configuration, layout, settings):
     """The fence devices of both controllers and their levels."""
     topology = ET.Element("fencing-topology")
     for node in NODES:
-        # The delay is on one device only, so that in a fence race (all cluster links cut) the
-        # two controllers cannot shoot each other: a lives.
-        delay = {"pcmk_delay_base": "1s"} if node == "a" and settings["fence_delay"] else {}
+        # The delay is on one controller's devices only, so that in a fence race (all cluster links
+        # cut) the two cannot shoot each other: a lives. It must be longer than the second that
+        # Pacemaker sometimes sleeps plus the time fencing takes.
+        delay = {"pcmk_delay_base": "2s"} if node == "a" and settings["fence_delay"] else {}
         retries = {"pcmk_host_list": node, "pcmk_off_timeout": "4s", "pcmk_off_retries": 1,
                    "pcmk_reboot_timeout": "4s", "pcmk_reboot_retries": 1, **delay}
         devices = {

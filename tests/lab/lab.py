@@ -38,7 +38,7 @@ DEFAULTS = {
     "lus": 4,
     "lu_mib": 64,
     "token": 1000,
-    "consensus": None,             # Corosync's default, 1.2 * token
+    "consensus": 300,              # ms, allowed for two nodes; None: Corosync's 1.2 * token
     "fencing": ["ipmi", "fast"],   # the levels, in order
     "fence_delay": True,
     "stonith_action": "off",       # the lab switches on again, as an administrator would
@@ -49,7 +49,7 @@ DEFAULTS = {
 
 def default_stage():
     """Where tests/demo and tests/check install the product for the lab."""
-    stage = os.environ.get("YOKE_STAGE", TOP / "build" / "stage")
+    stage = os.environ.get("YOKE_STAGE") or TOP / "build" / "stage"
     return str(stage) if os.path.exists(os.path.join(stage, "usr/sbin/yoked")) else None
 
 
@@ -103,7 +103,7 @@ class Controller:
         self.lab.ask(do="power", node=self.name, state="off")
 
     def power_on(self):
-        """Switches it on (and its BMC, if that was dead)."""
+        """Switches it on, with all its links (and its BMC, if that was dead)."""
         self.lab.ask(do="bmc", node=self.name, alive=True)
         self.lab.ask(do="power", node=self.name, state="on")
 

@@ -15,7 +15,7 @@ from proc import LabError
 
 def program(name):
     """The path of one of the programs in tests/io of the build tree."""
-    build = Path(os.environ.get("YOKE_BUILD", TOP / "build" / "product"))
+    build = Path(os.environ.get("YOKE_BUILD") or TOP / "build" / "product")
     path = build / "tests/io" / name
     if not path.exists():
         raise LabError(f"{path} does not exist: build first (tests/demo, tests/check), or set "
@@ -24,7 +24,7 @@ def program(name):
 
 
 class Load:
-    """A running yoke-mpio. Use it as a context; every mark() gives the interval that it ended."""
+    """A running yoke-mpio. Use it as a context; every mark() reports an interval."""
 
     def __init__(self, lab, luns=None, name="host1", options=()):
         count = lab.settings["lus"]
@@ -39,6 +39,7 @@ class Load:
         self.lines = queue.Queue()
         self.events = []
         self.total = None
+        self.interval = "start"
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -75,8 +76,9 @@ class Load:
         return self._next("ready", timeout)
 
     def mark(self, name, timeout=60):
-        """Begins the interval `name`; returns the report of the one before."""
-        self.process.stdin.write(f"mark {name}\n")
+        """Begins the interval `name`; returns the report of the one that ends with that."""
+        self.process.stdin.write(f"mark {self.interval}\n")
+        self.interval = name
         return self._next("interval", timeout)
 
     def stop(self, timeout=120):

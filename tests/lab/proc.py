@@ -14,7 +14,8 @@ class LabError(Exception):
 def run(args, check=True, timeout=30, stdin=None, env=None):
     """Runs a program to its end. Raises LabError with its output when it fails and check is set."""
     try:
-        done = subprocess.run([str(a) for a in args], capture_output=True, text=True, input=stdin,
+        done = subprocess.run([str(a) for a in args], capture_output=True, text=True,
+                              errors="replace", input=stdin,
                               stdin=None if stdin is not None else subprocess.DEVNULL,
                               timeout=timeout, env=env, check=False)
     except subprocess.TimeoutExpired as error:
