@@ -106,6 +106,7 @@ struct scsi {
 	unsigned group_count;
 	struct scsi_core *cores;
 	unsigned core_count;
+	struct qb_list_head rounds; /* under way, control thread; see group.c */
 	struct group_serve serve;
 };
 
