@@ -21,6 +21,7 @@ for section in NAME SYNOPSIS DESCRIPTION KEYS EXAMPLE FILES "SEE ALSO"; do
 done
 
 # The keys of the table, and those of the page between KEYS and EXAMPLE.
+# shellcheck disable=SC2016 # backquotes of Markdown
 sed -n 's/^| `\([a-z_0-9]*\)` |.*/\1/p' "$table" | sort >"$dir/table"
 sed -n '/^\.SH KEYS/,/^\.SH EXAMPLE/s/^\\fB\(.*\)\\fR$/\1/p' "$page" | sort >"$dir/page"
 [ "$(wc -l <"$dir/table")" -ge 50 ] || complain "$table has $(wc -l <"$dir/table") keys"
