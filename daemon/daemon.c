@@ -20,6 +20,10 @@
 
 #define DAEMON_REACTORS_MAX 64
 
+/* Without a cluster: how long another holder of the extents is waited for. */
+#define DAEMON_CLAIM_TRIES    5
+#define DAEMON_CLAIM_PAUSE_MS 300
+
 /* A stop in good order hands groups over and says goodbye to initiators; it never takes longer. */
 #define DAEMON_STOP_LIMIT_MS 8000
 
@@ -240,6 +244,37 @@ static int daemon_server_make(struct daemon *daemon, char *error, size_t error_s
 	return daemon->iscsi ? 0 : -EINVAL;
 }
 
+static void daemon_claimed(void *arg, int err)
+{
+	*(int *)arg = err;
+}
+
+/*
+ * The extents belong to one daemon at a time also without a cluster. What a killed daemon left in
+ * the kernel may hold them for a moment: tried for a while. With a time-out of 0 claim() answers at
+ * once.
+ */
+static int daemon_claim_alone(struct daemon *daemon, uint16_t group, char *error, size_t error_size)
+{
+	const struct group_serve *serve = scsi_serve(daemon->scsi);
+	int claim = -EAGAIN;
+
+	for (int i = 0; i < DAEMON_CLAIM_TRIES && claim; i++) {
+		if (i > 0) {
+			poll(NULL, 0, DAEMON_CLAIM_PAUSE_MS);
+		}
+		serve->claim(serve->ctx, group, 1, 0, daemon_claimed, &claim);
+	}
+	if (claim) {
+		snprintf(error, error_size,
+			"the extents cannot be claimed: %s; the log names the one; does another "
+			"daemon serve it "
+			"(lslocks)?",
+			claim == -ETIMEDOUT ? "another process holds them" : strerror(-claim));
+	}
+	return claim;
+}
+
 /* Without a cluster this controller owns everything, from the start and for ever. */
 static int daemon_serve_alone(struct daemon *daemon, char *error, size_t error_size)
 {
@@ -254,6 +289,11 @@ static int daemon_serve_alone(struct daemon *daemon, char *error, size_t error_s
 			.table = 1,
 			.access = GROUP_LOCAL,
 		};
+		int err = daemon_claim_alone(daemon, (uint16_t)i, error, error_size);
+
+		if (err < 0) {
+			return err;
+		}
 
 		for (unsigned c = 0; c <= YOKE_CONTROLLERS; c++) {
 			view.tpg[c] =

@@ -222,9 +222,9 @@ static int main_serve(const struct conf *conf, const struct conf_controller *con
 	return status;
 }
 
-static int main_run(const struct options *options, const struct conf *conf,
-	const struct conf_controller *controller)
+static int main_run(const struct options *options, const struct conf *conf)
 {
+	const struct conf_controller *controller;
 	int waiter = -1, pidfile, status;
 
 	if (!options->foreground) {
@@ -243,8 +243,18 @@ static int main_run(const struct options *options, const struct conf *conf,
 		return MAIN_FAILED;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	main_limits_raise();
-	status = main_serve(conf, controller, waiter);
+	/* Before the first call to Corosync: its libraries log through libqb too, and after them
+	 * syslog stays silent. */
+	yoke_log_open("yoked", conf->log_level, options->foreground);
+	controller = main_controller_find(conf, options->controller);
+	if (controller) {
+		status = main_serve(conf, controller, waiter);
+	} else {
+		status = MAIN_CONFIG;
+		background_done(waiter, status);
+	}
 	yoke_log_close();
 	pidfile_close(pidfile);
 	return status;
@@ -256,7 +266,6 @@ int main(int argc, char **argv)
 		.config = YOKE_SYSCONFDIR "/yoke/yoke.yaml",
 		.pidfile = YOKE_RUNDIR "/yoked.pid",
 	};
-	const struct conf_controller *controller;
 	struct conf *conf;
 	int code;
 
@@ -276,10 +285,7 @@ int main(int argc, char **argv)
 		conf_free(conf);
 		return MAIN_OK;
 	}
-	/* Before libcmap: a libqb log that is opened after another libqb user writes no syslog. */
-	yoke_log_open("yoked", conf->log_level, options.foreground);
-	controller = main_controller_find(conf, options.controller);
-	code = controller ? main_run(&options, conf, controller) : MAIN_CONFIG;
+	code = main_run(&options, conf);
 	conf_free(conf);
 	return code;
 }

@@ -75,8 +75,7 @@ static void awake_check(struct ha *ha)
 
 	ha->polled_ms = now;
 	if (gap > SLEPT_MS) {
-		log_warning("this process did not run for %" PRIu64 " ms", gap);
-		machine_slept(ha->machine);
+		machine_slept(ha->machine, gap);
 	}
 }
 
@@ -359,6 +358,7 @@ static void op_peer_up(void *ctx, uint64_t incarnation)
 	if (ha->setup.ship) {
 		ship_peer_up(ha->setup.ship, incarnation);
 	}
+	pacemaker_other_back(ha->pacemaker);
 }
 
 static void op_peer_down(void *ctx)

@@ -18,11 +18,54 @@ libyokeha_a_SOURCES = \
 libyokeha_a_CFLAGS = $(AM_CFLAGS) $(CPG_CFLAGS) $(QUORUM_CFLAGS) $(URING_CFLAGS) $(OPENSSL_CFLAGS)
 include ha/ship.mk
 
-if HAVE_CMOCKA
-HA_UNIT_LIBS = libyokeha.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+HA_TEST_LIBS = libyokeha.a libyokebase.a $(CMOCKA_LIBS) $(QB_LIBS) $(CPG_LIBS) $(QUORUM_LIBS) \
+	$(URING_LIBS) $(ISAL_LIBS)
+HA_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+HA_SIM = tests/unit/ha_sim.c tests/unit/ha_sim.h
 
+if HAVE_CMOCKA
+UNIT_TESTS += tests/unit/test_ha_group
+tests_unit_test_ha_group_SOURCES = tests/unit/test_ha_group.c $(HA_SIM)
+tests_unit_test_ha_group_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_group_LDADD = $(HA_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_ha_message
+tests_unit_test_ha_message_SOURCES = tests/unit/test_ha_message.c
+tests_unit_test_ha_message_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_message_LDADD = $(HA_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_ha_pacemaker
+tests_unit_test_ha_pacemaker_SOURCES = tests/unit/test_ha_pacemaker.c
+tests_unit_test_ha_pacemaker_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_pacemaker_LDADD = $(HA_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_ha_request
+tests_unit_test_ha_request_SOURCES = tests/unit/test_ha_request.c $(HA_SIM)
+tests_unit_test_ha_request_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_request_LDADD = $(HA_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_ha_sim
-tests_unit_test_ha_sim_SOURCES = tests/unit/test_ha_sim.c tests/unit/ha_sim.c tests/unit/ha_sim.h
-tests_unit_test_ha_sim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
-tests_unit_test_ha_sim_LDADD = $(HA_UNIT_LIBS)
+tests_unit_test_ha_sim_SOURCES = tests/unit/test_ha_sim.c $(HA_SIM)
+tests_unit_test_ha_sim_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_sim_LDADD = $(HA_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_ha_state
+tests_unit_test_ha_state_SOURCES = tests/unit/test_ha_state.c
+tests_unit_test_ha_state_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_state_LDADD = $(HA_TEST_LIBS)
 endif
+
+check_PROGRAMS += tests/fuzz/fuzz_ha_message
+TESTS += tests/fuzz/fuzz_ha_message
+tests_fuzz_fuzz_ha_message_SOURCES = tests/fuzz/fuzz_ha_message.c
+tests_fuzz_fuzz_ha_message_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_fuzz_fuzz_ha_message_LDADD = libyokeha.a libyokebase.a $(QB_LIBS)
+EXTRA_DIST += docs/ha.md \
+	tests/fuzz/corpus/ha/alive.bin \
+	tests/fuzz/corpus/ha/commit.bin \
+	tests/fuzz/corpus/ha/current.bin \
+	tests/fuzz/corpus/ha/drained.bin \
+	tests/fuzz/corpus/ha/move.bin \
+	tests/fuzz/corpus/ha/offer.bin \
+	tests/fuzz/corpus/ha/prepare.bin \
+	tests/fuzz/corpus/ha/ready.bin \
+	tests/fuzz/corpus/ha/released.bin \
+	tests/fuzz/corpus/ha/rollback.bin \
+	tests/fuzz/corpus/ha/saved.bin \
+	tests/fuzz/corpus/ha/state.bin \
+	tests/fuzz/corpus/ha/status.bin

@@ -190,15 +190,16 @@ void machine_saved(struct machine *m, uint64_t seq, int err)
 	machine_settle(m);
 }
 
-void machine_slept(struct machine *m)
+void machine_slept(struct machine *m, uint64_t gap_ms)
 {
 	struct message msg = {.type = MESSAGE_ALIVE};
 
 	if (!m->joined || m->dead) {
 		return;
 	}
-	log_warning("this process did not run for too long: holding until the membership is "
-		    "known to be current");
+	log_warning("this process did not run for %" PRIu64 " ms: holding until the membership "
+		    "is known to be current",
+		gap_ms);
 	m->suspect = true;
 	machine_settle(m);
 	m->alive_op = ++m->op;

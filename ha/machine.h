@@ -179,7 +179,9 @@ struct machine {
 
 	/* As delivered: facts about each controller, and what was said in the round. */
 	struct message_state *said[YOKE_CONTROLLERS + 1];
-	bool got[YOKE_CONTROLLERS + 1];
+	uint64_t said_op[YOKE_CONTROLLERS + 1];
+	bool got[YOKE_CONTROLLERS + 1]; /* and it is CURRENT */
+	uint64_t state_op; /* of our own STATE of this round */
 	struct message_state *sending; /* scratch for STATE and STATUS */
 	bool status_sent_link;
 	uint32_t status_sent_sessions;
@@ -235,7 +237,7 @@ void machine_proof(struct machine *m, bool proven);
 /* Time has passed: deadlines, health, sessions, failback. */
 void machine_tick(struct machine *m);
 /* This process did not run for so long that the membership may be old. */
-void machine_slept(struct machine *m);
+void machine_slept(struct machine *m, uint64_t gap_ms);
 /* Contact with Corosync is lost: hold everything for good. */
 void machine_dead(struct machine *m, const char *reason);
 /* When machine_tick() is due; 0 = no deadline. */

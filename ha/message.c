@@ -148,6 +148,7 @@ static const struct message_row {
 	[MESSAGE_OFFER] = {"OFFER", controller_put, controller_get},
 	[MESSAGE_MOVE] = {"MOVE", controller_put, controller_get},
 	[MESSAGE_ALIVE] = {"ALIVE", NULL, NULL},
+	[MESSAGE_CURRENT] = {"CURRENT", NULL, NULL},
 };
 
 /* ----- the header ---------------------------------------------------------------------------- */

@@ -35,8 +35,9 @@ enum message_type {
 	MESSAGE_OFFER = 10, /* the owner asks `controller` to take the group */
 	MESSAGE_MOVE = 11, /* `controller` is the preferred owner from now on */
 	MESSAGE_ALIVE = 12, /* comes back to its sender: it has seen every earlier change */
+	MESSAGE_CURRENT = 13, /* the STATE with this op id is of the membership as it is */
 };
-#define MESSAGE_TYPES 13
+#define MESSAGE_TYPES 14
 const char *message_type_name(enum message_type type);
 
 /* Why a move was rolled back. */

@@ -23,6 +23,8 @@ struct pacemaker_group {
 	struct spawn *score; /* sets the score */
 	struct spawn *withdraw; /* takes the other's score away */
 	struct spawn *fail;
+	struct spawn *cleanup;
+	bool failed; /* Pacemaker was told, and has failures on its books */
 };
 
 struct pacemaker {
@@ -65,8 +67,8 @@ void pacemaker_free(struct pacemaker *p)
 		return;
 	}
 	for (unsigned i = 0; i < p->conf->group_count; i++) {
-		struct spawn *running[] = {
-			p->groups[i].score, p->groups[i].withdraw, p->groups[i].fail};
+		struct spawn *running[] = {p->groups[i].score, p->groups[i].withdraw,
+			p->groups[i].fail, p->groups[i].cleanup};
 
 		for (unsigned k = 0; k < ARRAY_SIZE(running); k++) {
 			if (running[k]) {
@@ -203,12 +205,42 @@ void pacemaker_fail_other(struct pacemaker *p, unsigned group)
 	if (!g->resource[0]) {
 		return;
 	}
+	g->failed = true;
 	snprintf(name, sizeof(name), "master-%s", g->resource);
 	if (!g->withdraw) {
 		g->withdraw = spawn_run(p->loop, withdraw, TIMEOUT_MS, on_withdrawn, g);
 	}
 	if (!g->fail) {
 		g->fail = spawn_run(p->loop, fail, TIMEOUT_MS, on_failed, g);
+	}
+}
+
+static void on_cleaned(void *arg, int status, const char *output, size_t length)
+{
+	struct pacemaker_group *g = arg;
+
+	g->cleanup = NULL;
+	if (status == 0) {
+		log_notice("resource %s: failures at node %s forgotten, its daemon is back",
+			g->resource, g->pacemaker->other);
+	} else {
+		log_warning("resource %s: failures at node %s cannot be cleaned up (%d); run "
+			    "\"crm_resource --cleanup --resource %s --node %s\"",
+			g->resource, g->pacemaker->other, status, g->resource, g->pacemaker->other);
+	}
+}
+
+void pacemaker_other_back(struct pacemaker *p)
+{
+	for (unsigned i = 0; i < p->conf->group_count; i++) {
+		struct pacemaker_group *g = &p->groups[i];
+		const char *cleanup[] = {"crm_resource", "--cleanup", "--resource", g->resource,
+			"--node", p->other, NULL};
+
+		if (g->failed && !g->cleanup) {
+			g->failed = false;
+			g->cleanup = spawn_run(p->loop, cleanup, TIMEOUT_MS, on_cleaned, g);
+		}
 	}
 }
 

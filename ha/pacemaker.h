@@ -26,6 +26,11 @@ int pacemaker_resource_set(struct pacemaker *p, unsigned group, const char *reso
 void pacemaker_score_set(struct pacemaker *p, unsigned group, int score);
 /* The group's resource has failed at the other node: act now, not at the next monitor. */
 void pacemaker_fail_other(struct pacemaker *p, unsigned group);
+/*
+ * The other's daemon is back and in sync: what was counted as failures of the groups because of its
+ * death is forgotten, or Pacemaker would not start them there before their failure-timeout.
+ */
+void pacemaker_other_back(struct pacemaker *p);
 /* Has the other node been fenced, or has it shut down cleanly? Ends in proved(). */
 void pacemaker_prove(struct pacemaker *p);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Membership and agreement. After every join each member multicasts STATE: what it knew at the
- * place of the membership change in the order. When all of them are delivered everybody makes the
- * same choice, group by group, and a joiner applies what was delivered since on top of it.
+ * place of the membership change in the order, and CURRENT when that has come back. When all of
+ * these are delivered everybody makes the same choice, group by group, and a joiner applies what
+ * was delivered since the membership change on top of it.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -72,6 +73,7 @@ void sync_state_send(struct machine *m)
 {
 	struct message msg = {.type = MESSAGE_STATE, .op = ++m->op, .state = m->sending};
 
+	m->state_op = msg.op;
 	said_fill(m);
 	m->ops->send(m->ctx, &msg);
 }
@@ -192,9 +194,8 @@ static bool disowns(const struct machine *m, const struct ha_group *g, uint8_t c
 	const struct message_group *own = &m->said[c]->groups[g->index];
 	const struct message_group *record = &m->said[best]->groups[g->index];
 
-	return !m->said[c]->in_sync ||
-	       (record->owner == c && g->epoch == record->epoch &&
-		       (own->owner != c || own->epoch != record->epoch));
+	return !m->said[c]->in_sync || (record->owner == c && g->epoch == record->epoch &&
+					       (own->owner != c || own->epoch != record->epoch));
 }
 
 static void choose(struct machine *m, struct ha_group *g)
@@ -225,8 +226,7 @@ static void choose(struct machine *m, struct ha_group *g)
 		top = s->top > top ? s->top : top;
 		if (known && g->owner == c && disowns(m, g, c, best)) {
 			g->owner = 0;
-			g->phase = g->phase == PHASE_LOST || g->phase == PHASE_SERVING ? PHASE_IDLE
-										       : g->phase;
+			g->phase = g->phase == PHASE_PREPARING ? PHASE_PREPARING : PHASE_IDLE;
 		}
 	}
 	if (g->phase != PHASE_PREPARING && top > g->top) {
@@ -291,9 +291,12 @@ static void finish(struct machine *m)
 	for (unsigned i = 0; i < m->group_count; i++) {
 		struct ha_group *g = &m->groups[i];
 
-		/* The owner's STATE came, then it left before the round was over. */
-		if (g->owner && !(m->sync & HA_BIT(g->owner)) && g->phase == PHASE_SERVING) {
-			g->phase = PHASE_LOST;
+		/* Its STATE came, then it left before the round was over. */
+		if (g->phase == PHASE_PREPARING ? !(m->sync & HA_BIT(g->target))
+						: g->owner && !(m->sync & HA_BIT(g->owner))) {
+			g->phase = group_resting(m, g);
+			g->waiting = 0;
+			g->deadline_ms = 0;
 		}
 	}
 	machine_save(m);
@@ -357,6 +360,7 @@ static void round_start(struct machine *m)
 	m->syncing = true;
 	m->replay_count = 0;
 	memset(m->got, 0, sizeof(m->got));
+	memset(m->said_op, 0, sizeof(m->said_op));
 	sync_state_send(m);
 }
 
@@ -406,8 +410,24 @@ static void state_deliver(struct machine *m, const struct message *msg)
 	}
 	*m->said[msg->sender] = *msg->state;
 	m->incarnations[msg->sender] = msg->incarnation;
-	m->got[msg->sender] = true;
-	sync_check(m);
+	m->said_op[msg->sender] = msg->op;
+	if (msg->sender == m->self && msg->op == m->state_op && m->syncing) {
+		struct message current = {.type = MESSAGE_CURRENT, .op = msg->op};
+
+		m->ops->send(m->ctx, &current);
+	}
+}
+
+/*
+ * A STATE from before a split may be delivered after the merge, to the same members as before.
+ * Only its sender can tell, and does when it has come back: then everybody has it.
+ */
+static void current_deliver(struct machine *m, const struct message *msg)
+{
+	if (m->syncing && m->said_op[msg->sender] == msg->op) {
+		m->got[msg->sender] = true;
+		sync_check(m);
+	}
 }
 
 static void status_deliver(struct machine *m, const struct message *msg)
@@ -456,6 +476,8 @@ void machine_deliver(struct machine *m, const struct message *msg)
 		state_deliver(m, msg);
 	} else if (msg->type == MESSAGE_STATUS) {
 		status_deliver(m, msg);
+	} else if (msg->type == MESSAGE_CURRENT) {
+		current_deliver(m, msg);
 	} else if (msg->type == MESSAGE_ALIVE) {
 		if (msg->sender == m->self && msg->op == m->alive_op) {
 			m->suspect = false;

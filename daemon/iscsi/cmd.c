@@ -55,7 +55,7 @@ void iscsi_cmd_free(struct iscsi_cmd *cmd)
 	iscsi_cmd_leave_window(cmd);
 	iscsi_session_remove(cmd->session, cmd);
 	qb_list_del(&cmd->link);
-	qb_list_del(&cmd->tx_link);
+	qb_list_del(&cmd->tx_item.link);
 	cmd->conn->data_bytes -= cmd->charged;
 	if (!cmd->refused) {
 		scsi_task_end(&cmd->task);
@@ -96,8 +96,7 @@ static void iscsi_cmd_answer(struct iscsi_cmd *cmd)
 	cmd->state = ISCSI_CMD_ANSWERING;
 	cmd->in_total = task->in_length < task->expected_in_bytes ? task->in_length
 								  : task->expected_in_bytes;
-	qb_list_add_tail(&cmd->tx_link, &cmd->conn->tx.cmds);
-	iscsi_tx_flush_later(cmd->conn);
+	iscsi_tx_queue_cmd(cmd->conn, cmd);
 }
 
 /* The device server is done with it. */
@@ -363,7 +362,7 @@ static struct iscsi_cmd *iscsi_cmd_new(struct iscsi_conn *conn, const uint8_t *b
 	cmd->ordered.deliver = iscsi_cmd_deliver;
 	cmd->starved.retry = iscsi_cmd_retry;
 	qb_list_init(&cmd->ordered.link);
-	qb_list_init(&cmd->tx_link);
+	qb_list_init(&cmd->tx_item.link);
 	qb_list_add_tail(&cmd->link, &conn->session->cmds);
 	iscsi_cmd_fill_task(cmd, bhs);
 	if (!iscsi_cmd_parse_ahs(cmd, bhs)) {

@@ -37,7 +37,7 @@ struct iscsi_cmd {
 	struct iscsi_conn *conn;
 	struct iscsi_session *session;
 	struct qb_list_head link; /* session->cmds */
-	struct qb_list_head tx_link; /* conn->tx.cmds */
+	struct iscsi_tx_item tx_item; /* conn->tx.items */
 	struct iscsi_ordered ordered;
 	struct iscsi_starved starved;
 	struct iscsi_cmd *next; /* ITT table */

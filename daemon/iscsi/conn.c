@@ -375,7 +375,7 @@ static void iscsi_conn_logout_response(struct iscsi_conn *conn)
 	tx->header[ISCSI_LOGOUT_RESPONSE] = ISCSI_LOGOUT_CLOSED;
 	be16_put(tx->header + ISCSI_LOGOUT_TIME2WAIT, conn->params.time2wait_s);
 	be16_put(tx->header + ISCSI_LOGOUT_TIME2RETAIN, conn->params.time2retain_s);
-	iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+	iscsi_tx_queue_behind(conn, tx);
 	iscsi_conn_event(conn, ISCSI_CONN_LAST);
 }
 
@@ -404,7 +404,7 @@ static void iscsi_conn_async_drop(struct iscsi_conn *conn)
 	tx->header[ISCSI_ASYNC_EVENT] = ISCSI_ASYNC_SESSION_DROP;
 	be16_put(tx->header + ISCSI_ASYNC_PARAMETER2, ISCSI_STOP_ASYNC_WAIT_S);
 	be16_put(tx->header + ISCSI_ASYNC_PARAMETER3, conn->params.time2retain_s);
-	iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+	iscsi_tx_queue_behind(conn, tx);
 	iscsi_conn_event(conn, ISCSI_CONN_LAST);
 }
 

@@ -17,3 +17,20 @@ libyokeiscsi_a_SOURCES += \
 	daemon/iscsi/tmf.c daemon/iscsi/tmf.h \
 	daemon/iscsi/tx.c daemon/iscsi/tx.h \
 	daemon/iscsi/window.c daemon/iscsi/window.h
+
+if HAVE_CMOCKA
+UNIT_TESTS += \
+	tests/unit/test_iscsi_cmd \
+	tests/unit/test_iscsi_session \
+	tests/unit/test_iscsi_window
+iscsi_unit_libs = libyokeiscsi.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+iscsi_unit_harness = \
+	tests/unit/fake_scsi.c tests/unit/fake_scsi.h \
+	tests/unit/iscsi_harness.c tests/unit/iscsi_harness.h
+tests_unit_test_iscsi_cmd_SOURCES = tests/unit/test_iscsi_cmd.c $(iscsi_unit_harness)
+tests_unit_test_iscsi_cmd_LDADD = $(iscsi_unit_libs)
+tests_unit_test_iscsi_session_SOURCES = tests/unit/test_iscsi_session.c $(iscsi_unit_harness)
+tests_unit_test_iscsi_session_LDADD = $(iscsi_unit_libs)
+tests_unit_test_iscsi_window_SOURCES = tests/unit/test_iscsi_window.c
+tests_unit_test_iscsi_window_LDADD = $(iscsi_unit_libs)
+endif

@@ -44,7 +44,7 @@ void iscsi_nop_out(
 	}
 }
 
-/* Asks for a sign of life; 0 and 8 of the LUN field: any LUN will do. */
+/* Asks for a sign of life. Its LUN field may name any LUN: 0 (RFC 7143 11.19). */
 static void iscsi_nop_ping(struct iscsi_conn *conn)
 {
 	struct iscsi_tx *tx = iscsi_tx_new(conn, ISCSI_OP_NOP_IN, ISCSI_FLAG_FINAL, ISCSI_TAG_NONE);

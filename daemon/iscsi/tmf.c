@@ -36,7 +36,7 @@ static void iscsi_tmf_answer(struct iscsi_tmf *tmf, uint8_t response)
 				tmf->in_window = false;
 			}
 			tx->header[ISCSI_TMF_RESPONSE] = response;
-			iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+			iscsi_tx_queue_behind(conn, tx);
 		}
 	}
 	iscsi_tmf_free(tmf);

@@ -17,7 +17,7 @@
 
 void iscsi_tx_init(struct iscsi_conn *conn)
 {
-	qb_list_init(&conn->tx.cmds);
+	qb_list_init(&conn->tx.items);
 }
 
 /* It has been sent, or never will be. */
@@ -49,8 +49,15 @@ void iscsi_tx_clear(struct iscsi_conn *conn)
 	}
 	queue->last = NULL;
 	queue->first_sent = 0;
-	qb_list_for_each_safe (pos, next, &queue->cmds) {
-		iscsi_cmd_free(qb_list_entry(pos, struct iscsi_cmd, tx_link));
+	qb_list_for_each_safe (pos, next, &queue->items) {
+		struct iscsi_tx_item *item = qb_list_entry(pos, struct iscsi_tx_item, link);
+
+		if (item->is_pdu) {
+			qb_list_del(&item->link);
+			iscsi_tx_free(conn, container_of(item, struct iscsi_tx, item));
+		} else {
+			iscsi_cmd_free(container_of(item, struct iscsi_cmd, tx_item));
+		}
 	}
 }
 
@@ -148,18 +155,40 @@ void iscsi_tx_flush_later(struct iscsi_conn *conn)
 	}
 }
 
+void iscsi_tx_queue_behind(struct iscsi_conn *conn, struct iscsi_tx *tx)
+{
+	if (qb_list_empty(&conn->tx.items)) {
+		iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+		return;
+	}
+	tx->item.is_pdu = true;
+	qb_list_add_tail(&tx->item.link, &conn->tx.items);
+	iscsi_tx_flush_later(conn);
+}
+
+void iscsi_tx_queue_cmd(struct iscsi_conn *conn, struct iscsi_cmd *cmd)
+{
+	cmd->tx_item.is_pdu = false;
+	qb_list_add_tail(&cmd->tx_item.link, &conn->tx.items);
+	iscsi_tx_flush_later(conn);
+}
+
 /* PDUs of commands that are being answered, as many as are useful now. */
 static void iscsi_tx_make(struct iscsi_conn *conn)
 {
 	struct iscsi_tx_queue *queue = &conn->tx;
 
-	while (queue->count < ISCSI_TX_READY && !qb_list_empty(&queue->cmds) && !queue->broken) {
-		struct iscsi_cmd *cmd =
-			qb_list_first_entry(&queue->cmds, struct iscsi_cmd, tx_link);
+	while (queue->count < ISCSI_TX_READY && !qb_list_empty(&queue->items) && !queue->broken) {
+		struct iscsi_tx_item *item =
+			qb_list_first_entry(&queue->items, struct iscsi_tx_item, link);
 
-		if (iscsi_cmd_next_pdu(cmd)) {
-			qb_list_del(&cmd->tx_link);
-			qb_list_init(&cmd->tx_link);
+		if (item->is_pdu) {
+			qb_list_del(&item->link);
+			iscsi_tx_queue(conn, container_of(item, struct iscsi_tx, item),
+				ISCSI_TX_STATSN_USE);
+		} else if (iscsi_cmd_next_pdu(container_of(item, struct iscsi_cmd, tx_item))) {
+			qb_list_del(&item->link);
+			qb_list_init(&item->link);
 		}
 	}
 }
@@ -283,7 +312,7 @@ void iscsi_tx_flush(struct iscsi_conn *conn)
 		iscsi_rx_resume(conn, ISCSI_RX_PAUSE_TX);
 	}
 	iscsi_conn_update_events(conn);
-	if (!queue->first && qb_list_empty(&queue->cmds) && iscsi_conn_is_open(conn)) {
+	if (!queue->first && qb_list_empty(&queue->items) && iscsi_conn_is_open(conn)) {
 		iscsi_conn_event(conn, ISCSI_CONN_FLUSHED);
 	}
 }

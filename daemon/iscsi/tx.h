@@ -22,8 +22,18 @@
 struct iscsi_cmd;
 struct iscsi_conn;
 
+/*
+ * What waits for its turn to be answered: a command whose PDUs are made one by one, or a PDU that
+ * must not overtake those.
+ */
+struct iscsi_tx_item {
+	struct qb_list_head link;
+	bool is_pdu; /* struct iscsi_tx, else struct iscsi_cmd */
+};
+
 struct iscsi_tx {
 	struct iscsi_tx *next;
+	struct iscsi_tx_item item;
 	const uint8_t *data;
 	uint32_t data_bytes;
 	uint32_t header_bytes; /* 48, or 52 with its digest */
@@ -42,7 +52,7 @@ struct iscsi_tx_queue {
 	size_t own_bytes;
 	bool blocked; /* the socket is full */
 	bool broken; /* out of memory: the connection goes */
-	struct qb_list_head cmds; /* commands with PDUs still to be made, in order */
+	struct qb_list_head items; /* struct iscsi_tx_item: not made yet, in order */
 };
 
 void iscsi_tx_init(struct iscsi_conn *conn);
@@ -62,6 +72,15 @@ enum iscsi_tx_statsn {
 
 /* Sets lengths and numbers, computes digests and queues it; `data` stays valid until it is sent. */
 void iscsi_tx_queue(struct iscsi_conn *conn, struct iscsi_tx *tx, enum iscsi_tx_statsn statsn);
+
+/*
+ * The same, behind the answers to every command that has ended already: what a task management
+ * function, a logout or a message about the session's end says must be true when it is read.
+ */
+void iscsi_tx_queue_behind(struct iscsi_conn *conn, struct iscsi_tx *tx);
+
+/* A command has its outcome: its PDUs are made as the socket takes them. */
+void iscsi_tx_queue_cmd(struct iscsi_conn *conn, struct iscsi_cmd *cmd);
 
 /* Asks for a flush at the end of the pass. */
 void iscsi_tx_flush_later(struct iscsi_conn *conn);

@@ -20,7 +20,7 @@
 #define SCSI_CLAIM_PAUSE_MS   20 /* between two attempts to claim an extent */
 #define SCSI_UNMAP_RANGES_MAX 256u
 #define SCSI_UNMAP_LIST_MAX   (8u + 16u * SCSI_UNMAP_RANGES_MAX)
-#define SCSI_UNMAP_BYTES_MAX  (4ull << 30) /* of one command */
+#define SCSI_UNMAP_BYTES_MAX  (512ull << 20) /* of one command: at most 1 Mi blocks of 512 */
 #define SCSI_SAME_BYTES_MAX   (256ull << 20) /* of one WRITE SAME or VERIFY */
 #define SCSI_SAME_CHUNK	      (1u << 20) /* their pieces */
 
@@ -106,6 +106,7 @@ struct scsi {
 	unsigned group_count;
 	struct scsi_core *cores;
 	unsigned core_count;
+	struct qb_list_head rounds; /* under way, control thread; see group.c */
 	struct group_serve serve;
 };
 

@@ -16,6 +16,7 @@ struct round_part {
 };
 
 struct scsi_round {
+	struct qb_list_head link; /* scsi->rounds */
 	struct scsi *scsi;
 	struct group_view view; /* publish */
 	uint16_t group; /* drain */
@@ -30,6 +31,7 @@ static void round_ended(struct mailbox_msg *msg)
 {
 	struct scsi_round *round = container_of(msg, struct scsi_round, msg);
 
+	qb_list_del(&round->link);
 	if (round->done) {
 		round->done(round->arg);
 	}
@@ -63,6 +65,7 @@ static struct scsi_round *round_new(
 		abort();
 	}
 	round->scsi = scsi;
+	qb_list_add_tail(&round->link, &scsi->rounds);
 	round->done = done;
 	round->arg = arg;
 	atomic_init(&round->left, scsi->core_count);
@@ -72,6 +75,19 @@ static struct scsi_round *round_new(
 		round->parts[i].msg.fn = fn;
 	}
 	return round;
+}
+
+/* What is under way when the daemon ends: no reactor and no control thread will look at it again.
+ */
+void scsi_rounds_free(struct scsi *scsi)
+{
+	while (!qb_list_empty(&scsi->rounds)) {
+		struct scsi_round *round =
+			qb_list_first_entry(&scsi->rounds, struct scsi_round, link);
+
+		qb_list_del(&round->link);
+		free(round);
+	}
 }
 
 static void round_start(struct scsi_round *round)

@@ -9,6 +9,9 @@
 void scsi_serve_init(struct scsi *scsi);
 
 /* group.c. A drain that is pending while the group is served again ends at its next hold. */
+/* Forgets rounds that will never end. After the reactors have stopped. */
+void scsi_rounds_free(struct scsi *scsi);
+
 void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg);
 void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg);
 /* A task of the group has left the store, or its view has changed. */

@@ -154,11 +154,15 @@ struct scsi_nexus *scsi_nexus_new(
 
 void scsi_nexus_task_gone(struct scsi_nexus *nexus)
 {
+	const struct group_ship *ship = nexus->core->scsi->ship;
 	void (*closed)(void *arg) = nexus->closed;
 	void *arg = nexus->closed_arg;
 
 	if (!nexus->closing || nexus->pins || !qb_list_empty(&nexus->tasks)) {
 		return;
+	}
+	if (nexus->itls && ship && ship->nexus_gone) { /* one of our own sessions */
+		ship->nexus_gone(ship->ctx, nexus->core->reactor, &nexus->who);
 	}
 	scsi_nexus_destroy(nexus);
 	if (closed) {

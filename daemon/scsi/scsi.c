@@ -92,6 +92,7 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	scsi->controller = setup->controller;
 	scsi->control = setup->control;
 	scsi->ship = setup->ship;
+	qb_list_init(&scsi->rounds);
 	if (scsi_units_make(scsi, error, error_size)) {
 		scsi_free(scsi);
 		return NULL;
@@ -114,6 +115,7 @@ void scsi_free(struct scsi *scsi)
 		core_end(&scsi->cores[i]);
 	}
 	free(scsi->cores);
+	scsi_rounds_free(scsi);
 	scsi_units_free(scsi);
 	free(scsi);
 }

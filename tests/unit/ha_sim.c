@@ -310,7 +310,8 @@ void sim_boot(struct sim *sim, uint8_t id)
 	memset(n->viewed, 0, sizeof(n->viewed));
 	n->fatal = false;
 	memset(n->view, 0, sizeof(n->view));
-	n->m = machine_new(&sim->conf, id, n->pid, &ops, n);
+	n->conf = sim->conf;
+	n->m = machine_new(&n->conf, id, n->pid, &ops, n);
 	for (unsigned i = 0; i < SIM_GROUPS; i++) {
 		n->m->groups[i].epoch = n->disk[i].epoch;
 		n->m->groups[i].top = n->disk[i].top;

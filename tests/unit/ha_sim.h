@@ -50,9 +50,10 @@ struct sim_node {
 	struct sim *sim;
 	uint8_t id;
 	bool alive; /* its daemon */
-	bool up;    /* the node, with Corosync and Pacemaker */
-	bool seen;  /* wait_for_all: the other since the node came up */
+	bool up; /* the node, with Corosync and Pacemaker */
+	bool seen; /* wait_for_all: the other since the node came up */
 	uint32_t pid;
+	struct conf conf; /* as it was when the daemon started */
 	struct machine *m;
 	struct sim_durable disk[SIM_GROUPS];
 	struct sim_entry *inbox, *outbox;

@@ -275,7 +275,9 @@ static void chaos_step(struct sim *sim)
 		}
 		break;
 	case 5:
-		if (n->alive && !sim_random(sim, 3)) {
+		/* The last one stays: what its death leaves open is in docs/ha.md, "Beginning
+		 * alone". */
+		if (sim->node[1].alive && sim->node[2].alive && !sim_random(sim, 3)) {
 			sim_kill(sim, id, sim_random(sim, 2) ? LEFT_NODE : LEFT_PROCESS);
 		}
 		break;
@@ -310,7 +312,7 @@ static void chaos_step(struct sim *sim)
 		break;
 	case 12:
 		if (n->alive) {
-			machine_slept(n->m);
+			machine_slept(n->m, 2000);
 		}
 		break;
 	case 13:
@@ -323,7 +325,7 @@ static void chaos_step(struct sim *sim)
 
 static void test_chaos(void **state)
 {
-	for (uint64_t seed = 1; seed <= 3000; seed++) {
+	for (uint64_t seed = 1; seed <= 1500; seed++) {
 		struct sim *sim = sim_pair(seed, (uint8_t)(seed % 3));
 		int result = -1;
 

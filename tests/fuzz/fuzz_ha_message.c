@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Fuzz entry of the CPG messages: what decodes must encode to the same again, and whatever it says
+ * must neither break a machine in sync nor turn an epoch back. With libFuzzer (clang
+ * -fsanitize=fuzzer -DFUZZ_ENGINE) or, as `make check` builds it, as a program that runs the corpus
+ * and a fixed number of mutations of every file.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ha/machine.h"
+#include "yoke/util.h"
+
+#define GROUPS 2
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok, const char *what)
+{
+	if (!ok) {
+		fprintf(stderr, "fuzz_ha_message: %s\n", what);
+		abort();
+	}
+}
+
+/* ----- a machine whose wishes all come true at once ---------------------------------------------
+ */
+
+static struct machine *machine;
+static unsigned sent;
+
+static uint64_t op_now(void *ctx)
+{
+	return 1000;
+}
+
+static void op_send(void *ctx, const struct message *msg)
+{
+	sent++; /* goes nowhere: only the input speaks */
+}
+
+static void op_publish(void *ctx, const struct group_view *view, uint64_t seq)
+{
+	machine_applied(machine, view->group, seq);
+}
+
+static void op_drain(void *ctx, uint16_t group)
+{
+	machine_drained(machine, group);
+}
+
+static void op_claim(void *ctx, uint16_t group, uint64_t epoch)
+{
+	machine_claimed(machine, group, 0);
+}
+
+static void op_release(void *ctx, uint16_t group)
+{
+	machine_released(machine, group, 0);
+}
+
+static void op_save(void *ctx, uint64_t seq)
+{
+	machine_saved(machine, seq, 0);
+}
+
+static void op_score(void *ctx, uint16_t group, int score)
+{
+}
+
+static bool op_healthy(void *ctx, uint16_t group)
+{
+	return true;
+}
+
+static unsigned op_sessions(void *ctx)
+{
+	return 1;
+}
+
+static void op_peer_up(void *ctx, uint64_t incarnation)
+{
+}
+
+static void op_nothing(void *ctx)
+{
+}
+
+static void op_notice(void *ctx, uint16_t group)
+{
+}
+
+static void op_fatal(void *ctx, const char *reason)
+{
+}
+
+static const struct machine_ops ops = {
+	.now_ms = op_now,
+	.unix_s = op_now,
+	.send = op_send,
+	.publish = op_publish,
+	.drain = op_drain,
+	.claim = op_claim,
+	.release = op_release,
+	.save = op_save,
+	.score = op_score,
+	.healthy = op_healthy,
+	.sessions = op_sessions,
+	.peer_up = op_peer_up,
+	.peer_down = op_nothing,
+	.notice = op_notice,
+	.prove = op_nothing,
+	.ready = op_nothing,
+	.fatal = op_fatal,
+};
+
+static struct conf_group groups[GROUPS] = {{.name = "g1", .home = 1}, {.name = "g2", .home = 2}};
+static struct conf conf = {.groups = groups,
+	.group_count = GROUPS,
+	.handover_timeout_ms = 1000,
+	.state_dir = "(none)",
+	.path = "(none)"};
+static struct message_state room;
+
+static void said(uint8_t controller, bool in_sync)
+{
+	struct message msg = {.type = MESSAGE_STATE,
+		.sender = controller,
+		.incarnation = controller,
+		.state = &room};
+
+	memset(&room, 0, sizeof(room));
+	room.in_sync = in_sync;
+	room.pids[1] = 1;
+	room.pids[2] = 2;
+	room.group_count = GROUPS;
+	for (unsigned i = 0; i < GROUPS; i++) {
+		room.groups[i].epoch = room.groups[i].top = 3;
+		room.groups[i].owner = 2;
+		room.groups[i].phase = PHASE_SERVING;
+	}
+	msg.op = 100u + controller;
+	if (controller == 1) {
+		msg.op = machine->state_op;
+	}
+	machine_deliver(machine, &msg);
+	msg.type = MESSAGE_CURRENT;
+	msg.state = NULL;
+	machine_deliver(machine, &msg);
+}
+
+/* In sync with controller 2, which serves both groups. */
+static void machine_make(void)
+{
+	static const struct machine_member members[] = {{1, 1}, {2, 2}};
+
+	machine = machine_new(&conf, 1, 1, &ops, NULL);
+	require(machine, "out of memory");
+	machine_start(machine);
+	machine_quorum(machine, true);
+	machine_confchg(machine, members, 2, false, LEFT_NODE);
+	said(1, false);
+	said(2, true);
+	require(machine_has_peer(machine), "the machine is not in sync");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static uint8_t again[MESSAGE_BYTES_MAX], third[MESSAGE_BYTES_MAX];
+	uint64_t epochs[GROUPS];
+	struct message msg;
+	int length;
+
+	if (message_decode(data, size, &msg, &room) != 0) {
+		return 0;
+	}
+	length = message_encode(&msg, again, sizeof(again));
+	require(length == (int)size, "what was decoded encodes to another length");
+	require(message_decode(again, (size_t)length, &msg, &room) == 0 &&
+			message_encode(&msg, third, sizeof(third)) == length &&
+			memcmp(again, third, (size_t)length) == 0,
+		"encoded, decoded and encoded again it is not the same");
+	if (!machine) {
+		struct message_state *kept = malloc(sizeof(*kept));
+
+		require(kept, "out of memory");
+		*kept = room;
+		machine_make();
+		room = *kept;
+		free(kept);
+	}
+	for (unsigned i = 0; i < GROUPS; i++) {
+		epochs[i] = machine->groups[i].epoch;
+	}
+	msg.sender = 2;
+	msg.incarnation = machine->incarnations[2];
+	machine_deliver(machine, &msg);
+	for (unsigned i = 0; i < GROUPS; i++) {
+		const struct ha_group *g = &machine->groups[i];
+
+		require(g->epoch >= epochs[i] || msg.type == MESSAGE_STATE, "an epoch went back");
+		require(g->epoch <= g->top && g->owner <= 2, "the group is out of bounds");
+	}
+	machine_free(machine);
+	machine = NULL;
+	return 0;
+}
+
+#ifndef FUZZ_ENGINE
+
+#include <dirent.h>
+
+#define FILE_MAX  4096u
+#define MUTATIONS 2000u
+
+static uint32_t seed = 20260101;
+
+static uint32_t random_below(uint32_t limit)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 17;
+	seed ^= seed << 5;
+	return seed % limit;
+}
+
+static size_t mutate(uint8_t *data, size_t size)
+{
+	for (unsigned n = 1 + random_below(3); n && size; n--) {
+		size_t at = random_below((uint32_t)size);
+
+		switch (random_below(4)) {
+		case 0:
+			data[at] = (uint8_t)random_below(256);
+			break;
+		case 1:
+			data[at] ^= (uint8_t)(1u << random_below(8));
+			break;
+		case 2:
+			data[at] = (uint8_t)random_below(14); /* types, phases, controllers */
+			break;
+		case 3:
+			size = random_below(8) ? size : at;
+			break;
+		}
+	}
+	return size;
+}
+
+static void run_file(const char *path)
+{
+	uint8_t data[FILE_MAX], copy[FILE_MAX];
+	FILE *f = fopen(path, "rb");
+	size_t size;
+
+	require(f, "cannot read a file of the corpus");
+	size = fread(data, 1, sizeof(data), f);
+	fclose(f);
+	LLVMFuzzerTestOneInput(data, size);
+	for (unsigned i = 0; i < MUTATIONS; i++) {
+		memcpy(copy, data, size);
+		LLVMFuzzerTestOneInput(copy, mutate(copy, size));
+	}
+}
+
+static unsigned run_directory(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	unsigned count = 0;
+
+	require(dir, "cannot read the corpus; set top_srcdir or name files");
+	while ((entry = readdir(dir))) {
+		char file[2048];
+
+		if (entry->d_name[0] != '.') {
+			snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+			run_file(file);
+			count++;
+		}
+	}
+	closedir(dir);
+	return count;
+}
+
+/* With files: runs these. Without: the corpus in the source tree. */
+int main(int argc, char **argv)
+{
+	const char *top = getenv("top_srcdir");
+	char path[1024];
+
+	for (int i = 1; i < argc; i++) {
+		run_file(argv[i]);
+	}
+	if (argc > 1) {
+		return 0;
+	}
+	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/ha", top ? top : ".");
+	require(run_directory(path) >= 13, "the corpus is incomplete");
+	return 0;
+}
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/unit/fake_scsi.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "yoke/cursor.h"
+
+enum {
+	FAKE_STARTED,
+	FAKE_HELD,
+	FAKE_ENDED
+};
+
+struct scsi_nexus {
+	struct qb_list_head tasks;
+	struct qb_list_head link; /* while its end is held */
+	void (*closed)(void *arg);
+	void *arg;
+	bool closing;
+};
+
+struct fake fake;
+static struct qb_list_head fake_held_tmfs, fake_held_nexuses, fake_held;
+
+void fake_reset(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	qb_list_init(&fake_held_tmfs);
+	qb_list_init(&fake_held_nexuses);
+	qb_list_init(&fake_held);
+}
+
+struct scsi_nexus *scsi_nexus_new(
+	struct scsi *scsi, struct reactor *r, const struct scsi_identity *who)
+{
+	struct scsi_nexus *nexus = calloc(1, sizeof(*nexus));
+
+	(void)scsi;
+	(void)r;
+	if (fake.fail_nexus) {
+		free(nexus);
+		return NULL;
+	}
+	qb_list_init(&nexus->tasks);
+	qb_list_init(&nexus->link);
+	fake.who = *who;
+	fake.nexuses++;
+	fake.nexuses_made++;
+	return nexus;
+}
+
+static void fake_nexus_check(struct scsi_nexus *nexus)
+{
+	if (!nexus->closing || !qb_list_empty(&nexus->tasks) || fake.hold_close) {
+		return;
+	}
+	fake.nexuses--;
+	qb_list_del(&nexus->link);
+	nexus->closed(nexus->arg);
+	free(nexus);
+}
+
+static void fake_task_finish(struct scsi_task *task, bool aborted)
+{
+	struct scsi_nexus *nexus = task->nexus;
+
+	qb_list_del(&task->nexus_link);
+	qb_list_del(&task->wait_link);
+	task->state = FAKE_ENDED;
+	task->aborted = aborted;
+	fake.aborted += aborted;
+	task->done(task);
+	fake_nexus_check(nexus);
+}
+
+static bool fake_abort(struct scsi_nexus *nexus, bool by_tag, uint64_t tag)
+{
+	struct qb_list_head *pos, *next;
+	bool found = false;
+
+	qb_list_for_each_safe (pos, next, &nexus->tasks) {
+		struct scsi_task *task = qb_list_entry(pos, struct scsi_task, nexus_link);
+
+		if (task->state == FAKE_HELD && (!by_tag || task->tag == tag)) {
+			found = true;
+			fake_task_finish(task, true);
+		}
+	}
+	return found;
+}
+
+void scsi_nexus_close(struct scsi_nexus *nexus, void (*closed)(void *arg), void *arg)
+{
+	fake_abort(nexus, false, 0);
+	nexus->closed = closed;
+	nexus->arg = arg;
+	nexus->closing = true;
+	if (fake.hold_close) {
+		qb_list_add_tail(&nexus->link, &fake_held_nexuses);
+	}
+	fake_nexus_check(nexus);
+}
+
+static void fake_sense(struct scsi_task *task, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+	memset(task->sense, 0, 18);
+	task->status = SCSI_CHECK_CONDITION;
+	task->sense[0] = 0x70;
+	task->sense[2] = key;
+	task->sense[7] = 10;
+	task->sense[12] = asc;
+	task->sense[13] = ascq;
+	task->sense_length = 18;
+}
+
+enum scsi_start scsi_task_start(struct scsi_task *task)
+{
+	uint32_t bytes = be16_get(task->cdb + 7) * FAKE_BLOCK;
+
+	fake.started++;
+	fake.alive++;
+	task->out_bytes = 0;
+	task->in_bytes = 0;
+	task->in_length = 0;
+	task->sense_length = 0;
+	task->status = SCSI_GOOD;
+	task->aborted = false;
+	task->state = FAKE_STARTED;
+	qb_list_init(&task->wait_link);
+	if (task->cdb[0] == FAKE_OP_BAD) {
+		fake_sense(task, 5, 0x20, 0);
+		return SCSI_START_DONE;
+	}
+	qb_list_add_tail(&task->nexus_link, &task->nexus->tasks);
+	if (task->cdb[0] == 0x2a) {
+		task->out_bytes = bytes;
+	} else if (task->cdb[0] == 0x28) {
+		task->in_bytes = bytes;
+	} else if (task->cdb[0] == FAKE_OP_READ_ERROR) {
+		task->in_bytes = FAKE_BLOCK;
+	}
+	return task->out_bytes ? SCSI_START_OUT : SCSI_START_READY;
+}
+
+static void fake_execute(struct scsi_task *task)
+{
+	uint8_t *at = fake.disk + be32_get(task->cdb + 2) * FAKE_BLOCK;
+
+	if (task->in_bytes) {
+		task->buf = buf_get(reactor_buffers(task->reactor), task->in_bytes);
+		if (!task->buf) {
+			task->status = SCSI_BUSY;
+		} else {
+			memcpy(task->buf->data, at, task->in_bytes);
+			task->in_length = task->in_bytes;
+		}
+	} else if (task->out_bytes) {
+		memcpy(at, task->buf->data, task->out_length / FAKE_BLOCK * FAKE_BLOCK);
+	}
+	if (task->cdb[0] == FAKE_OP_READ_ERROR) {
+		fake_sense(task, 3, 0x11, 0);
+	}
+}
+
+void scsi_task_run(struct scsi_task *task)
+{
+	fake.ran++;
+	if (task->cdb[0] == FAKE_OP_HELD || fake.hold_all) {
+		task->state = FAKE_HELD;
+		qb_list_add_tail(&task->wait_link, &fake_held);
+		return;
+	}
+	fake_execute(task);
+	fake_task_finish(task, false);
+}
+
+void fake_release(void)
+{
+	while (!qb_list_empty(&fake_held)) {
+		struct scsi_task *task =
+			qb_list_first_entry(&fake_held, struct scsi_task, wait_link);
+
+		fake_execute(task);
+		fake_task_finish(task, false);
+	}
+	while (!qb_list_empty(&fake_held_tmfs)) {
+		struct scsi_tmf *tmf = qb_list_first_entry(&fake_held_tmfs, struct scsi_tmf, link);
+
+		qb_list_del(&tmf->link);
+		tmf->response = SCSI_TMF_COMPLETE;
+		tmf->done(tmf);
+	}
+	fake.hold_close = false;
+	while (!qb_list_empty(&fake_held_nexuses)) {
+		fake_nexus_check(qb_list_first_entry(&fake_held_nexuses, struct scsi_nexus, link));
+	}
+}
+
+void scsi_task_drop(struct scsi_task *task)
+{
+	struct scsi_nexus *nexus = task->nexus;
+
+	fake.dropped++;
+	qb_list_del(&task->nexus_link);
+	fake_nexus_check(nexus);
+}
+
+void scsi_task_end(struct scsi_task *task)
+{
+	fake.alive--;
+	buf_put(reactor_buffers(task->reactor), task->buf);
+	task->buf = NULL;
+}
+
+void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_sense sense)
+{
+	static const uint8_t codes[][2] = {
+		[SCSI_SENSE_UNEXPECTED_UNSOLICITED_DATA] = {0x0c, 0x0c},
+		[SCSI_SENSE_INCORRECT_AMOUNT_OF_DATA] = {0x0c, 0x0d},
+		[SCSI_SENSE_PROTOCOL_CRC_ERROR] = {0x47, 0x05},
+	};
+
+	fake_sense(task, 0xb, codes[sense][0], codes[sense][1]);
+}
+
+void scsi_tmf_run(struct scsi_tmf *tmf)
+{
+	fake.tmfs++;
+	fake.last_tmf = tmf->function;
+	tmf->response = SCSI_TMF_COMPLETE;
+	switch (tmf->function) {
+	case SCSI_TMF_ABORT_TASK:
+		if (!fake_abort(tmf->nexus, true, tmf->ref_tag)) {
+			tmf->response = SCSI_TMF_NO_TASK;
+		}
+		break;
+	case SCSI_TMF_ABORT_TASK_SET:
+	case SCSI_TMF_LU_RESET:
+		fake_abort(tmf->nexus, false, 0);
+		break;
+	case FAKE_OP_HELD_TMF:
+		qb_list_add_tail(&tmf->link, &fake_held_tmfs);
+		return;
+	default:
+		tmf->response = SCSI_TMF_NOT_SUPPORTED;
+		break;
+	}
+	tmf->done(tmf);
+}

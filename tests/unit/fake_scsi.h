@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A device server for tests of the transport: one RAM disk of 512-byte blocks, the functions of
+ * yoke/scsi.h, and switches to hold tasks and to look at what happened. One thread.
+ */
+#ifndef YOKE_FAKE_SCSI_H
+#define YOKE_FAKE_SCSI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "yoke/scsi.h"
+
+#define FAKE_BLOCK	   512u
+#define FAKE_BLOCKS	   8192u
+#define FAKE_OP_TUR	   0x00 /* GOOD */
+#define FAKE_OP_BAD	   0xc0 /* CHECK CONDITION at start */
+#define FAKE_OP_HELD	   0xc1 /* runs until fake_release() */
+#define FAKE_OP_READ_ERROR 0xc2 /* one block of data-in, then CHECK CONDITION */
+#define FAKE_OP_HELD_TMF   0x0c /* a TMF that waits for fake_release() */
+
+struct fake {
+	uint8_t disk[FAKE_BLOCK * FAKE_BLOCKS];
+	unsigned nexuses, nexuses_made;
+	unsigned alive; /* started and not ended */
+	unsigned started, ran, dropped, aborted;
+	unsigned tmfs; /* functions that came down */
+	uint8_t last_tmf;
+	bool hold_all; /* every task waits */
+	bool hold_close; /* nexuses close only at fake_release() */
+	bool fail_nexus;
+	struct scsi_identity who; /* of the last nexus */
+};
+extern struct fake fake;
+
+void fake_reset(void);
+/* Ends everything that is held. */
+void fake_release(void);
+
+#endif
