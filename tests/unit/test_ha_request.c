@@ -220,6 +220,8 @@ static void test_dead_owner_comes_back(void **state)
 	sim_run(sim);
 	assert_int_equal(sim->node[2].score[0], 1000);
 	sim_boot(sim, 1);
+	sim_run(sim);
+	assert_int_equal(sim_group(sim, 1, 0)->preferred, 2);
 	sim_start(sim, 1, 0);
 	sim_run(sim);
 	assert_int_equal(sim->node[1].score[0], 500);
