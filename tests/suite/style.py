@@ -181,7 +181,8 @@ def roadmap(tree):
         path = Path(name)
         place = str(path.parent)
         if len(path.parts) < 2 or place.startswith(".") or "corpus" in path.parts or \
-                path.suffix == ".mk" or path.name in ("LICENSE", ".keep"):
+                path.suffix in (".mk", ".m4") or path.parent.name == "build-aux" or \
+                path.name in ("LICENSE", ".keep"):
             continue
         words = {path.name} | ({path.stem} if path.suffix in (".c", ".h") else set())
         found = words & named.get(place, set())
