@@ -282,9 +282,9 @@ static void test_silence(void **state)
 	uint64_t limit = 0;
 
 	(void)state;
-	pair->side[0].ship->timing.silence_ms = 100;
+	pair->side[0].ship->timing.silence_ms = 1000;
 	/* Idle, but alive: PING and PONG keep it. */
-	pair_linger(pair, 400);
+	pair_linger(pair, 2500);
 	assert_int_equal(pair->side[0].link_changes, changes);
 	/* Side 1 stands still. */
 	while (pair->side[0].link && limit++ < 100000) {
