@@ -17,6 +17,7 @@
 
 #define POLL_MS		250 /* health, sessions, and the check that this process runs */
 #define SLEPT_MS	1000 /* a gap between two polls that may hide a change of membership */
+#define LEASE_MS	2000 /* what the reactors may do without a word from this thread */
 #define NODE_SETTLED_MS 500 /* a node in reach whose daemon is not in the group has none */
 
 /* ----- the clock ------------------------------------------------------------------------------ */
@@ -42,10 +43,23 @@ static uint64_t op_unix_s(void *ctx)
 
 static void on_due(void *arg);
 
+/*
+ * Invariant I9: the reactors serve only while this thread runs and knows who is a member. It must
+ * have been awake all the time: whoever has slept looks at the membership first.
+ */
+static void lease_renew(struct ha *ha, uint64_t now)
+{
+	if (machine_is_sure(ha->machine) && now - ha->polled_ms <= SLEPT_MS) {
+		ha->setup.serve->renew(ha->setup.serve->ctx, LEASE_MS);
+	}
+}
+
 void ha_settled(struct ha *ha)
 {
 	uint64_t next = machine_next_ms(ha->machine), now = clock_ms();
 	uint64_t wait_ms = next > now ? next - now : 1;
+
+	lease_renew(ha, now);
 
 	if (ha->due_armed && ha->due_ms != next) {
 		qb_loop_timer_del(ha->setup.loop, ha->due_timer);

@@ -238,6 +238,8 @@ void machine_proof(struct machine *m, bool proven);
 void machine_tick(struct machine *m);
 /* This process did not run for so long that the membership may be old. */
 void machine_slept(struct machine *m, uint64_t gap_ms);
+/* Is what it knows of the membership current, so that what it publishes may be acted on? */
+bool machine_is_sure(const struct machine *m);
 /* Contact with Corosync is lost: hold everything for good. */
 void machine_dead(struct machine *m, const char *reason);
 /* When machine_tick() is due; 0 = no deadline. */
