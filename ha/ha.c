@@ -405,6 +405,11 @@ static void op_notice(void *ctx, uint16_t group)
 	pacemaker_fail_other(((struct ha *)ctx)->pacemaker, group);
 }
 
+static void op_died(void *ctx)
+{
+	pacemaker_fail_controller(((struct ha *)ctx)->pacemaker);
+}
+
 static void on_proved(void *arg, bool proven)
 {
 	struct ha *ha = arg;
@@ -443,6 +448,7 @@ static const struct machine_ops ops = {
 	.peer_up = op_peer_up,
 	.peer_down = op_peer_down,
 	.notice = op_notice,
+	.died = op_died,
 	.prove = op_prove,
 	.ready = op_ready,
 	.fatal = op_fatal,
@@ -514,6 +520,10 @@ static bool memory_take(struct ha *ha)
 	ha->slots = calloc(conf->group_count + 1, sizeof(*ha->slots));
 	ha->machine = machine_new(conf, ha->setup.controller, ha->incarnation, &ops, ha);
 	ha->pacemaker = pacemaker_new(ha->setup.loop, conf, ha->other->name, on_proved, ha);
+	if (ha->pacemaker) {
+		/* Set when Pacemaker has started this daemon; the other's has the same name. */
+		pacemaker_controller_set(ha->pacemaker, getenv("OCF_RESOURCE_INSTANCE"));
+	}
 	ha->writer = state_writer_new(conf->state_dir, ha->setup.control, on_saved, ha);
 	for (unsigned i = 0; ha->slots && i < conf->group_count; i++) {
 		ha->slots[i].ha = ha;

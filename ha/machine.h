@@ -142,6 +142,8 @@ struct machine_ops {
 	void (*peer_down)(void *ctx);
 	/* The owner of the group died alone, its node lives: Pacemaker should know now. */
 	void (*notice)(void *ctx, uint16_t group);
+	/* A daemon that owned nothing died alone: Pacemaker should start it again now. */
+	void (*died)(void *ctx);
 	/* Has the peer been fenced? machine_proof(). */
 	void (*prove)(void *ctx);
 	void (*ready)(void *ctx);

@@ -287,6 +287,38 @@ static void test_notice(void **state)
 	sim_free(sim);
 }
 
+/* A daemon that owned nothing: Pacemaker is told to start it again, unless it ended on purpose. */
+static void test_died(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	int result;
+
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 1);
+	assert_int_equal(sim->node[1].notices, 0);
+	sim_free(sim);
+	sim = sim_pair(1, 1);
+	sim_kill(sim, 2, LEFT_NODE);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 0);
+	sim_free(sim);
+	sim = sim_pair(1, 1);
+	for (uint16_t i = 0; i < SIM_GROUPS; i++) {
+		sim_stop(sim, 2, i, &result);
+	}
+	sim_run(sim);
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 0);
+	sim_free(sim);
+	sim = sim_pair(1, 2); /* an owner: by its groups */
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 0);
+	sim_free(sim);
+}
+
 /* No proof: promote ends (Pacemaker fences only then), nothing is taken until the fencing. */
 static void test_no_proof_no_takeover(void **state)
 {
@@ -378,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_quorum),
 		cmocka_unit_test(test_slept),
 		cmocka_unit_test(test_notice),
+		cmocka_unit_test(test_died),
 		cmocka_unit_test(test_no_proof_no_takeover),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_state_full),
