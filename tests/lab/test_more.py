@@ -199,8 +199,10 @@ def test_interconnect_gone(lab):
         trial.rest(PAUSE_MS, "it stays cut")
         status = lab["a"].yokectl("status")
         check(status["health"] != "ok", f"the lost interconnect does not show: {status}")
-        lab["a"].run(["yokectl", "group", "move", "g1", "b"], check=False, timeout=40)
-        trial.rest(None, "move without interconnect")
+        done = lab["a"].run(["yokectl", "group", "move", "g1", "b"], check=False)
+        check(done.returncode != 0 and "interconnect is down" in done.stdout + done.stderr,
+              f"a move without interconnect is not refused with its reason: {done}")
+        trial.rest(PAUSE_MS, "a refused move")
         lab["a"].link("ic0", True)
         wait_whole(lab)
         trial.rest(None, "interconnect back")
