@@ -196,13 +196,16 @@ def test_interconnect_gone(lab):
         time.sleep(12)
         trial.rest(None, "interconnect cut")
         time.sleep(3)
-        trial.rest(PAUSE_MS, "it stays cut")
+        # A command that was under way over the interconnect waits (docs/ha.md, known limits), so
+        # that there is no limit here; everything else goes on.
+        report = trial.rest(None, "it stays cut")
+        check(report["longest_gap_ms"] <= PAUSE_MS, f"all I/O stood still: {report}")
         status = lab["a"].yokectl("status")
         check(status["health"] != "ok", f"the lost interconnect does not show: {status}")
         done = lab["a"].run(["yokectl", "group", "move", "g1", "b"], check=False)
         check(done.returncode != 0 and "interconnect is down" in done.stdout + done.stderr,
               f"a move without interconnect is not refused with its reason: {done}")
-        trial.rest(PAUSE_MS, "a refused move")
+        trial.rest(None, "a refused move")
         lab["a"].link("ic0", True)
         wait_whole(lab)
         trial.rest(None, "interconnect back")
