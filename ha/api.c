@@ -167,6 +167,7 @@ void ha_status(struct ha *ha, struct ha_status *status)
 		.in_sync = machine_in_sync(m) && !m->dead,
 		.peer_member = m->pids[m->other] != 0,
 		.link_up = ha->setup.ship && ship_link_is_up(ha->setup.ship),
+		.config_differs = m->differs,
 		.incarnation = ha->incarnation,
 	};
 }

@@ -17,6 +17,7 @@
 
 #define POLL_MS		250 /* health, sessions, and the check that this process runs */
 #define SLEPT_MS	1000 /* a gap between two polls that may hide a change of membership */
+#define LEASE_MS	2000 /* what the reactors may do without a word from this thread */
 #define NODE_SETTLED_MS 500 /* a node in reach whose daemon is not in the group has none */
 
 /* ----- the clock ------------------------------------------------------------------------------ */
@@ -42,10 +43,23 @@ static uint64_t op_unix_s(void *ctx)
 
 static void on_due(void *arg);
 
+/*
+ * Invariant I9: the reactors serve only while this thread runs and knows who is a member. It must
+ * have been awake all the time: whoever has slept looks at the membership first.
+ */
+static void lease_renew(struct ha *ha, uint64_t now)
+{
+	if (machine_is_sure(ha->machine) && now - ha->polled_ms <= SLEPT_MS) {
+		ha->setup.serve->renew(ha->setup.serve->ctx, LEASE_MS);
+	}
+}
+
 void ha_settled(struct ha *ha)
 {
 	uint64_t next = machine_next_ms(ha->machine), now = clock_ms();
 	uint64_t wait_ms = next > now ? next - now : 1;
+
+	lease_renew(ha, now);
 
 	if (ha->due_armed && ha->due_ms != next) {
 		qb_loop_timer_del(ha->setup.loop, ha->due_timer);
@@ -391,6 +405,11 @@ static void op_notice(void *ctx, uint16_t group)
 	pacemaker_fail_other(((struct ha *)ctx)->pacemaker, group);
 }
 
+static void op_died(void *ctx)
+{
+	pacemaker_fail_controller(((struct ha *)ctx)->pacemaker);
+}
+
 static void on_proved(void *arg, bool proven)
 {
 	struct ha *ha = arg;
@@ -429,6 +448,7 @@ static const struct machine_ops ops = {
 	.peer_up = op_peer_up,
 	.peer_down = op_peer_down,
 	.notice = op_notice,
+	.died = op_died,
 	.prove = op_prove,
 	.ready = op_ready,
 	.fatal = op_fatal,
@@ -500,6 +520,10 @@ static bool memory_take(struct ha *ha)
 	ha->slots = calloc(conf->group_count + 1, sizeof(*ha->slots));
 	ha->machine = machine_new(conf, ha->setup.controller, ha->incarnation, &ops, ha);
 	ha->pacemaker = pacemaker_new(ha->setup.loop, conf, ha->other->name, on_proved, ha);
+	if (ha->pacemaker) {
+		/* Set when Pacemaker has started this daemon; the other's has the same name. */
+		pacemaker_controller_set(ha->pacemaker, getenv("OCF_RESOURCE_INSTANCE"));
+	}
 	ha->writer = state_writer_new(conf->state_dir, ha->setup.control, on_saved, ha);
 	for (unsigned i = 0; ha->slots && i < conf->group_count; i++) {
 		ha->slots[i].ha = ha;

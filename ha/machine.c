@@ -227,6 +227,11 @@ void machine_slept(struct machine *m, uint64_t gap_ms)
 	m->ops->send(m->ctx, &msg);
 }
 
+bool machine_is_sure(const struct machine *m)
+{
+	return !m->suspect && !m->dead;
+}
+
 void machine_dead(struct machine *m, const char *reason)
 {
 	static const enum ha_request_kind kinds[] = {REQUEST_PROMOTE, REQUEST_MOVE};

@@ -142,6 +142,8 @@ struct machine_ops {
 	void (*peer_down)(void *ctx);
 	/* The owner of the group died alone, its node lives: Pacemaker should know now. */
 	void (*notice)(void *ctx, uint16_t group);
+	/* A daemon that owned nothing died alone: Pacemaker should start it again now. */
+	void (*died)(void *ctx);
 	/* Has the peer been fenced? machine_proof(). */
 	void (*prove)(void *ctx);
 	void (*ready)(void *ctx);
@@ -239,6 +241,8 @@ void machine_proof(struct machine *m, bool proven);
 void machine_tick(struct machine *m);
 /* This process did not run for so long that the membership may be old. */
 void machine_slept(struct machine *m, uint64_t gap_ms);
+/* Is what it knows of the membership current, so that what it publishes may be acted on? */
+bool machine_is_sure(const struct machine *m);
 /* Contact with Corosync is lost: hold everything for good. */
 void machine_dead(struct machine *m, const char *reason);
 /* When machine_tick() is due; 0 = no deadline. */

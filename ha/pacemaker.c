@@ -34,6 +34,8 @@ struct pacemaker {
 	void (*proved)(void *arg, bool proven);
 	void *arg;
 	struct spawn *prove;
+	struct spawn *fail; /* of the controller's resource */
+	char controller[RESOURCE_BYTES_MAX]; /* "" = unknown: not started by Pacemaker */
 	bool warned;
 	qb_loop_timer_handle timer;
 	bool timer_armed;
@@ -79,6 +81,9 @@ void pacemaker_free(struct pacemaker *p)
 	if (p->prove) {
 		spawn_cancel(p->prove);
 	}
+	if (p->fail) {
+		spawn_cancel(p->fail);
+	}
 	if (p->timer_armed) {
 		qb_loop_timer_del(p->loop, p->timer);
 	}
@@ -86,17 +91,27 @@ void pacemaker_free(struct pacemaker *p)
 	free(p);
 }
 
-int pacemaker_resource_set(struct pacemaker *p, unsigned group, const char *resource)
+/* The primitive's name: an instance of a clone may carry a number behind a colon. */
+static int resource_copy(char to[RESOURCE_BYTES_MAX], const char *resource)
 {
-	struct pacemaker_group *g = &p->groups[group];
 	size_t length = strcspn(resource, ":");
 
-	if (length == 0 || length >= sizeof(g->resource) || resource[0] == '-') {
+	if (length == 0 || length >= RESOURCE_BYTES_MAX || resource[0] == '-') {
 		return -EINVAL;
 	}
-	memcpy(g->resource, resource, length);
-	g->resource[length] = '\0';
+	memcpy(to, resource, length);
+	to[length] = '\0';
 	return 0;
+}
+
+int pacemaker_resource_set(struct pacemaker *p, unsigned group, const char *resource)
+{
+	return resource_copy(p->groups[group].resource, resource);
+}
+
+int pacemaker_controller_set(struct pacemaker *p, const char *resource)
+{
+	return resource ? resource_copy(p->controller, resource) : -ENOENT;
 }
 
 /* ----- scores -------------------------------------------------------------------------------- */
@@ -212,6 +227,31 @@ void pacemaker_fail_other(struct pacemaker *p, unsigned group)
 	}
 	if (!g->fail) {
 		g->fail = spawn_run(p->loop, fail, TIMEOUT_MS, on_failed, g);
+	}
+}
+
+static void on_controller_failed(void *arg, int status, const char *output, size_t length)
+{
+	struct pacemaker *p = arg;
+
+	p->fail = NULL;
+	if (status == 0) {
+		log_notice("resource %s: Pacemaker knows that the daemon of node %s has died",
+			p->controller, p->other);
+	} else {
+		log_warning("resource %s: Pacemaker could not be told that the daemon of node %s "
+			    "has died (%d); its next monitor will find out",
+			p->controller, p->other, status);
+	}
+}
+
+void pacemaker_fail_controller(struct pacemaker *p)
+{
+	const char *fail[] = {
+		"crm_resource", "--fail", "--resource", p->controller, "--node", p->other, NULL};
+
+	if (p->controller[0] && !p->fail) {
+		p->fail = spawn_run(p->loop, fail, TIMEOUT_MS, on_controller_failed, p);
 	}
 }
 

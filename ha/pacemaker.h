@@ -22,10 +22,17 @@ void pacemaker_free(struct pacemaker *p);
 
 /* The resource of a group: "g1", or an instance of it ("g1:0"). 0, or -EINVAL for no such name. */
 int pacemaker_resource_set(struct pacemaker *p, unsigned group, const char *resource);
+/*
+ * The resource of the controllers' daemons; NULL when this one was not started by Pacemaker. 0,
+ * -ENOENT, or -EINVAL for no such name.
+ */
+int pacemaker_controller_set(struct pacemaker *p, const char *resource);
 /* Sets (or, -1, deletes) this node's promotion score; the newest wins, and is retried until set. */
 void pacemaker_score_set(struct pacemaker *p, unsigned group, int score);
 /* The group's resource has failed at the other node: act now, not at the next monitor. */
 void pacemaker_fail_other(struct pacemaker *p, unsigned group);
+/* The other's daemon has died: start it again now. Nothing when its resource is not known. */
+void pacemaker_fail_controller(struct pacemaker *p);
 /*
  * The other's daemon is back and in sync: what was counted as failures of the groups because of its
  * death is forgotten, or Pacemaker would not start them there before their failure-timeout.

@@ -296,11 +296,30 @@ static void move_step(struct machine *m, struct ha_group *g)
 			request_end(g, i--, HA_OK, "moved");
 		} else if (r->deadline_ms && now >= r->deadline_ms) {
 			request_end(g, i--, HA_TIMEOUT,
-				"the group has not moved in time; Pacemaker moves it by its "
-				"scores: "
-				"is the other controller in sync, and no constraint in the way?");
+				"the group has not moved in time; Pacemaker moves it by its scores "
+				"and may still do so: is there a constraint in the way (crm_mon "
+				"-1rA), or a resource that is not managed?");
 		}
 	}
+}
+
+/* Why the group cannot go there now, as its promotion score would be a poor one; NULL = it can. */
+static const char *move_obstacle(const struct machine *m, const struct ha_group *g, uint8_t to)
+{
+	if (g->owner == to || (g->owner == 0 && to == m->self)) {
+		return NULL;
+	}
+	if (!machine_has_peer(m)) {
+		return to == m->self ? NULL : "the other controller is not in sync";
+	}
+	if (!machine_link_up(m)) {
+		return "the interconnect is down, so that hosts could not be served by both "
+		       "controllers; repair it first, or put the node in standby";
+	}
+	if (!(m->said[to]->groups[g->index].flags & MESSAGE_HEALTHY)) {
+		return "an extent of the group cannot be reached there";
+	}
+	return NULL;
 }
 
 void machine_group_move(struct machine *m, uint16_t group, uint8_t controller, unsigned timeout_ms,
@@ -321,8 +340,8 @@ void machine_group_move(struct machine *m, uint16_t group, uint8_t controller, u
 		done(arg, HA_NO_QUORUM, "this controller has no quorum");
 		return;
 	}
-	if (controller != m->self && !machine_has_peer(m)) {
-		done(arg, HA_NO_PEER, "the other controller is not in sync");
+	if (move_obstacle(m, g, controller)) {
+		done(arg, HA_NO_PEER, move_obstacle(m, g, controller));
 		return;
 	}
 	if (request_add(g, &request)) {

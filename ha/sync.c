@@ -334,9 +334,27 @@ void sync_check(struct machine *m)
 /* ----- membership
  * ---------------------------------------------------------------------------------- */
 
+/*
+ * Did the peer's daemon die with work to do? One that ends in good order has stopped its groups
+ * before. The loss of an owner is told group by group.
+ */
+static bool peer_died_idle(const struct machine *m, enum machine_left left)
+{
+	bool started = false;
+
+	for (unsigned i = 0; i < m->group_count; i++) {
+		if (m->groups[i].owner == m->other) {
+			return false;
+		}
+		started = started || m->said[m->other]->groups[i].flags & MESSAGE_STARTED;
+	}
+	return left == LEFT_PROCESS && started && machine_has_peer(m);
+}
+
 static void peer_lost(struct machine *m, enum machine_left left)
 {
 	struct message lost = {.sender = m->other};
+	bool idle = peer_died_idle(m, left);
 
 	m->pids[m->other] = 0;
 	m->sync &= (uint8_t)~HA_BIT(m->other);
@@ -352,6 +370,9 @@ static void peer_lost(struct machine *m, enum machine_left left)
 	}
 	for (unsigned i = 0; i < m->group_count; i++) {
 		group_deliver(m, &m->groups[i], &lost);
+	}
+	if (idle) {
+		m->ops->died(m->ctx);
 	}
 }
 

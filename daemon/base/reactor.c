@@ -51,11 +51,11 @@ struct reactor *reactor_self(void)
 	return reactor_running;
 }
 
-static uint64_t reactor_clock_ns(void)
+uint64_t reactor_clock_ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_BOOTTIME, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 

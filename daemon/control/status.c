@@ -48,6 +48,13 @@ static void control_health_cluster(
 			"network back");
 		control_health_worsen(health, CONTROL_HEALTH_FAILED);
 	}
+	if (status.config_differs) {
+		control_json_append(problems,
+			"the configurations of the two controllers differ, so that %s is kept out: "
+			"make %s the same on both and restart its yoked",
+			status.in_sync ? "the other one" : "this one", control->setup.conf->path);
+		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+	}
 	if (!status.in_sync) {
 		control_json_append(problems, "the cluster's state is not known here yet");
 		control_health_worsen(health, CONTROL_HEALTH_FAILED);

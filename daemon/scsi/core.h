@@ -107,12 +107,21 @@ struct scsi {
 	struct scsi_core *cores;
 	unsigned core_count;
 	struct qb_list_head rounds; /* under way, control thread; see group.c */
+	/* Reactor time until when commands may run here; UINT64_MAX = for ever. See group.c. */
+	_Atomic uint64_t lease_ms;
 	struct group_serve serve;
 };
 
 static inline struct scsi_core *scsi_core_of(const struct reactor *r)
 {
 	return reactor_slot(r, REACTOR_SLOT_SCSI);
+}
+
+/* May the owner run and acknowledge commands? One relaxed load for each. */
+static inline bool scsi_lease_holds(const struct scsi_core *core)
+{
+	return reactor_now_ms(core->reactor) <
+	       atomic_load_explicit(&core->scsi->lease_ms, memory_order_relaxed);
 }
 
 /* One writer: no locked instruction is needed. */

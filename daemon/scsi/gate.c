@@ -8,6 +8,8 @@
  *  3 reservations: the place for SPC-4 5.13; at the owner, from the replicated state.
  *  4 the group: a command for the owner runs here, waits, or is shipped, by the view. A shipped one
  *    must carry the epoch of this view: a lower one goes back, a higher one waits for its view.
+ *    Nothing runs on a lease that has expired: this process did not run for a while, and the group
+ *    may be another's (invariant I9).
  *
  * A command that waited, for whatever reason, comes through here again before it runs.
  */
@@ -91,6 +93,11 @@ enum scsi_verdict scsi_gate_early(struct scsi_task *task)
 	return SCSI_VERDICT_RUN;
 }
 
+static enum scsi_verdict gate_local(const struct scsi_core *core)
+{
+	return scsi_lease_holds(core) ? SCSI_VERDICT_RUN : SCSI_VERDICT_HOLD;
+}
+
 static enum scsi_verdict gate_shipped(const struct scsi_task *task, const struct group_view *view)
 {
 	if (task->epoch < view->epoch) {
@@ -103,7 +110,7 @@ static enum scsi_verdict gate_shipped(const struct scsi_task *task, const struct
 	case GROUP_HELD:
 		return SCSI_VERDICT_HOLD;
 	case GROUP_LOCAL:
-		return SCSI_VERDICT_RUN;
+		return gate_local(task->nexus->core);
 	case GROUP_REMOTE:
 		return SCSI_VERDICT_AGAIN;
 	}
@@ -129,7 +136,7 @@ enum scsi_verdict scsi_gate(struct scsi_task *task)
 	case GROUP_HELD:
 		return SCSI_VERDICT_HOLD;
 	case GROUP_LOCAL:
-		return SCSI_VERDICT_RUN;
+		return gate_local(core);
 	case GROUP_REMOTE:
 		if (task->row->where == SCSI_RUNS_SERVED) {
 			return SCSI_VERDICT_RUN;

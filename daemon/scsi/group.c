@@ -134,6 +134,18 @@ void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void
 	round_start(round);
 }
 
+/*
+ * Reactors compare with the time of their pass, which is read after their sleep: whoever wakes up
+ * from a long one sees that it was long before the first command.
+ */
+void scsi_renew(void *ctx, unsigned ms)
+{
+	struct scsi *scsi = ctx;
+
+	atomic_store_explicit(
+		&scsi->lease_ms, reactor_clock_ns() / 1000000u + ms, memory_order_relaxed);
+}
+
 /* ----- drain ---------------------------------------------------------------------------------- */
 
 void scsi_drains_check(struct scsi_core_group *group)

@@ -13,6 +13,7 @@ void scsi_serve_init(struct scsi *scsi);
 void scsi_rounds_free(struct scsi *scsi);
 
 void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg);
+void scsi_renew(void *ctx, unsigned ms);
 void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg);
 /* A task of the group has left the store, or its view has changed. */
 void scsi_drains_check(struct scsi_core_group *group);

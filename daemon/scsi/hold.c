@@ -47,7 +47,7 @@ void scsi_hold(struct scsi_task *task)
 	task->state = SCSI_TASK_HELD;
 	qb_list_add_tail(&task->wait_link, &group->held);
 	left = held_left_ms(core, task);
-	if (group->view.access != GROUP_HELD && left > SCSI_AGAIN_PAUSE_MS) {
+	if ((group->view.access != GROUP_HELD || task->unsure) && left > SCSI_AGAIN_PAUSE_MS) {
 		left = SCSI_AGAIN_PAUSE_MS;
 	}
 	timer_lower(core, left);
@@ -70,6 +70,18 @@ static void overdue(struct scsi_task *task)
 	scsi_task_finish(task);
 }
 
+/* Looks again: from the gate, or at the I/O that it came back from when the lease had expired. */
+static void held_resume(struct scsi_task *task)
+{
+	if (!task->unsure) {
+		scsi_task_admit(task);
+		return;
+	}
+	task->unsure = false;
+	task->state = SCSI_TASK_RUNNING;
+	task->io.done(&task->io, task->unsure_res);
+}
+
 void scsi_hold_release(struct scsi_core *core, struct scsi_core_group *group)
 {
 	struct qb_list_head tasks;
@@ -79,7 +91,7 @@ void scsi_hold_release(struct scsi_core *core, struct scsi_core_group *group)
 	qb_list_splice_tail(&group->held, &tasks);
 	qb_list_init(&group->held);
 	while (!qb_list_empty(&tasks)) {
-		scsi_task_admit(first_waiting(&tasks));
+		held_resume(first_waiting(&tasks));
 	}
 }
 
@@ -95,10 +107,10 @@ static void hold_group_tick(struct scsi_core *core, struct scsi_core_group *grou
 
 		if (held_left_ms(core, task) == 0) {
 			overdue(task);
-		} else if (group->view.access == GROUP_HELD) {
+		} else if (group->view.access == GROUP_HELD && !task->unsure) {
 			scsi_hold(task);
 		} else {
-			scsi_task_admit(task);
+			held_resume(task);
 		}
 	}
 }

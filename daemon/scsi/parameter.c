@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/scsi/commands.h"
+#include "daemon/scsi/hold.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
@@ -110,6 +111,12 @@ bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 
 	if (task->abort_wanted) {
 		scsi_task_finish(task);
+		return false;
+	}
+	if (view->epoch == task->epoch && !scsi_lease_holds(core)) {
+		task->unsure = true;
+		task->unsure_res = res;
+		scsi_hold(task);
 		return false;
 	}
 	/*

@@ -89,6 +89,7 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	scsi->controller = setup->controller;
 	scsi->control = setup->control;
 	scsi->ship = setup->ship;
+	atomic_init(&scsi->lease_ms, UINT64_MAX);
 	qb_list_init(&scsi->rounds);
 	if (scsi_units_make(scsi, error, error_size)) {
 		scsi_free(scsi);

@@ -82,6 +82,7 @@ void scsi_serve_init(struct scsi *scsi)
 		.claim = scsi_claim,
 		.release = scsi_release,
 		.healthy = scsi_healthy,
+		.renew = scsi_renew,
 		.nexus_get = scsi_nexus_get,
 		.nexus_put = scsi_nexus_put,
 		.task_run = scsi_shipped_run,

@@ -41,6 +41,7 @@ void scsi_task_init(struct scsi_task *task)
 	task->aborted = false;
 	task->again = false;
 	task->abort_wanted = false;
+	task->unsure = false;
 	task->in_store = false;
 	task->in_order = false;
 	task->lba = 0;

@@ -81,6 +81,14 @@ struct group_serve {
 	bool (*healthy)(void *ctx, uint16_t group);
 
 	/*
+	 * The lease (invariant I9): for so many milliseconds from now this controller may run
+	 * commands of the groups that are GROUP_LOCAL here, and acknowledge what they did. Past
+	 * it they are held, until the lease is renewed or a view says otherwise. Before the first
+	 * call there is no limit. Control thread.
+	 */
+	void (*renew)(void *ctx, unsigned ms);
+
+	/*
 	 * At the owner, on a reactor: the nexus that stands for a session at the other controller.
 	 * nexus_get returns the same object for the same identity while it is held; NULL = out of
 	 * memory.

@@ -143,6 +143,7 @@ struct ha_status {
 	bool in_sync;
 	bool peer_member;
 	bool link_up;
+	bool config_differs; /* the other controller's; one of the two is kept out */
 	uint64_t incarnation;
 };
 void ha_status(struct ha *ha, struct ha_status *status);

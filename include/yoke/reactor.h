@@ -56,6 +56,8 @@ struct reactor *reactor_self(void);
 /* Any thread: runs msg->fn on the reactor. */
 void reactor_post(struct reactor *r, struct mailbox_msg *msg);
 
+/* The clock of the two below, read now. Any thread. It runs while the machine sleeps, too. */
+uint64_t reactor_clock_ns(void);
 /* Monotonic milliseconds (nanoseconds), read once a pass: cheap. */
 uint64_t reactor_now_ms(const struct reactor *r);
 uint64_t reactor_now_ns(const struct reactor *r);

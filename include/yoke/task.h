@@ -110,6 +110,8 @@ struct scsi_task {
 	bool in_store; /* counted in its group: a drain waits for it */
 	bool in_order; /* counted in its I_T_L nexus: ORDERED tasks wait for it */
 	bool abort_wanted;
+	bool unsure; /* held with an I/O that is done, until it may be acknowledged */
+	int unsure_res; /* what that I/O came to */
 
 	/* --- private to the interconnect at the ingress --- */
 	struct qb_list_head ship_link;

@@ -166,6 +166,11 @@ static void op_notice(void *ctx, uint16_t group)
 	((struct sim_node *)ctx)->notices++;
 }
 
+static void op_died(void *ctx)
+{
+	((struct sim_node *)ctx)->deaths++;
+}
+
 static void op_prove(void *ctx)
 {
 	job_add(ctx, WORK_PROVE, 0, 0);
@@ -196,6 +201,7 @@ static const struct machine_ops ops = {
 	.peer_up = op_peer_up,
 	.peer_down = op_peer_down,
 	.notice = op_notice,
+	.died = op_died,
 	.prove = op_prove,
 	.ready = op_ready,
 	.fatal = op_fatal,

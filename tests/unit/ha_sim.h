@@ -68,7 +68,7 @@ struct sim_node {
 	bool unhealthy;
 	unsigned sessions;
 	int save_err, claim_err, release_err;
-	unsigned notices, readies, peer_ups, peer_downs, tables;
+	unsigned notices, deaths, readies, peer_ups, peer_downs, tables;
 	bool fatal;
 };
 

@@ -159,6 +159,12 @@ static void test_status_problems(void **state)
 	expect_problem(json, "group g2: an extent is missing");
 	json_decref(json);
 
+	fake.status.config_differs = true;
+	json = ask("GET", "/v1/status", NULL);
+	expect_problem(json, "configurations of the two controllers differ");
+	json_decref(json);
+	fake.status.config_differs = false;
+
 	fake.healthy = true;
 	fake.status.peer_member = false;
 	fake.groups[1].access = GROUP_HELD;

@@ -57,6 +57,9 @@ static void test_resource(void **state)
 	assert_int_equal(pacemaker_resource_set(p, 0, ":0"), -EINVAL);
 	assert_int_equal(pacemaker_resource_set(p, 0, "-D"), -EINVAL);
 	assert_int_equal(pacemaker_resource_set(p, 0, long_name), -EINVAL);
+	assert_int_equal(pacemaker_controller_set(p, NULL), -ENOENT);
+	assert_int_equal(pacemaker_controller_set(p, "yoke-controller:1"), 0);
+	assert_int_equal(pacemaker_controller_set(p, "--help"), -EINVAL);
 	pacemaker_free(p);
 	qb_loop_destroy(loop);
 }

@@ -136,6 +136,23 @@ static void test_refusals(void **state)
 	sim_promote(sim, 1, 0, &result);
 	sim_run(sim);
 	assert_int_equal(result, HA_OK);
+	/* A move that the scores would not follow is refused, and leaves no preference behind. */
+	sim_link(sim, false);
+	sim_run(sim);
+	sim_move(sim, 1, 0, 2, 1000, &result);
+	assert_int_equal(result, HA_NO_PEER);
+	sim_move(sim, 1, 0, 1, 1000, &result);
+	assert_int_equal(result, HA_OK);
+	sim_link(sim, true);
+	sim->node[2].unhealthy = true;
+	machine_tick(sim->node[2].m);
+	sim_run(sim);
+	sim_move(sim, 1, 0, 2, 1000, &result);
+	assert_int_equal(result, HA_NO_PEER);
+	assert_int_equal(sim_group(sim, 1, 0)->preferred, 1);
+	sim->node[2].unhealthy = false;
+	machine_tick(sim->node[2].m);
+	sim_run(sim);
 	machine_quorum(sim->node[2].m, false);
 	sim_promote(sim, 2, 0, &result);
 	assert_int_equal(result, HA_NO_QUORUM);
@@ -308,6 +325,38 @@ static void test_notice(void **state)
 	sim_free(sim);
 }
 
+/* A daemon that owned nothing: Pacemaker is told to start it again, unless it ended on purpose. */
+static void test_died(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	int result;
+
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 1);
+	assert_int_equal(sim->node[1].notices, 0);
+	sim_free(sim);
+	sim = sim_pair(1, 1);
+	sim_kill(sim, 2, LEFT_NODE);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 0);
+	sim_free(sim);
+	sim = sim_pair(1, 1);
+	for (uint16_t i = 0; i < SIM_GROUPS; i++) {
+		sim_stop(sim, 2, i, &result);
+	}
+	sim_run(sim);
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 0);
+	sim_free(sim);
+	sim = sim_pair(1, 2); /* an owner: by its groups */
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].deaths, 0);
+	sim_free(sim);
+}
+
 /* No proof: promote ends (Pacemaker fences only then), nothing is taken until the fencing. */
 static void test_no_proof_no_takeover(void **state)
 {
@@ -400,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_quorum),
 		cmocka_unit_test(test_slept),
 		cmocka_unit_test(test_notice),
+		cmocka_unit_test(test_died),
 		cmocka_unit_test(test_no_proof_no_takeover),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_state_full),

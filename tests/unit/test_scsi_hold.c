@@ -79,6 +79,79 @@ static void held_tasks_run_in_order_when_the_group_is_local_again(void **state)
 	assert_int_equal(rig_store.data[0][6 * 512], 0x44);
 }
 
+/* Invariant I9: the control thread has not said for too long that this controller may serve. */
+static void nothing_runs_on_an_expired_lease(void **state)
+{
+	rig->serve->renew(rig->serve->ctx, 0);
+	write_go(&t[0], 0, 1, 0x11);
+	assert_int_equal(t[0].dones, 0);
+	assert_int_equal(t[0].task.state, SCSI_TASK_HELD);
+	assert_int_equal(rig_store.writes, 0);
+	rig->serve->renew(rig->serve->ctx, 60000);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
+	assert_int_equal(rig_store.writes, 1);
+}
+
+static void an_expired_lease_acknowledges_nothing(void **state)
+{
+	rig_store.wait = true;
+	write_go(&t[0], 0, 1, 0x11);
+	write_go(&t[1], 0, 2, 0x22);
+	assert_int_equal(rig_store.writes, 2);
+	rig->serve->renew(rig->serve->ctx, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(t[0].dones + t[1].dones, 0);
+	/* Still the owner: acknowledged, and not run a second time. */
+	rig->serve->renew(rig->serve->ctx, 60000);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
+	assert_int_equal(t[1].dones, 1);
+	assert_int_equal(rig_store.writes, 2);
+	rig_store.wait = false;
+}
+
+static void what_a_frozen_owner_did_counts_for_nothing_after_a_takeover(void **state)
+{
+	rig_store.wait = true;
+	write_go(&t[0], 0, 1, 0x11);
+	rig->serve->renew(rig->serve->ctx, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(t[0].dones, 0);
+	rig->serve->renew(rig->serve->ctx, 60000);
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	assert_int_equal(t[0].dones, 0);
+	assert_int_equal(rig->ship.tasks, 1); /* the new owner runs it */
+	rig_store.wait = false;
+	rig->serve->task_shipped(rig->serve->ctx, &t[0].task, SHIP_DONE);
+	rig_run(rig);
+	assert_int_equal(t[0].dones, 1);
+}
+
+/* A drain waits for what has come back and is not acknowledged, and is not stuck with it. */
+static void a_drain_sees_what_waits_for_the_lease(void **state)
+{
+	unsigned drained = 0;
+
+	rig_store.wait = true;
+	write_go(&t[0], 0, 1, 0x11);
+	rig->serve->renew(rig->serve->ctx, 0);
+	rig_store_run();
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	rig->serve->drain(rig->serve->ctx, 0, count, &drained);
+	rig_run(rig);
+	assert_int_equal(drained, 0);
+	rig->serve->renew(rig->serve->ctx, 60000);
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	assert_int_equal(drained, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
+	rig_store.wait = false;
+}
+
 static void the_other_group_goes_on(void **state)
 {
 	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
@@ -562,6 +635,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_runs_before_a_view),
 		TEST(held_tasks_run_in_order_when_the_group_is_local_again),
+		TEST(nothing_runs_on_an_expired_lease),
+		TEST(an_expired_lease_acknowledges_nothing),
+		TEST(what_a_frozen_owner_did_counts_for_nothing_after_a_takeover),
+		TEST(a_drain_sees_what_waits_for_the_lease),
 		TEST(the_other_group_goes_on),
 		TEST(what_runs_here_answers_while_held),
 		TEST(drain_waits_for_the_store_at_every_reactor),
