@@ -39,6 +39,8 @@ struct iscsi_reactor {
 	struct reactor_defer starved_defer;
 	struct reactor_timer starved_timer; /* others give buffers back without telling */
 	size_t share_bytes; /* of the buffer pool, for one connection */
+	size_t early_bytes; /* memory that holds unsolicited data beside the buffer pool */
+	size_t early_limit; /* and the most of it */
 	bool stopping;
 	struct mailbox_msg stop_msg;
 	struct mailbox_msg stopped_msg;
