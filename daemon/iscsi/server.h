@@ -19,6 +19,7 @@ struct iscsi_listener {
 	struct iscsi *iscsi;
 	struct reactor_fd rfd; /* on reactor 0; fd -1 = closed */
 	struct reactor_timer retry; /* accepting pauses when descriptors run out */
+	bool held; /* it does, and that is logged */
 	const struct conf_address *portal;
 	uint16_t rtpi;
 };
