@@ -22,6 +22,13 @@ systemdunit_DATA = agents/yoked.service
 yokeconfdir = $(sysconfdir)/yoke
 yokeconf_DATA = docs/yoke.yaml.example
 
+# The durable state of the groups; as a directory of the package it is there before the first start.
+yokestatedir = $(localstatedir)/lib/yoke
+install-data-local:
+	test -d '$(DESTDIR)$(yokestatedir)' || { $(MKDIR_P) '$(DESTDIR)$(yokestatedir)' && chmod 0700 '$(DESTDIR)$(yokestatedir)'; }
+uninstall-local:
+	-test ! -d '$(DESTDIR)$(yokestatedir)' || rmdir '$(DESTDIR)$(yokestatedir)' 2>/dev/null
+
 EXTRA_DIST += agents/controller.in agents/group.in agents/yoked.service.in
 CLEANFILES += $(AGENT_FILES)
 

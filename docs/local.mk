@@ -1,4 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-man_MANS += docs/yoked.8
-EXTRA_DIST += docs/yoke.yaml.example docs/management.md docs/quickstart.md docs/multipath.conf docs/release-notes.md \
-	docs/architecture.md docs/yoked.8 .ci/run .gitignore
+# Guides and man pages. The configuration's reference is made from its schema, at each build.
+noinst_PROGRAMS += docs/conf_reference
+docs_conf_reference_SOURCES = docs/conf_reference.c
+docs_conf_reference_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+docs_conf_reference_LDADD = libyokeconf.a $(CONF_LIBS)
+
+DOCS_MADE = docs/yoke.yaml.5 docs/configuration.md
+
+docs/yoke.yaml.5: docs/conf_reference$(EXEEXT) docs/yoke.yaml.example
+	$(AM_V_GEN)docs/conf_reference$(EXEEXT) man $(srcdir)/docs/yoke.yaml.example >$@.tmp && mv $@.tmp $@
+docs/configuration.md: docs/conf_reference$(EXEEXT)
+	$(AM_V_GEN)docs/conf_reference$(EXEEXT) markdown >$@.tmp && mv $@.tmp $@
+
+man_MANS += docs/yoked.8 docs/yoke.yaml.5
+doc_DATA = docs/configuration.md
+dist_doc_DATA = README docs/LICENSE docs/architecture.md docs/ha.md docs/management.md docs/multipath.conf \
+	docs/quickstart.md docs/release-notes.md
+EXTRA_DIST += docs/yoke.yaml.example docs/yoked.8 .ci/run .gitignore
+CLEANFILES += $(DOCS_MADE)
+
+TESTS += tests/unit/test_conf_reference.sh
+EXTRA_DIST += tests/unit/test_conf_reference.sh

@@ -258,6 +258,22 @@ static void do_move(struct machine *m, struct ha_group *g, const struct message 
 		msg->op, msg->controller);
 }
 
+/*
+ * The owner's daemon has died and may be back within half a second: Pacemaker is told, and this
+ * controller is preferred from now on, so that the returned one does not take the group from hosts
+ * that have just moved here. Home is a decision of its own (failback).
+ */
+static void owner_dead(struct machine *m, struct ha_group *g)
+{
+	if (m->peer != PEER_DEAD) {
+		return;
+	}
+	if (g->started) {
+		g->preferred = m->self;
+	}
+	m->ops->notice(m->ctx, g->index);
+}
+
 static void do_lost_serving(struct machine *m, struct ha_group *g, const struct message *msg)
 {
 	if (g->owner == msg->sender) {
@@ -265,9 +281,7 @@ static void do_lost_serving(struct machine *m, struct ha_group *g, const struct 
 		g->wanted = g->wanted && g->asked; /* an offer ends with the one who made it */
 		log_warning("group %s: epoch %" PRIu64 ": the owner, controller %u, is lost, held",
 			name_of(m, g), g->epoch, g->owner);
-		if (m->peer == PEER_DEAD) {
-			m->ops->notice(m->ctx, g->index);
-		}
+		owner_dead(m, g);
 	}
 }
 
@@ -284,9 +298,7 @@ static void do_lost_preparing(struct machine *m, struct ha_group *g, const struc
 		log_warning("group %s: epoch %" PRIu64
 			    ": the owner, controller %u, was lost before COMMIT, held",
 			name_of(m, g), g->epoch, g->owner);
-		if (m->peer == PEER_DEAD) {
-			m->ops->notice(m->ctx, g->index);
-		}
+		owner_dead(m, g);
 	} else {
 		g->waiting &= (uint8_t)~HA_BIT(msg->sender);
 	}

@@ -55,7 +55,7 @@ TESTS += tests/fuzz/fuzz_ha_message
 tests_fuzz_fuzz_ha_message_SOURCES = tests/fuzz/fuzz_ha_message.c
 tests_fuzz_fuzz_ha_message_CPPFLAGS = $(HA_TEST_CPPFLAGS)
 tests_fuzz_fuzz_ha_message_LDADD = libyokeha.a libyokebase.a $(QB_LIBS)
-EXTRA_DIST += docs/ha.md \
+EXTRA_DIST += \
 	tests/fuzz/corpus/ha/alive.bin \
 	tests/fuzz/corpus/ha/commit.bin \
 	tests/fuzz/corpus/ha/current.bin \

@@ -14,6 +14,8 @@
 
 #define SAVE_RETRY_MS 1000
 
+#define LINK_GRACE_MS 1000
+
 enum ha_score {
 	SCORE_NONE = -1,
 	SCORE_DEGRADED = 100,
@@ -94,6 +96,25 @@ uint64_t machine_save(struct machine *m)
 /* ----- the promotion score -----------------------------------------------------------------------
  */
 
+/*
+ * A link that is down while its other end is a member counts against this controller, but not at
+ * once: it is also down for a moment when the other's daemon dies or has just joined, and scores
+ * that go down and up again make Pacemaker begin its work anew each time.
+ */
+static bool link_missing(struct machine *m)
+{
+	uint64_t now_ms = m->ops->now_ms(m->ctx);
+
+	if (!machine_has_peer(m) || machine_link_up(m)) {
+		m->link_missing_ms = 0;
+		return false;
+	}
+	if (m->link_missing_ms == 0) {
+		m->link_missing_ms = now_ms ? now_ms : 1;
+	}
+	return now_ms - m->link_missing_ms >= LINK_GRACE_MS;
+}
+
 static int score_of(struct machine *m, const struct ha_group *g)
 {
 	bool owner = g->owner == m->self;
@@ -101,8 +122,7 @@ static int score_of(struct machine *m, const struct ha_group *g)
 	if (!g->started || m->dead || !machine_in_sync(m)) {
 		return SCORE_NONE;
 	}
-	if (!m->ops->healthy(m->ctx, g->index) ||
-		(!owner && machine_has_peer(m) && !machine_link_up(m))) {
+	if (!m->ops->healthy(m->ctx, g->index) || (link_missing(m) && !owner)) {
 		return SCORE_DEGRADED;
 	}
 	return g->preferred == m->self ? SCORE_PREFERRED : SCORE_IN_SYNC;

@@ -170,6 +170,7 @@ struct machine {
 	uint32_t pids[YOKE_CONTROLLERS + 1];
 	uint64_t incarnations[YOKE_CONTROLLERS + 1];
 	bool link; /* this end, as the interconnect says */
+	uint64_t link_missing_ms; /* since when it has been down beside a member; 0 = it is not */
 	bool prove_pending;
 	uint64_t prove_at_ms;
 	uint64_t op; /* last op id used */

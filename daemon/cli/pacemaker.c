@@ -38,8 +38,9 @@ struct cli_option_pair {
 
 /*
  * A daemon that dies is started again where it was, three times before its controller is given
- * up for ten minutes. A threshold of 1 for groups would move them no sooner (the survivor takes the
- * dead one's promotion score away) and would keep the other controller's paths away for long.
+ * up for ten minutes. A group's instance that fails is given up at once, for no more than seconds:
+ * it cannot start before its daemon is back, a failed start counts as a million failures, and two
+ * daemons that die one after the other must not leave the group without a place.
  */
 static const struct cli_option_pair controller_meta[] = {
 	{"migration-threshold", "3"},
@@ -47,8 +48,8 @@ static const struct cli_option_pair controller_meta[] = {
 };
 
 static const struct cli_option_pair group_meta[] = {
-	{"migration-threshold", "3"},
-	{"failure-timeout", "10min"},
+	{"migration-threshold", "1"},
+	{"failure-timeout", "5s"},
 };
 
 static const struct cli_option_pair controller_clone_meta[] = {

@@ -166,17 +166,3 @@ void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg
 	round->group = group;
 	round_start(round);
 }
-
-void scsi_drains_drop(struct scsi_core_group *group)
-{
-	while (!qb_list_empty(&group->drains)) {
-		struct round_part *part =
-			qb_list_first_entry(&group->drains, struct round_part, link);
-		struct scsi_round *round = part->round;
-
-		qb_list_del(&part->link);
-		if (atomic_fetch_sub(&round->left, 1) == 1) {
-			free(round);
-		}
-	}
-}

@@ -16,8 +16,6 @@ void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void
 void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg);
 /* A task of the group has left the store, or its view has changed. */
 void scsi_drains_check(struct scsi_core_group *group);
-/* After the reactors have stopped: forgets the drains that never came to their end. */
-void scsi_drains_drop(struct scsi_core_group *group);
 
 /* claim.c. release() gives the claim up even when a flush failed, and says so. */
 void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,

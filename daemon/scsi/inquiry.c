@@ -72,7 +72,9 @@ static void standard_put(const struct scsi_task *task, struct cursor *c)
 	cursor_put_u8(c, CMDQUE);
 	put_padded(c, conf->vendor, 8);
 	put_padded(c, conf->product, 16);
-	put_padded(c, PACKAGE_VERSION, 4);
+	/* PRODUCT REVISION LEVEL has room for "0.1" or "1.10", not for a dot at its end. */
+	put_padded(c, PACKAGE_VERSION, PACKAGE_VERSION[3] == '.' ? 3 : 4);
+	cursor_put_bytes(c, " ", PACKAGE_VERSION[3] == '.' ? 1 : 0);
 	cursor_put_zeros(c, 58 - 36);
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
 		cursor_put_u16(c, versions[i]);

@@ -55,9 +55,6 @@ static void core_end(struct scsi_core *core)
 	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {
 		nexuses_free(&core->peers[i]);
 	}
-	for (unsigned i = 0; core->groups && i < core->scsi->group_count; i++) {
-		scsi_drains_drop(&core->groups[i]);
-	}
 	reactor_slot_set(core->reactor, REACTOR_SLOT_SCSI, NULL);
 	free(core->groups);
 	free(core->lus);

@@ -139,7 +139,7 @@ PRODUCT = {
         {"name": "promote", "timeout": "60s"}, {"name": "demote", "timeout": "30s"},
         {"name": "monitor", "interval": "9s", "role": "Promoted", "timeout": "20s"},
         {"name": "monitor", "interval": "10s", "role": "Unpromoted", "timeout": "20s"}],
-        {"migration-threshold": 3, "failure-timeout": "10min"}),
+        {"migration-threshold": 1, "failure-timeout": "5s"}),
 }
 STAND_IN = {
     "controller": ("ocf:pacemaker:Dummy", {}, *PRODUCT["controller"][2:]),

@@ -359,7 +359,14 @@ class Lab:
                 controller.run(["crm_standby", "--node", name, "-D"], check=False)
         for network in HOST_NETWORKS:
             self.host_link(network, True)
-        self.wait_settled(timeout)
+
+        def whole():
+            # Fencing that was under way may strike a controller that has just been switched on.
+            for controller in self.controllers.values():
+                if not controller.is_on():
+                    controller.power_on()
+            return self.settled()
+        wait_for(whole, timeout, f"lab {self.layout.prefix} has settled", 0.05)
         if self.settings["cluster"] and any(self.crm()["failed"]):
             self.controllers["a"].run(["crm_resource", "--cleanup"])
             self.wait_settled(timeout)

@@ -40,10 +40,13 @@ def modules(names):
 
 
 def functions(module, only):
+    """The tests of a module, or those of them that are named as MODULE.NAME in `only`."""
+    mine = module.__name__.removeprefix("test_")
+    wanted = [word.partition(".")[2] for word in only if word.partition(".")[0] == mine]
     found = [(name, function) for name, function in vars(module).items()
              if name.startswith("test_") and inspect.isfunction(function)
              and function.__module__ == module.__name__]
-    return [(n, f) for n, f in found if not only or n.removeprefix("test_") in only or n in only]
+    return [(n, f) for n, f in found if not wanted or n.removeprefix("test_") in wanted]
 
 
 def show_logs(lab):
@@ -121,7 +124,7 @@ def main():
     for word in only:
         if word.partition(".")[0] not in names:
             names.append(word.partition(".")[0])
-    return 0 if Runner().run(names, [word.partition(".")[2] for word in only]) else 1
+    return 0 if Runner().run(names, only) else 1
 
 
 if __name__ == "__main__":

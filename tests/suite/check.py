@@ -24,7 +24,7 @@ class Check:
     def __init__(self, source, parts):
         self.parts = parts
         self.source = source
-        self.report = Report()
+        self.report = Report(TOP / "build" / "check-logs")
         self.timed = Builder(source, TOP)
         self.patient = Builder(source, TOP, nice=19)
         self.built = {}

@@ -2,18 +2,22 @@
 """One line for each test, from several threads at once; the count at the end."""
 
 import contextlib
+import shutil
 import subprocess
 import threading
 import time
 import traceback
 
-TAIL_LINES = 80
+HEAD_LINES = 30
+TAIL_LINES = 70
 
 
 class Report:
     """Collects and prints results: PASS, FAIL or SKIP, a name, seconds; failures with their log."""
 
-    def __init__(self):
+    def __init__(self, place):
+        self.place = place  # folder for the whole logs of what failed
+        shutil.rmtree(place, ignore_errors=True)
         self.lock = threading.Lock()
         self.counts = {"PASS": 0, "FAIL": 0, "SKIP": 0}
         self.failed = []
@@ -24,11 +28,20 @@ class Report:
             print(f"{word} {name} ({seconds:.1f} s){': ' + note if note else ''}", flush=True)
             if word == "FAIL":
                 self.failed.append(name)
-                if log:
-                    lines = log.rstrip().splitlines()
-                    if len(lines) > TAIL_LINES:
-                        print(f"    ... {len(lines) - TAIL_LINES} lines before")
-                    print("\n".join("    " + line for line in lines[-TAIL_LINES:]), flush=True)
+                self.show(name, log)
+
+    def show(self, name, log):
+        """Prints the beginning and the end of a log; all of it goes to a file."""
+        if not log:
+            return
+        self.place.mkdir(parents=True, exist_ok=True)
+        path = self.place / (name.replace("/", "-") + ".log")
+        path.write_text(log, encoding="utf-8")
+        lines = log.rstrip().splitlines()
+        if len(lines) > HEAD_LINES + TAIL_LINES:
+            cut = f"... {len(lines) - HEAD_LINES - TAIL_LINES} lines more in {path}"
+            lines = lines[:HEAD_LINES] + [cut] + lines[-TAIL_LINES:]
+        print("\n".join("    " + line for line in lines), flush=True)
 
     @contextlib.contextmanager
     def test(self, name):

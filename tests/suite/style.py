@@ -167,6 +167,33 @@ def include_graph(tree):
     fail_on(complaints)
 
 
+def roadmap(tree):
+    """docs/architecture.md has every file below the heading of its folder, and no other."""
+    named, folder = {}, None
+    for line in tree.text("docs/architecture.md").splitlines():
+        heading = re.match(r"### ([\w/]+)", line)
+        if heading:
+            folder = heading[1]
+        elif folder and line.startswith("| `"):
+            named.setdefault(folder, set()).update(re.findall(r"`([^`]+)`", line.split("|")[1]))
+    complaints, used = [], set()
+    for name in tree.names:
+        path = Path(name)
+        place = str(path.parent)
+        if len(path.parts) < 2 or place.startswith(".") or "corpus" in path.parts or \
+                path.suffix == ".mk" or path.name in ("LICENSE", ".keep"):
+            continue
+        words = {path.name} | ({path.stem} if path.suffix in (".c", ".h") else set())
+        found = words & named.get(place, set())
+        used |= {(place, word) for word in found}
+        if not found:
+            complaints.append(f"{name}: not below \"### {place}\" in docs/architecture.md")
+    complaints += [f"docs/architecture.md, {place}: there is no {word}"
+                   for place, words in named.items() for word in sorted(words)
+                   if (place, word) not in used]
+    fail_on(complaints)
+
+
 def headers_alone(tree, source, flags):
     """Every header compiles by itself."""
     complaints = []
@@ -230,7 +257,7 @@ def man_pages(stage):
 RULES = {
     "top-level": top_level, "clang-format": clang_format, "shellcheck": shellcheck,
     "python": python_compiles, "spdx": spdx, "forbidden-functions": forbidden, "lengths": lengths,
-    "include-graph": include_graph,
+    "include-graph": include_graph, "roadmap": roadmap,
 }
 
 

@@ -193,6 +193,8 @@ static void test_scores(void **state)
 	sim_link(sim, false);
 	sim_run(sim);
 	assert_int_equal(sim->node[1].score[0], 1000); /* the owner needs no link */
+	assert_int_equal(sim->node[2].score[0], 500); /* not at once */
+	sim_pass(sim, 1500);
 	assert_int_equal(sim->node[2].score[0], 100);
 	assert_int_equal(sim_access(sim, 2, 0), GROUP_HELD);
 	assert_int_equal(sim->node[1].view[0].tpg[2], ALUA_UNAVAILABLE);
@@ -205,6 +207,25 @@ static void test_scores(void **state)
 	sim_stop(sim, 2, 0, NULL);
 	sim_run(sim);
 	assert_int_equal(sim->node[2].score[0], -1);
+	sim_free(sim);
+}
+
+/* The owner's daemon dies and is back before anybody has promoted: the survivor keeps the first
+ * claim. */
+static void test_dead_owner_comes_back(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[2].score[0], 1000);
+	sim_boot(sim, 1);
+	sim_run(sim);
+	assert_int_equal(sim_group(sim, 1, 0)->preferred, 2);
+	sim_start(sim, 1, 0);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].score[0], 500);
+	assert_int_equal(sim->node[2].score[0], 1000);
 	sim_free(sim);
 }
 
@@ -374,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_move_by_scores),
 		cmocka_unit_test(test_scores),
+		cmocka_unit_test(test_dead_owner_comes_back),
 		cmocka_unit_test(test_failback),
 		cmocka_unit_test(test_quorum),
 		cmocka_unit_test(test_slept),
