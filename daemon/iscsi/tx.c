@@ -325,6 +325,8 @@ void iscsi_tx_flush(struct iscsi_conn *conn)
 	if (!iscsi_conn_is_open(conn)) {
 		return;
 	}
+	/* What was queued while flushing has been seen to: no pass only for that. */
+	reactor_defer_cancel(conn->home->reactor, &conn->flush_defer);
 	if (queue->count <= ISCSI_TX_HIGH / 2 && queue->item_count <= ISCSI_TX_HIGH / 2 &&
 		queue->own_bytes <= ISCSI_TX_HIGH_BYTES / 2) {
 		iscsi_rx_resume(conn, ISCSI_RX_PAUSE_TX);

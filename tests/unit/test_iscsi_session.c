@@ -520,6 +520,22 @@ static void test_ping_finds_dead_initiators(void **state)
 	client_close(&c);
 }
 
+/* Making the PDUs of an answer must not cost another pass of the reactor. */
+static void test_answer_takes_one_pass(void **state)
+{
+	struct client c = client_login(0, FAST);
+	struct iscsi_conn *conn = newest_conn(0);
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	(void)state;
+	harness_settle();
+	client_command(&c, bhs, F | R, 0x28, 0, 1, 512);
+	client_pdu(&c, bhs, NULL, 0); /* one pass */
+	assert_false(conn->flush_defer.queued);
+	assert_int_equal(recv(c.fd, pdu.data, ISCSI_BHS_BYTES + 512, 0), ISCSI_BHS_BYTES + 512);
+	client_close(&c);
+}
+
 /*
  * A stopped host that takes no answers while reading waits for a buffer: it holds buffers itself,
  * and has to go. One that only waits for a buffer stays.
@@ -860,6 +876,7 @@ int main(void)
 		TEST(test_nop_out),
 		TEST(test_ping_finds_dead_initiators),
 		TEST(test_ping_finds_stopped_initiators),
+		TEST(test_answer_takes_one_pass),
 		TEST(test_many_ordered_functions),
 		TEST(test_abort_task),
 		TEST(test_abort_task_that_never_came),
