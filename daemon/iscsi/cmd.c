@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "daemon/iscsi/cmd.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "yoke/log.h"
@@ -48,6 +49,14 @@ static void iscsi_cmd_stop_waiting(struct iscsi_cmd *cmd)
 	}
 }
 
+static void iscsi_cmd_early_free(struct iscsi_cmd *cmd)
+{
+	cmd->conn->home->early_bytes -= cmd->early_bytes;
+	free(cmd->early);
+	cmd->early = NULL;
+	cmd->early_bytes = 0;
+}
+
 void iscsi_cmd_free(struct iscsi_cmd *cmd)
 {
 	struct iscsi_reactor *home = cmd->conn->home;
@@ -57,6 +66,7 @@ void iscsi_cmd_free(struct iscsi_cmd *cmd)
 	qb_list_del(&cmd->link);
 	qb_list_del(&cmd->tx_item.link);
 	cmd->conn->data_bytes -= cmd->charged;
+	iscsi_cmd_early_free(cmd);
 	if (!cmd->refused) {
 		scsi_task_end(&cmd->task);
 	}
@@ -83,13 +93,17 @@ static void iscsi_cmd_answer(struct iscsi_cmd *cmd)
 {
 	struct scsi_task *task = &cmd->task;
 
-	if (cmd->failed && cmd->start != SCSI_START_DONE) {
+	if ((cmd->failed || cmd->full) && cmd->start != SCSI_START_DONE) {
 		/* It will not run: what it answers is ours to say. */
 		scsi_task_drop(task);
 		cmd->start = SCSI_START_DONE;
 	}
 	if (cmd->failed) {
 		scsi_task_set_transport_sense(task, cmd->sense);
+		task->in_length = 0;
+	} else if (cmd->full) {
+		task->status = SCSI_TASK_SET_FULL;
+		task->sense_length = 0;
 		task->in_length = 0;
 	}
 	iscsi_cmd_leave_window(cmd);
@@ -128,6 +142,10 @@ static bool iscsi_cmd_reserve(struct iscsi_cmd *cmd)
 			return false;
 		}
 		cmd->charged = task->buf->size;
+		if (cmd->early) {
+			memcpy(task->buf->data, cmd->early, cmd->early_bytes);
+			iscsi_cmd_early_free(cmd);
+		}
 	} else if (task->in_bytes) {
 		/* The device server gets the buffer, but not beyond the connection's share. */
 		if (!iscsi_conn_buf_room(conn, task->in_bytes)) {
@@ -159,7 +177,8 @@ static bool iscsi_cmd_retry(struct iscsi_starved *starved)
 {
 	struct iscsi_cmd *cmd = container_of(starved, struct iscsi_cmd, starved);
 
-	if (!iscsi_cmd_reserve(cmd)) {
+	/* While a PDU of it is coming in, its data stays where it goes. */
+	if (cmd->conn->rx.cmd == cmd || !iscsi_cmd_reserve(cmd)) {
 		return false;
 	}
 	cmd->conn->waiting_cmds--;
@@ -170,7 +189,7 @@ static bool iscsi_cmd_retry(struct iscsi_starved *starved)
 
 static bool iscsi_cmd_is_doomed(const struct iscsi_cmd *cmd)
 {
-	return cmd->failed || cmd->refused || cmd->start == SCSI_START_DONE;
+	return cmd->failed || cmd->full || cmd->refused || cmd->start == SCSI_START_DONE;
 }
 
 void iscsi_cmd_advance(struct iscsi_cmd *cmd)
@@ -386,6 +405,47 @@ static struct iscsi_cmd *iscsi_cmd_new(struct iscsi_conn *conn, const uint8_t *b
 	return cmd;
 }
 
+/* Do buffers of this connection wait for data that comes behind the PDU at hand? */
+static bool iscsi_cmd_others_collect(const struct iscsi_conn *conn)
+{
+	struct iscsi_cmd *cmd;
+
+	qb_list_for_each_entry (cmd, &conn->session->cmds, link) {
+		if (cmd->charged && (cmd->unsolicited || cmd->bursts_open)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * No buffer for unsolicited data. To stop reading until there is one is right, unless the buffers
+ * come back only by reading on. Then the data is taken in beside the pool, so far as that is
+ * allowed to grow, and after that it is thrown away.
+ */
+static enum iscsi_rx_verdict iscsi_cmd_begin_early(struct iscsi_conn *conn, struct iscsi_cmd *cmd)
+{
+	struct iscsi_reactor *home = conn->home;
+	uint32_t bytes = cmd->unsolicited ? cmd->unsolicited_limit : conn->rx.data_bytes;
+
+	bytes = bytes < cmd->need ? bytes : cmd->need;
+	if (!iscsi_cmd_others_collect(conn)) {
+		return ISCSI_RX_WAIT;
+	}
+	if (bytes && home->early_bytes + bytes <= home->early_limit) {
+		cmd->early = malloc(bytes);
+	}
+	if (!cmd->early) {
+		cmd->full = true;
+		return ISCSI_RX_TAKE;
+	}
+	cmd->early_bytes = bytes;
+	home->early_bytes += bytes;
+	conn->rx.dest = cmd->early;
+	conn->rx.dest_left = conn->rx.data_bytes < bytes ? conn->rx.data_bytes : bytes;
+	return ISCSI_RX_TAKE;
+}
+
 enum iscsi_rx_verdict iscsi_cmd_begin(struct iscsi_conn *conn, const uint8_t *bhs)
 {
 	struct iscsi_rx *rx = &conn->rx;
@@ -404,7 +464,7 @@ enum iscsi_rx_verdict iscsi_cmd_begin(struct iscsi_conn *conn, const uint8_t *bh
 	}
 	if (cmd->start == SCSI_START_OUT && !cmd->failed && (rx->data_bytes || cmd->unsolicited)) {
 		if (iscsi_cmd_must_queue(cmd) || !iscsi_cmd_reserve(cmd)) {
-			return ISCSI_RX_WAIT;
+			return iscsi_cmd_begin_early(conn, cmd);
 		}
 		rx->dest = cmd->task.buf->data;
 		rx->dest_left = rx->data_bytes < cmd->need ? rx->data_bytes : cmd->need;

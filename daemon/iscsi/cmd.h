@@ -51,6 +51,7 @@ struct iscsi_cmd {
 	bool tagged; /* in the ITT table */
 	bool refused; /* iSCSI response "target failure", no status */
 	bool failed; /* data-out went wrong: `sense` tells it */
+	bool full; /* no memory for its unsolicited data: TASK SET FULL */
 	enum scsi_transport_sense sense;
 
 	/* data-out */
@@ -64,6 +65,8 @@ struct iscsi_cmd {
 	unsigned bursts_open;
 	struct iscsi_burst bursts[ISCSI_CMD_BURSTS];
 	size_t charged; /* in conn->data_bytes */
+	uint8_t *early; /* unsolicited data until its buffer comes; NULL */
+	uint32_t early_bytes; /* room there; in home->early_bytes */
 
 	/* data-in */
 	uint32_t in_total; /* bytes that go to the initiator */

@@ -34,3 +34,22 @@ tests_unit_test_iscsi_session_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_window_SOURCES = tests/unit/test_iscsi_window.c
 tests_unit_test_iscsi_window_LDADD = $(iscsi_unit_libs)
 endif
+
+# The fuzz target of the PDU stream as a plain program that runs its corpus.
+check_PROGRAMS += tests/fuzz/fuzz_iscsi_pdu
+TESTS += tests/fuzz/fuzz_iscsi_pdu
+tests_fuzz_fuzz_iscsi_pdu_SOURCES = tests/fuzz/fuzz_iscsi_pdu.c \
+	tests/unit/fake_scsi.c tests/unit/fake_scsi.h
+tests_fuzz_fuzz_iscsi_pdu_LDADD = \
+	libyokeiscsi.a libyokebase.a $(QB_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+EXTRA_DIST += \
+	tests/fuzz/corpus/iscsi_pdu/errors \
+	tests/fuzz/corpus/iscsi_pdu/hold-abort \
+	tests/fuzz/corpus/iscsi_pdu/logout \
+	tests/fuzz/corpus/iscsi_pdu/lu-reset \
+	tests/fuzz/corpus/iscsi_pdu/many-writes \
+	tests/fuzz/corpus/iscsi_pdu/nop-text \
+	tests/fuzz/corpus/iscsi_pdu/r2t \
+	tests/fuzz/corpus/iscsi_pdu/raw-login \
+	tests/fuzz/corpus/iscsi_pdu/read-write \
+	tests/fuzz/corpus/iscsi_pdu/unsolicited

@@ -145,8 +145,9 @@ enum iscsi_rx_verdict iscsi_data_out_begin(struct iscsi_conn *conn, const uint8_
 {
 	struct iscsi_rx *rx = &conn->rx;
 	enum iscsi_rx_verdict verdict;
-	uint32_t offset;
+	uint32_t offset, end;
 	struct iscsi_cmd *cmd;
+	uint8_t *base;
 
 	if (!iscsi_data_find(conn, bhs, &verdict)) {
 		return verdict;
@@ -154,10 +155,12 @@ enum iscsi_rx_verdict iscsi_data_out_begin(struct iscsi_conn *conn, const uint8_
 	cmd = rx->cmd;
 	iscsi_data_check(cmd, rx->burst, bhs, rx->data_bytes);
 	offset = be32_get(bhs + ISCSI_DATA_OFFSET);
-	if (!cmd->failed && cmd->task.buf && offset < cmd->need) {
-		uint32_t room = cmd->need - offset;
+	base = cmd->task.buf ? cmd->task.buf->data : cmd->early;
+	end = cmd->task.buf ? cmd->need : cmd->early_bytes;
+	if (!cmd->failed && base && offset < end) {
+		uint32_t room = end - offset;
 
-		rx->dest = cmd->task.buf->data + offset;
+		rx->dest = base + offset;
 		rx->dest_left = rx->data_bytes < room ? rx->data_bytes : room;
 	}
 	return ISCSI_RX_TAKE;

@@ -96,8 +96,12 @@ static void iscsi_listener_hold(struct iscsi_listener *listener, int err)
 {
 	struct reactor *r = listener->iscsi->reactors[0].reactor;
 
-	log_err("iscsi: portal %s: cannot accept: %s; raise LimitNOFILE if that is what ran out",
-		listener->portal->text, strerror(err));
+	if (!listener->held) {
+		log_err("iscsi: portal %s: cannot accept: %s; raise LimitNOFILE if that is what "
+			"ran out",
+			listener->portal->text, strerror(err));
+	}
+	listener->held = true;
 	reactor_fd_mod(r, &listener->rfd, 0);
 	reactor_timer_set(r, &listener->retry, ISCSI_ACCEPT_RETRY_MS);
 }
@@ -127,6 +131,7 @@ static void iscsi_listener_ready(struct reactor_fd *rfd, uint32_t events)
 			}
 			return; /* EAGAIN, or a connection that is gone already */
 		}
+		listener->held = false;
 		iscsi_socket_options(fd);
 		iscsi_conn_new(iscsi_reactor_pick(listener->iscsi), listener, fd, &peer, length);
 	}

@@ -25,8 +25,11 @@ static void iscsi_nop_echo(
 		tx->data = tx->small;
 		tx->data_bytes = length;
 	} else if (length) {
-		/* The data was received into memory of its own: send it from there. */
-		tx->own = conn->rx.own;
+		/* The data was received into memory of its own: send it from there, and keep no
+		 * more than counts. */
+		uint8_t *fit = realloc(conn->rx.own, length);
+
+		tx->own = fit ? fit : conn->rx.own;
 		conn->rx.own = NULL;
 		tx->data = tx->own;
 		tx->data_bytes = length;
@@ -71,17 +74,32 @@ void iscsi_conn_nop_start(struct iscsi_conn *conn)
 	reactor_timer_set(conn->home->reactor, &conn->timer, interval_s * 1000ull);
 }
 
-/* Anything that has come since counts as life; so does our own refusal to read. */
+/*
+ * Anything that has come since counts as life. While we refuse to read, so does what the initiator
+ * takes; one that takes nothing holds buffers that others may wait for.
+ */
+static uint64_t iscsi_nop_silent_ms(const struct iscsi_conn *conn)
+{
+	uint64_t alive_ms = conn->rx.last_ms;
+
+	if (conn->rx.paused && !conn->tx.blocked) {
+		return 0;
+	}
+	if (conn->rx.paused && conn->tx.last_ms > alive_ms) {
+		alive_ms = conn->tx.last_ms;
+	}
+	return reactor_now_ms(conn->home->reactor) - alive_ms;
+}
+
 void iscsi_conn_nop_timer(struct iscsi_conn *conn)
 {
 	const struct conf_iscsi *conf = &conn->home->iscsi->setup.conf->iscsi;
 	struct reactor *r = conn->home->reactor;
-	uint64_t silent_ms = reactor_now_ms(r) - conn->rx.last_ms;
+	uint64_t silent_ms = iscsi_nop_silent_ms(conn);
 	uint64_t interval_ms = conf->nop_interval_s * 1000ull;
 	uint64_t timeout_ms = conf->nop_timeout_s * 1000ull;
 
-	if (conn->pinging && silent_ms >= timeout_ms &&
-		!(conn->rx.paused & ISCSI_RX_PAUSE_BUFFERS)) {
+	if (conn->pinging && silent_ms >= timeout_ms) {
 		iscsi_conn_drop(conn, "no sign of life for %u s, and no answer to a NOP-In",
 			(unsigned)(silent_ms / 1000));
 		return;

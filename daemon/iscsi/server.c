@@ -146,6 +146,7 @@ static bool iscsi_reactor_init(
 	home->starved_defer.fn = iscsi_starved_deferred;
 	home->starved_timer.fired = iscsi_starved_timer;
 	home->share_bytes = buf_pool_limit(reactor_buffers(reactor)) / 2;
+	home->early_limit = buf_pool_limit(reactor_buffers(reactor)) / 4;
 	home->stop_msg.fn = iscsi_reactor_stop;
 	home->stopped_msg.fn = iscsi_reactor_stopped;
 	reactor_slot_set(reactor, REACTOR_SLOT_ISCSI, home);

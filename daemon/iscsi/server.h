@@ -19,6 +19,7 @@ struct iscsi_listener {
 	struct iscsi *iscsi;
 	struct reactor_fd rfd; /* on reactor 0; fd -1 = closed */
 	struct reactor_timer retry; /* accepting pauses when descriptors run out */
+	bool held; /* it does, and that is logged */
 	const struct conf_address *portal;
 	uint16_t rtpi;
 };
@@ -39,6 +40,8 @@ struct iscsi_reactor {
 	struct reactor_defer starved_defer;
 	struct reactor_timer starved_timer; /* others give buffers back without telling */
 	size_t share_bytes; /* of the buffer pool, for one connection */
+	size_t early_bytes; /* memory that holds unsolicited data beside the buffer pool */
+	size_t early_limit; /* and the most of it */
 	bool stopping;
 	struct mailbox_msg stop_msg;
 	struct mailbox_msg stopped_msg;

@@ -19,7 +19,7 @@
 #define ISCSI_SESSION_BUCKETS 128u /* of the ITT table */
 #define ISCSI_ABORTED_TAGS    64u /* remembered, so that their late data is dropped in silence */
 #define ISCSI_IMMEDIATE_MAX   16u /* immediate commands in flight; RFC 7143 4.2.2.1 asks for two */
-#define ISCSI_TMFS_MAX	      32u /* task management functions in flight */
+#define ISCSI_TMFS_MAX	      32u /* task management functions in flight: no more immediate ones */
 
 struct iscsi_cmd;
 struct iscsi_conn;

@@ -166,7 +166,8 @@ void iscsi_tmf_request(
 		iscsi_window_check(&session->window, iscsi_bhs_cmdsn(bhs)) == ISCSI_WINDOW_DROP) {
 		return;
 	}
-	if (session->tmfs >= ISCSI_TMFS_MAX) {
+	/* The others keep within the window; their CmdSN would be missing for ever. */
+	if (immediate && session->tmfs >= ISCSI_TMFS_MAX) {
 		iscsi_tx_reject(conn, ISCSI_REJECT_IMMEDIATE);
 		return;
 	}

@@ -49,6 +49,7 @@ void iscsi_tx_clear(struct iscsi_conn *conn)
 	}
 	queue->last = NULL;
 	queue->first_sent = 0;
+	queue->item_count = 0;
 	qb_list_for_each_safe (pos, next, &queue->items) {
 		struct iscsi_tx_item *item = qb_list_entry(pos, struct iscsi_tx_item, link);
 
@@ -124,6 +125,26 @@ static void iscsi_tx_digest(struct iscsi_conn *conn, struct iscsi_tx *tx)
 	}
 }
 
+/* A peer that asks and does not take the answers is not listened to any more. */
+static void iscsi_tx_restrain(struct iscsi_conn *conn)
+{
+	const struct iscsi_tx_queue *queue = &conn->tx;
+
+	if (queue->count > ISCSI_TX_HIGH || queue->item_count > ISCSI_TX_HIGH ||
+		queue->own_bytes > ISCSI_TX_HIGH_BYTES) {
+		iscsi_rx_pause(conn, ISCSI_RX_PAUSE_TX);
+	}
+}
+
+static void iscsi_tx_add_item(struct iscsi_conn *conn, struct iscsi_tx_item *item, bool is_pdu)
+{
+	item->is_pdu = is_pdu;
+	qb_list_add_tail(&item->link, &conn->tx.items);
+	conn->tx.item_count++;
+	iscsi_tx_restrain(conn);
+	iscsi_tx_flush_later(conn);
+}
+
 void iscsi_tx_queue(struct iscsi_conn *conn, struct iscsi_tx *tx, enum iscsi_tx_statsn statsn)
 {
 	struct iscsi_tx_queue *queue = &conn->tx;
@@ -141,10 +162,7 @@ void iscsi_tx_queue(struct iscsi_conn *conn, struct iscsi_tx *tx, enum iscsi_tx_
 	if (tx->own) {
 		queue->own_bytes += tx->data_bytes;
 	}
-	if ((queue->count > ISCSI_TX_HIGH || queue->own_bytes > ISCSI_TX_HIGH_BYTES) &&
-		!(conn->rx.paused & ISCSI_RX_PAUSE_TX)) {
-		iscsi_rx_pause(conn, ISCSI_RX_PAUSE_TX);
-	}
+	iscsi_tx_restrain(conn);
 	iscsi_tx_flush_later(conn);
 }
 
@@ -161,16 +179,12 @@ void iscsi_tx_queue_behind(struct iscsi_conn *conn, struct iscsi_tx *tx)
 		iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
 		return;
 	}
-	tx->item.is_pdu = true;
-	qb_list_add_tail(&tx->item.link, &conn->tx.items);
-	iscsi_tx_flush_later(conn);
+	iscsi_tx_add_item(conn, &tx->item, true);
 }
 
 void iscsi_tx_queue_cmd(struct iscsi_conn *conn, struct iscsi_cmd *cmd)
 {
-	cmd->tx_item.is_pdu = false;
-	qb_list_add_tail(&cmd->tx_item.link, &conn->tx.items);
-	iscsi_tx_flush_later(conn);
+	iscsi_tx_add_item(conn, &cmd->tx_item, false);
 }
 
 /* PDUs of commands that are being answered, as many as are useful now. */
@@ -184,11 +198,13 @@ static void iscsi_tx_make(struct iscsi_conn *conn)
 
 		if (item->is_pdu) {
 			qb_list_del(&item->link);
+			queue->item_count--;
 			iscsi_tx_queue(conn, container_of(item, struct iscsi_tx, item),
 				ISCSI_TX_STATSN_USE);
 		} else if (iscsi_cmd_next_pdu(container_of(item, struct iscsi_cmd, tx_item))) {
 			qb_list_del(&item->link);
 			qb_list_init(&item->link);
+			queue->item_count--;
 		}
 	}
 }
@@ -261,6 +277,7 @@ static bool iscsi_tx_send(struct iscsi_conn *conn)
 		}
 		return false;
 	}
+	conn->tx.last_ms = reactor_now_ms(conn->home->reactor);
 	iscsi_tx_sent(conn, (size_t)n);
 	conn->tx.blocked = (size_t)n < bytes;
 	return !conn->tx.blocked;
@@ -308,7 +325,10 @@ void iscsi_tx_flush(struct iscsi_conn *conn)
 	if (!iscsi_conn_is_open(conn)) {
 		return;
 	}
-	if (queue->count <= ISCSI_TX_HIGH / 2 && queue->own_bytes <= ISCSI_TX_HIGH_BYTES / 2) {
+	/* What was queued while flushing has been seen to: no pass only for that. */
+	reactor_defer_cancel(conn->home->reactor, &conn->flush_defer);
+	if (queue->count <= ISCSI_TX_HIGH / 2 && queue->item_count <= ISCSI_TX_HIGH / 2 &&
+		queue->own_bytes <= ISCSI_TX_HIGH_BYTES / 2) {
 		iscsi_rx_resume(conn, ISCSI_RX_PAUSE_TX);
 	}
 	iscsi_conn_update_events(conn);

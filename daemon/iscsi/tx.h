@@ -50,6 +50,8 @@ struct iscsi_tx_queue {
 	unsigned count;
 	uint32_t first_sent; /* bytes of the first one that are out */
 	size_t own_bytes;
+	unsigned item_count; /* in items */
+	uint64_t last_ms; /* when the socket last took something */
 	bool blocked; /* the socket is full */
 	bool broken; /* out of memory: the connection goes */
 	struct qb_list_head items; /* struct iscsi_tx_item: not made yet, in order */

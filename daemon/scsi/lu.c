@@ -16,8 +16,7 @@ int scsi_lun_decode(const uint8_t lun[8])
 		}
 	}
 	switch (lun[0] >> 6) {
-	case 0: /* peripheral device addressing: bus 0 only */
-		return lun[0] ? -1 : lun[1];
+	case 0: /* peripheral device addressing; libiscsi and LIO write a LUN over 255 like this */
 	case 1: /* flat space addressing */
 		return (lun[0] & 0x3f) << 8 | lun[1];
 	}

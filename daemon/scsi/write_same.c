@@ -33,6 +33,13 @@ bool scsi_write_same_decode(struct scsi_task *task)
 		return false;
 	}
 	task->out_bytes = !ten && task->cdb[1] & SAME_NDOB ? 0 : lu->block_size;
+	/* One block, no more and no less: a wrong size must not fill a range with something else.
+	 */
+	if (task->out_bytes && task->expected_out_bytes &&
+		task->expected_out_bytes != task->out_bytes) {
+		scsi_set_sense(task, SENSE_INVALID_FIELD_IN_CDB);
+		return false;
+	}
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands on the wire: data both ways, residuals, CmdSN, errors of the initiator. */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tests/unit/iscsi_harness.h"
 
@@ -606,6 +607,111 @@ static void test_writes_wait_for_buffers(void **state)
 	client_close(&c);
 }
 
+/* Answers every R2T until `responses` commands have ended; their statuses. */
+static void serve_r2ts(struct client *c, unsigned responses, uint8_t *statuses)
+{
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	for (unsigned n = 0; n < responses;) {
+		client_expect_any(c, &pdu);
+		if (pdu.bhs[0] == ISCSI_OP_SCSI_RESPONSE) {
+			statuses[iscsi_bhs_itt(pdu.bhs)] = pdu.bhs[ISCSI_RESPONSE_STATUS];
+			n++;
+			continue;
+		}
+		assert_int_equal(pdu.bhs[0], ISCSI_OP_R2T);
+		client_data_out(bhs, iscsi_bhs_itt(pdu.bhs), iscsi_bhs_ttt(pdu.bhs), 0,
+			be32_get(pdu.bhs + ISCSI_R2T_OFFSET), true);
+		client_pdu(c, bhs, pattern, be32_get(pdu.bhs + ISCSI_R2T_LENGTH));
+	}
+}
+
+/*
+ * Two writes have the connection's share of buffers and wait for data that stands behind a third
+ * one's immediate data: to stop reading there would hang the connection for ever.
+ */
+static void test_immediate_data_behind_full_buffers(void **state)
+{
+	struct client c = client_login(0, FAST "\nFirstBurstLength=16384\nMaxBurstLength=65536");
+	struct iscsi_reactor *home = &harness.iscsi->reactors[0];
+	uint8_t bhs[ISCSI_BHS_BYTES], statuses[8] = {[3] = 0xff};
+
+	(void)state;
+	fill(10);
+	for (unsigned i = 0; i < 2; i++) {
+		client_command(&c, bhs, F | W, 0x2a, 0, 2048, 1 << 20);
+		client_pdu(&c, bhs, NULL, 0);
+	}
+	client_command(&c, bhs, W, 0x2a, 4096, 64, 32768);
+	client_pdu(&c, bhs, pattern, 1024);
+	client_data_out(bhs, c.itt, ISCSI_TAG_NONE, 0, 1024, true);
+	client_pdu(&c, bhs, pattern + 1024, 16384 - 1024);
+	assert_int_equal(home->early_bytes, 16384);
+	serve_r2ts(&c, 3, statuses);
+	assert_int_equal(statuses[3], SCSI_GOOD);
+	assert_memory_equal(fake.disk + 4096 * 512, pattern, 16384);
+	assert_memory_equal(fake.disk + 4096 * 512 + 16384, pattern, 16384);
+	assert_int_equal(home->early_bytes, 0);
+	client_close(&c);
+}
+
+/* The memory for that is bounded too: beyond it TASK SET FULL, after all the data. */
+static void test_immediate_data_beyond_bounds(void **state)
+{
+	struct client c = client_login(0, FAST "\nFirstBurstLength=16384\nMaxBurstLength=65536");
+	struct iscsi_reactor *home = &harness.iscsi->reactors[0];
+	uint8_t bhs[ISCSI_BHS_BYTES], statuses[8] = {0};
+
+	(void)state;
+	fill(11);
+	fake.disk[4096 * 512] = 'a';
+	home->early_limit = 512;
+	for (unsigned i = 0; i < 2; i++) {
+		client_command(&c, bhs, F | W, 0x2a, 0, 2048, 1 << 20);
+		client_pdu(&c, bhs, NULL, 0);
+	}
+	client_command(&c, bhs, W, 0x2a, 4096, 32, 16384);
+	client_pdu(&c, bhs, pattern, 1024);
+	client_data_out(bhs, c.itt, ISCSI_TAG_NONE, 0, 1024, true);
+	client_pdu(&c, bhs, pattern + 1024, 16384 - 1024);
+	serve_r2ts(&c, 3, statuses);
+	assert_int_equal(statuses[1], SCSI_GOOD);
+	assert_int_equal(statuses[2], SCSI_GOOD);
+	assert_int_equal(statuses[3], SCSI_TASK_SET_FULL);
+	assert_int_equal(fake.disk[4096 * 512], 'a');
+	client_expect_alive(&c);
+	client_close(&c);
+}
+
+/* What has an answer is out of the window; who does not take the answers gets no further. */
+static void test_answers_not_taken_are_bounded(void **state)
+{
+	struct client c = client_login(0, FAST);
+	struct iscsi_reactor *home = &harness.iscsi->reactors[0];
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++) {
+		client_command(&c, bhs, F, FAKE_OP_TUR, 0, 0, 0);
+		bhs[0] |= ISCSI_OPCODE_IMMEDIATE;
+		c.cmdsn--;
+		if (send(c.fd, bhs, sizeof(bhs), MSG_NOSIGNAL) < 0) {
+			break;
+		}
+		if (i % 8 == 7) {
+			harness_pass();
+		}
+	}
+	harness_settle();
+	assert_true(home->cmds.used > ISCSI_TX_HIGH);
+	assert_true(home->cmds.used < 2 * ISCSI_TX_HIGH + 16);
+	/* All that came in is answered once the initiator listens again. */
+	while (home->cmds.used) {
+		client_expect(&c, &pdu, ISCSI_OP_SCSI_RESPONSE);
+	}
+	client_close(&c);
+}
+
 /* A dead connection with a command in every stage leaves nothing behind (see the teardown). */
 static void test_drop_in_every_stage(void **state)
 {
@@ -652,6 +758,9 @@ int main(void)
 		TEST(test_bidirectional_and_long_cdb),
 		TEST(test_nonsense_drops),
 		TEST(test_writes_wait_for_buffers),
+		TEST(test_immediate_data_behind_full_buffers),
+		TEST(test_immediate_data_beyond_bounds),
+		TEST(test_answers_not_taken_are_bounded),
 		TEST(test_drop_in_every_stage),
 	};
 

@@ -520,7 +520,76 @@ static void test_ping_finds_dead_initiators(void **state)
 	client_close(&c);
 }
 
+/* Making the PDUs of an answer must not cost another pass of the reactor. */
+static void test_answer_takes_one_pass(void **state)
+{
+	struct client c = client_login(0, FAST);
+	struct iscsi_conn *conn = newest_conn(0);
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	(void)state;
+	harness_settle();
+	client_command(&c, bhs, F | R, 0x28, 0, 1, 512);
+	client_pdu(&c, bhs, NULL, 0); /* one pass */
+	assert_false(conn->flush_defer.queued);
+	assert_int_equal(recv(c.fd, pdu.data, ISCSI_BHS_BYTES + 512, 0), ISCSI_BHS_BYTES + 512);
+	client_close(&c);
+}
+
+/*
+ * A stopped host that takes no answers while reading waits for a buffer: it holds buffers itself,
+ * and has to go. One that only waits for a buffer stays.
+ */
+static void test_ping_finds_stopped_initiators(void **state)
+{
+	struct client c = client_login(0, FAST);
+	struct iscsi_conn *conn = newest_conn(0);
+
+	(void)state;
+	iscsi_rx_pause(conn, ISCSI_RX_PAUSE_BUFFERS);
+	conn->rx.last_ms -= 60000;
+	conn->tx.last_ms = conn->rx.last_ms;
+	conn->timer.fired(&conn->timer);
+	conn->timer.fired(&conn->timer);
+	client_expect_silence(&c);
+	conn->tx.blocked = true;
+	conn->tx.last_ms = reactor_now_ms(harness.reactors[0]); /* it takes answers, slowly */
+	conn->timer.fired(&conn->timer);
+	conn->timer.fired(&conn->timer);
+	client_expect_silence(&c);
+	conn->tx.last_ms -= 60000;
+	conn->timer.fired(&conn->timer);
+	assert_true(conn->pinging);
+	conn->timer.fired(&conn->timer);
+	assert_int_equal(conn->state, ISCSI_CONN_CLOSED);
+	harness_settle();
+	assert_int_equal(fake.nexuses, 0);
+	client_close(&c);
+}
+
 /* --- task management --- */
+
+/* The window bounds functions that take a CmdSN: none is refused, that would leave a hole. */
+static void test_many_ordered_functions(void **state)
+{
+	struct client c;
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	(void)state;
+	harness.conf.iscsi.command_window = 2 * ISCSI_TMFS_MAX;
+	c = client_login(0, FAST);
+	for (unsigned i = 0; i < ISCSI_TMFS_MAX + 2; i++) {
+		iscsi_bhs_init(bhs, ISCSI_OP_TMF_REQUEST, F | FAKE_OP_HELD_TMF, ++c.itt);
+		be32_put(bhs + ISCSI_BHS_CMDSN, c.cmdsn++);
+		client_pdu(&c, bhs, NULL, 0);
+	}
+	client_read(&c, 0, 1, &pdu);
+	fake_release();
+	for (unsigned i = 0; i < ISCSI_TMFS_MAX + 2; i++) {
+		client_expect(&c, &pdu, ISCSI_OP_TMF_RESPONSE);
+	}
+	client_close(&c);
+}
 
 static void test_abort_task(void **state)
 {
@@ -806,6 +875,9 @@ int main(void)
 		TEST(test_every_opcode),
 		TEST(test_nop_out),
 		TEST(test_ping_finds_dead_initiators),
+		TEST(test_ping_finds_stopped_initiators),
+		TEST(test_answer_takes_one_pass),
+		TEST(test_many_ordered_functions),
 		TEST(test_abort_task),
 		TEST(test_abort_task_that_never_came),
 		TEST(test_resets),

@@ -195,7 +195,8 @@ static void lun_forms(void **state)
 		{{0x40, 1}, SCSI_GOOD}, /* flat, below 256: accepted too */
 		{{0x41, 0x2c}, SCSI_GOOD},
 		{{0, 3}, 0x052500},
-		{{1, 0}, 0x052500}, /* another bus */
+		{{0x01, 0x2c}, SCSI_GOOD}, /* as libiscsi and LIO write 300 */
+		{{1, 0}, 0x052500}, /* 256 */
 		{{0x80, 0}, 0x052500}, /* logical unit addressing */
 		{{0xc1, 1}, 0x052500}, /* well known */
 		{{0, 0, 0, 1}, 0x052500}, /* a second level */

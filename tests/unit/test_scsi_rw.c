@@ -258,6 +258,15 @@ static void write_same_fills(void **state)
 	assert_int_equal(DO(0, block, 100, 0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0x0b0c0d);
 	assert_int_equal(DO(1, block, 512, 0x41, 8, 0, 0, 0, 0, 0, 0, 1, 0), INVALID_FIELD);
 	assert_int_equal(t.sense[15], 0xcb);
+	/* the initiator announces less or more than a block */
+	for (uint32_t bytes = 256; bytes <= 1024; bytes += 256) {
+		rig_task_set(&t, rig->nexus[0], 0,
+			RIG_CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0));
+		t.task.expected_out_bytes = bytes;
+		assert_int_equal(rig_task_go(&t, block, 512),
+			bytes == 512 ? SCSI_START_OUT : SCSI_START_DONE);
+		assert_int_equal(t.status, bytes == 512 ? SCSI_GOOD : SCSI_CHECK_CONDITION);
+	}
 }
 
 static uint32_t unmap(const uint8_t *list, uint16_t length, uint32_t sent)
