@@ -15,7 +15,6 @@ int mailbox_open(struct mailbox *mb)
 	atomic_init(&mb->head, NULL);
 	/* A receiver that never calls mailbox_sleep() (a plain poll loop) is always rung. */
 	atomic_init(&mb->asleep, true);
-	atomic_init(&mb->rung, false);
 	return 0;
 }
 
@@ -44,8 +43,6 @@ void mailbox_post(struct mailbox *mb, struct mailbox_msg *msg)
 		ssize_t n = write(mb->fd, &one, sizeof(one));
 
 		(void)n; /* fails only when the counter is full, that is, readable */
-		/* After the write: at worst one read finds nothing, never is a ring left unread. */
-		atomic_store(&mb->rung, true);
 	}
 }
 
@@ -66,14 +63,9 @@ static struct mailbox_msg *mailbox_reverse(struct mailbox_msg *list)
 static void mailbox_bell_clear(struct mailbox *mb)
 {
 	uint64_t count;
+	ssize_t n = read(mb->fd, &count, sizeof(count));
 
-	/* Most waits end for another reason than mail: no system call for those. */
-	if (atomic_load_explicit(&mb->rung, memory_order_relaxed) &&
-		atomic_exchange(&mb->rung, false)) {
-		ssize_t n = read(mb->fd, &count, sizeof(count));
-
-		(void)n; /* EAGAIN: the ring was read before */
-	}
+	(void)n; /* EAGAIN: nobody rang */
 }
 
 bool mailbox_run(struct mailbox *mb)

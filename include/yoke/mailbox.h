@@ -21,7 +21,6 @@ struct mailbox_msg {
 struct mailbox {
 	_Atomic(struct mailbox_msg *) head;
 	atomic_bool asleep; /* the receiver is or may be waiting on fd */
-	atomic_bool rung; /* fd was written to since it was last read */
 	int fd; /* eventfd, readable when there is mail and the receiver was asleep */
 };
 

@@ -124,20 +124,6 @@ static void test_mailbox_sleep(void **state)
 	mailbox_close(&mb);
 }
 
-/* A reactor that was woken up by something else does not spend a system call on the bell. */
-static void test_mailbox_silence_is_free(void **state)
-{
-	uint64_t one = 1;
-	struct mailbox mb;
-
-	assert_int_equal(mailbox_open(&mb), 0);
-	assert_true(mailbox_sleep(&mb));
-	assert_int_equal(write(mb.fd, &one, sizeof(one)), sizeof(one)); /* seen if it is read */
-	mailbox_awake(&mb);
-	assert_true(is_readable(mb.fd));
-	mailbox_close(&mb);
-}
-
 #define SENDERS 4
 #define LETTERS 2000
 
@@ -452,7 +438,6 @@ int main(void)
 		cmocka_unit_test(test_mailbox_posted_again),
 		cmocka_unit_test(test_mailbox_in_a_poll_loop),
 		cmocka_unit_test(test_mailbox_sleep),
-		cmocka_unit_test(test_mailbox_silence_is_free),
 		cmocka_unit_test(test_mailbox_of_many_senders),
 		cmocka_unit_test(test_timer_heap_against_a_model),
 		cmocka_unit_test_setup_teardown(test_reactor_facts, setup, teardown),
