@@ -321,6 +321,7 @@ expect 0 "group: stop without a daemon" group stop
 
 # has AGENT XPATH: the expression is true.
 has() {
+	command -v xmllint >/dev/null 2>&1 || return 0 # said below
 	checks=$((checks + 1))
 	if [ "$(xmllint --xpath "boolean($2)" "$dir/meta" 2>&1)" != true ]; then
 		echo "FAILED: $1: meta-data: not true: $2"
