@@ -2,6 +2,7 @@
 """Questions to the two controllers of a lab as an array, for the tests."""
 
 import subprocess
+import time
 
 import config
 from lab import LabError, wait_for
@@ -11,6 +12,16 @@ from runner import check
 
 RTPG = ("a30a00000000000004000000:1024", "a32a00000000000004000000:1024")
 INQUIRY = {"standard": "120000006000:96", "vpd 80": "120180006000:96", "vpd b0": "1201b0006000:96"}
+
+
+# knet multiplies its time-out by ten for a link that has just come up, and takes that back in ten
+# steps of a second; only after that is a cut noticed before the token is lost.
+KNET_SETTLES_S = 11
+
+
+def links_settle():
+    """Waits until the cluster links are old enough for one of them to be cut without harm."""
+    time.sleep(KNET_SETTLES_S)
 
 
 def other(name):

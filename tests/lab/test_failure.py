@@ -7,7 +7,8 @@ import time
 from lab import LabError, wait_for
 from layout import NODES
 from load import Load
-from questions import agree, clean, group, home, in_sync, move, other, owner, wait_whole
+from questions import (agree, clean, group, home, in_sync, links_settle, move, other, owner,
+                       wait_whole)
 from runner import check
 
 DAEMON_MS = 3000
@@ -144,6 +145,8 @@ def test_fencing_fails(lab):
 
 def test_one_cluster_link(lab):
     """The network of the interconnect is cut at one controller, the other cluster link stays."""
+    wait_whole(lab)
+    links_settle()
     with loaded(lab, "cut") as load:
         lab["a"].link("ic0", False)
         time.sleep(8)

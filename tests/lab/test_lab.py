@@ -16,6 +16,7 @@ import cgroups
 import proc
 from lab import Lab, wait_for
 from layout import HERE, HOST_ID, Layout, address
+from questions import links_settle
 from runner import check
 
 SETTINGS = {"stand_in": True}
@@ -90,12 +91,8 @@ def test_fencing_fails(lab):
 
 
 def test_one_link(lab):
-    """One cluster link is cut: nothing happens.
-
-    knet multiplies its time-out by ten for a link that has just come up, and takes that back in
-    ten steps of a second; only after that is a cut noticed before the token is lost.
-    """
-    time.sleep(11)
+    """One cluster link is cut: nothing happens."""
+    links_settle()
     before = lab["a"].run(["corosync-quorumtool", "-s"]).stdout
     lab["a"].link("ic0", False)
     time.sleep(3)
