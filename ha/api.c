@@ -143,7 +143,8 @@ bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info)
 	*info = (struct ha_group_info){
 		.conf = &ha->setup.conf->groups[index],
 		.role = machine_group_role(ha->machine, g),
-		.owner = g->owner,
+		/* What is recorded here may have been overtaken while this controller was away. */
+		.owner = machine_in_sync(ha->machine) ? g->owner : 0,
 		.preferred = g->preferred ? g->preferred : ha->setup.conf->groups[index].home,
 		.epoch = g->epoch,
 		.phase = ha_phase_name(machine_in_sync(ha->machine) ? g->phase : PHASE_UNKNOWN),

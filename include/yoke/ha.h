@@ -124,7 +124,7 @@ const char *ha_role_name(enum ha_role role);
 struct ha_group_info {
 	const struct conf_group *conf;
 	enum ha_role role; /* of this controller */
-	uint8_t owner; /* 0 = none */
+	uint8_t owner; /* 0 = none, or not known: this controller is not in sync yet */
 	uint8_t preferred; /* controller that should own it */
 	uint64_t epoch;
 	const char *phase; /* "serving", "preparing", ... */

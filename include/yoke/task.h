@@ -68,6 +68,13 @@ struct scsi_task {
 	uint8_t cdb_length;
 	uint8_t attribute; /* enum scsi_attribute */
 	bool shipped_in; /* made by the interconnect at the owner */
+	/*
+	 * Names the command itself for as long as the array lives: set by its ingress, carried with
+	 * it to the owner. With `rerun`, set when it came back from an owner that is lost and may
+	 * have run there, what is in the ledger already is not done a second time. 0 = not set.
+	 */
+	uint64_t serial;
+	bool rerun;
 	uint32_t expected_out_bytes; /* expected data transfer length, write direction */
 	uint32_t expected_in_bytes; /* and read direction */
 	/* Runs once, on the reactor, possibly inside scsi_task_run(). See `aborted`. */
