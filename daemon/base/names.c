@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Names of the enums that several components share. */
 #include "yoke/group.h"
+#include "yoke/ledger.h"
 #include "yoke/task.h"
 
 const char *group_access_name(enum group_access access)
@@ -62,6 +63,19 @@ const char *scsi_tmf_function_name(enum scsi_tmf_function function)
 		return "I_T NEXUS RESET";
 	case SCSI_TMF_QUERY_ASYNC_EVENT:
 		return "QUERY ASYNCHRONOUS EVENT";
+	}
+	return "?";
+}
+
+const char *ledger_outcome_name(enum ledger_outcome outcome)
+{
+	switch (outcome) {
+	case LEDGER_DONE:
+		return "done";
+	case LEDGER_AGAIN:
+		return "again";
+	case LEDGER_FAILED:
+		return "failed";
 	}
 	return "?";
 }

@@ -82,6 +82,7 @@ struct scsi_core {
 	struct reactor_defer feed;
 	struct reactor_timer feed_timer;
 	struct reactor_timer hold_timer;
+	uint64_t serial; /* of the last command that came in here; from a random start */
 	uint64_t changes; /* grows with each change of any group's ALUA table */
 };
 
@@ -96,6 +97,7 @@ struct scsi {
 	uint8_t controller;
 	struct mailbox *control;
 	const struct group_ship *ship;
+	const struct ledger *ledger;
 	struct scsi_lu *lus;
 	unsigned lu_count;
 	uint16_t *uuid_map; /* open hash of UUIDs: index of the LU plus 1 */
@@ -110,6 +112,7 @@ struct scsi {
 	/* Reactor time until when commands may run here; UINT64_MAX = for ever. See group.c. */
 	_Atomic uint64_t lease_ms;
 	struct group_serve serve;
+	struct ledger_serve ledger_serve;
 };
 
 static inline struct scsi_core *scsi_core_of(const struct reactor *r)

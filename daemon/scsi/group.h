@@ -7,6 +7,7 @@
 
 /* Fills scsi->serve. */
 void scsi_serve_init(struct scsi *scsi);
+void scsi_ledger_init(struct scsi *scsi);
 
 /* group.c. A drain that is pending while the group is served again ends at its next hold. */
 /* Forgets rounds that will never end. After the reactors have stopped. */

@@ -10,6 +10,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/group.c daemon/scsi/group.h \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
 	daemon/scsi/inquiry.c \
+	daemon/scsi/ledger.c \
 	daemon/scsi/lu.c daemon/scsi/lu.h \
 	daemon/scsi/mode.c \
 	daemon/scsi/nexus.c daemon/scsi/nexus.h \

@@ -2,6 +2,7 @@
 /* Making and ending the device server. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/hold.h"
@@ -38,7 +39,12 @@ static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *
 		}
 	}
 	reactor_slot_set(r, REACTOR_SLOT_SCSI, core);
-	return core->groups && core->lus ? 0 : -ENOMEM;
+	if (!core->groups || !core->lus) {
+		return -ENOMEM;
+	}
+	/* Serials of this reactor, of others, of the other controller and of a former life differ.
+	 */
+	return getrandom(&core->serial, sizeof(core->serial), 0) == sizeof(core->serial) ? 0 : -EIO;
 }
 
 static void nexuses_free(struct qb_list_head *list)
@@ -89,6 +95,7 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	scsi->controller = setup->controller;
 	scsi->control = setup->control;
 	scsi->ship = setup->ship;
+	scsi->ledger = setup->ledger;
 	atomic_init(&scsi->lease_ms, UINT64_MAX);
 	qb_list_init(&scsi->rounds);
 	if (scsi_units_make(scsi, error, error_size)) {
@@ -101,6 +108,7 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 		return NULL;
 	}
 	scsi_serve_init(scsi);
+	scsi_ledger_init(scsi);
 	return scsi;
 }
 

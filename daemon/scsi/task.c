@@ -127,6 +127,8 @@ enum scsi_start scsi_task_start(struct scsi_task *task)
 	int unit = scsi_target_unit(nexus->target, scsi_lun_decode(task->lun));
 
 	scsi_task_init(task);
+	task->serial = ++nexus->core->serial;
+	task->rerun = false;
 	task->epoch = 0;
 	if (unit >= 0) {
 		task->itl = scsi_itl_get(nexus, (unsigned)unit);

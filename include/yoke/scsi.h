@@ -8,6 +8,7 @@
 
 #include "yoke/conf.h"
 #include "yoke/group.h"
+#include "yoke/ledger.h"
 #include "yoke/mailbox.h"
 #include "yoke/task.h"
 
@@ -20,6 +21,7 @@ struct scsi_setup {
 	struct reactor **reactors; /* not started yet */
 	unsigned reactor_count;
 	const struct group_ship *ship; /* NULL without a cluster */
+	const struct ledger *ledger; /* outlives the device server */
 };
 
 /*
@@ -32,6 +34,8 @@ void scsi_free(struct scsi *scsi);
 
 /* What ha, or main without a cluster, drives the device server by. Valid as long as `scsi`. */
 const struct group_serve *scsi_serve(struct scsi *scsi);
+/* What the ledger drives it by. Valid as long as `scsi`. Control thread. */
+const struct ledger_serve *scsi_ledger_serve(struct scsi *scsi);
 
 /*
  * A nexus for a session, on the reactor that owns the session. `who` is copied. NULL when out of
