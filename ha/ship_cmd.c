@@ -59,7 +59,7 @@ void ship_cmds_free(struct ship_out *out)
 	}
 }
 
-void ship_cmd_put(struct cursor *c, const struct ship_cmd *cmd)
+void ship_cmd_put(struct cursor *c, const struct ship_cmd *cmd, uint8_t version)
 {
 	const struct scsi_task *task = cmd->task;
 	struct ship_command command = {
@@ -70,11 +70,13 @@ void ship_cmd_put(struct cursor *c, const struct ship_cmd *cmd)
 		.expected_in_bytes = task->expected_in_bytes,
 		.out_bytes = task->out_length,
 		.task_tag = task->tag,
+		.serial = task->serial,
+		.rerun = task->rerun,
 	};
 
 	memcpy(command.lu, cmd->lu, sizeof(command.lu));
 	memcpy(command.cdb, task->cdb, sizeof(command.cdb));
-	ship_command_put(c, &command);
+	ship_command_put(c, &command, version);
 }
 
 uint32_t ship_cmd_in_bytes(const struct scsi_task *task)

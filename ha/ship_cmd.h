@@ -49,8 +49,8 @@ struct ship_cmd *ship_cmd_new(struct ship_out *out); /* NULL: out of memory */
 void ship_cmd_free(struct ship_out *out, struct ship_cmd *cmd);
 void ship_cmds_free(struct ship_out *out);
 
-/* The payload of its COMMAND. */
-void ship_cmd_put(struct cursor *c, const struct ship_cmd *cmd);
+/* The payload of its COMMAND, for a peer that speaks `version`. */
+void ship_cmd_put(struct cursor *c, const struct ship_cmd *cmd, uint8_t version);
 
 /* Data-in that the initiator can take, in bytes. */
 uint32_t ship_cmd_in_bytes(const struct scsi_task *task);

@@ -7,9 +7,11 @@
 #define SHIP_IDENTITY_MIN_BYTES 15u /* two names of one byte */
 #define SHIP_IDENTITY_MAX_BYTES (13u + 2 * (SCSI_NAME_MAX - 1))
 #define SHIP_COMMAND_MIN_BYTES	42u /* everything but the CDB */
+#define SHIP_COMMAND_TAIL_BYTES 9u /* since version 2: serial and flags */
 #define SHIP_RESULT_MIN_BYTES	8u
 #define SHIP_TMF_FIXED_BYTES	20u
 
+#define SHIP_COMMAND_RERUN	0x01u
 #define SHIP_RESULT_AGAIN	0x01u
 #define SHIP_RESULT_ABORTED	0x02u
 
@@ -21,7 +23,7 @@ static const struct ship_type_row ship_types[SHIP_TYPES] = {
 	[SHIP_NEXUS] = {"NEXUS", SHIP_IDENTITY_MIN_BYTES, SHIP_IDENTITY_MAX_BYTES},
 	[SHIP_NEXUS_GONE] = {"NEXUS_GONE", 0, 0},
 	[SHIP_COMMAND] = {"COMMAND", SHIP_COMMAND_MIN_BYTES + 6,
-		SHIP_COMMAND_MIN_BYTES + SCSI_CDB_MAX},
+		SHIP_COMMAND_MIN_BYTES + SCSI_CDB_MAX + SHIP_COMMAND_TAIL_BYTES},
 	[SHIP_DATA_OUT] = {"DATA_OUT", SHIP_DATA_BODY_BYTES + 1,
 		SHIP_DATA_BODY_BYTES + SHIP_CHUNK_BYTES},
 	[SHIP_DATA_IN] = {"DATA_IN", SHIP_DATA_BODY_BYTES + 1,
@@ -97,7 +99,7 @@ enum ship_frame_error ship_frame_get(struct cursor *c, struct ship_frame *frame)
 	}
 	if (frame->header_bytes < SHIP_HEADER_BYTES ||
 		frame->header_bytes > SHIP_HEADER_MAX_BYTES ||
-		(frame->version == SHIP_VERSION &&
+		(frame->version <= SHIP_VERSION &&
 			(frame->header_bytes != SHIP_HEADER_BYTES || reserved || frame->flags))) {
 		return SHIP_FRAME_HEADER;
 	}
@@ -196,7 +198,7 @@ bool ship_identity_get(struct cursor *c, struct scsi_identity *who)
 	       who->controller <= YOKE_CONTROLLERS && who->rtpi >> 8 == who->controller;
 }
 
-void ship_command_put(struct cursor *c, const struct ship_command *command)
+void ship_command_put(struct cursor *c, const struct ship_command *command, uint8_t version)
 {
 	cursor_put_bytes(c, command->lu, sizeof(command->lu));
 	cursor_put_u32(c, command->nexus);
@@ -207,6 +209,10 @@ void ship_command_put(struct cursor *c, const struct ship_command *command)
 	cursor_put_u32(c, command->out_bytes);
 	cursor_put_u64(c, command->task_tag);
 	cursor_put_bytes(c, command->cdb, command->cdb_length);
+	if (version >= 2) {
+		cursor_put_u64(c, command->serial);
+		cursor_put_u8(c, command->rerun ? SHIP_COMMAND_RERUN : 0);
+	}
 }
 
 bool ship_command_get(struct cursor *c, struct ship_command *command)
@@ -225,6 +231,18 @@ bool ship_command_get(struct cursor *c, struct ship_command *command)
 	}
 	memset(command->cdb, 0, sizeof(command->cdb));
 	cursor_get_bytes(c, command->cdb, command->cdb_length);
+	command->serial = 0;
+	command->rerun = false;
+	if (cursor_left(c) > 0) {
+		uint8_t flags;
+
+		command->serial = cursor_get_u64(c);
+		flags = cursor_get_u8(c);
+		command->rerun = flags & SHIP_COMMAND_RERUN;
+		if (flags & ~SHIP_COMMAND_RERUN) {
+			return false;
+		}
+	}
 	return ship_body_ends(c);
 }
 

@@ -24,7 +24,7 @@
 #include "yoke/task.h"
 
 #define SHIP_MAGIC	      0x59534850u
-#define SHIP_VERSION	      1
+#define SHIP_VERSION	      2
 #define SHIP_HEADER_BYTES     32u
 #define SHIP_HEADER_MAX_BYTES 256u /* of a later version */
 #define SHIP_CHUNK_BYTES      (64u << 10) /* most data in one frame */
@@ -123,7 +123,10 @@ bool ship_hello_get(struct cursor *c, struct ship_hello *hello);
 void ship_identity_put(struct cursor *c, const struct scsi_identity *who);
 bool ship_identity_get(struct cursor *c, struct scsi_identity *who);
 
-/* Payload of COMMAND; `out_bytes` of data follow in DATA_OUT frames, in order. */
+/*
+ * Payload of COMMAND; `out_bytes` of data follow in DATA_OUT frames, in order. Version 1 ends with
+ * the CDB: no serial, which is what 0 means.
+ */
 struct ship_command {
 	uint8_t lu[16];
 	uint32_t nexus;
@@ -134,8 +137,11 @@ struct ship_command {
 	uint32_t out_bytes;
 	uint64_t task_tag; /* the initiator's */
 	uint8_t cdb[SCSI_CDB_MAX];
+	uint64_t serial; /* struct scsi_task */
+	bool rerun;
 };
-void ship_command_put(struct cursor *c, const struct ship_command *command);
+/* As the version of the receiver wants it. */
+void ship_command_put(struct cursor *c, const struct ship_command *command, uint8_t version);
 bool ship_command_get(struct cursor *c, struct ship_command *command);
 
 /* Payload of RESULT. The data-in has gone before it. */

@@ -161,6 +161,8 @@ static void ship_job_task_set(struct ship_job *job, const struct ship_command *c
 		.cdb_length = command->cdb_length,
 		.attribute = command->attribute,
 		.shipped_in = true,
+		.serial = command->serial,
+		.rerun = command->rerun,
 		.expected_out_bytes = command->expected_out_bytes,
 		.expected_in_bytes = command->expected_in_bytes,
 		.out_length = command->out_bytes,

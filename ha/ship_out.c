@@ -88,7 +88,7 @@ static bool ship_cmd_fill(struct ship_conn *conn, struct ship_tx *tx)
 	case SHIP_STEP_COMMAND:
 		ship_nexus_tell(cmd->nexus, conn);
 		c = ship_frame_begin(conn);
-		ship_cmd_put(&c, cmd);
+		ship_cmd_put(&c, cmd, ship_out_of(conn)->peer_version);
 		ship_frame_end(conn, &c, SHIP_COMMAND, cmd->epoch, cmd->tag);
 		cmd->was_sent = true;
 		cmd->step = task->out_length > 0 ? SHIP_STEP_DATA : SHIP_STEP_WAIT;
@@ -258,6 +258,7 @@ static void ship_out_unpark(struct ship_out *out, bool all)
 
 	qb_list_for_each_entry_safe (cmd, next, &out->parked, link) {
 		if (all || !cmd->was_sent) {
+			cmd->task->rerun = cmd->task->rerun || cmd->was_sent;
 			ship_cmd_end(out, cmd, SHIP_AGAIN);
 		}
 	}
@@ -402,6 +403,7 @@ static const char *ship_out_frame(
 
 	switch (frame->type) {
 	case SHIP_HELLO_ACK:
+		out->peer_version = frame->version;
 		return ship_out_hello_ack(out, body);
 	case SHIP_RESULT:
 		return ship_out_result(out, frame, body);

@@ -30,6 +30,7 @@ struct ship_out {
 	bool was_open; /* since the peer came up: the next time counts as a reconnection */
 	char refused[128]; /* by the peer's HELLO_ACK */
 	char why[160]; /* it failed last time: logged once, not at every attempt */
+	uint8_t peer_version; /* of the frames it speaks */
 	uint64_t serial; /* upper part of the next tag */
 	/* The peer's windows, and what is in use. */
 	uint32_t window_commands;

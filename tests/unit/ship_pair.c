@@ -85,6 +85,8 @@ static enum ship_outcome fake_task_run(
 
 	assert_int_equal(lu[0], 0xa5);
 	assert_true(task->shipped_in);
+	assert_int_equal(task->serial, task->tag + PAIR_SERIAL);
+	side->reruns += task->rerun;
 	if (epoch < side->epoch) {
 		return SHIP_AGAIN;
 	}
@@ -537,6 +539,7 @@ struct pair_task *pair_task_new(struct pair_side *side, unsigned reactor, bool w
 	task->nexus = (struct scsi_nexus *)&side->serve; /* stands for a nexus, never looked into */
 	task->reactor = side->reactors[reactor];
 	task->tag = tag;
+	task->serial = tag + PAIR_SERIAL;
 	task->cdb[0] = write ? PAIR_WRITE : PAIR_READ;
 	task->cdb_length = 10;
 	be32_put(task->cdb + 2, offset);

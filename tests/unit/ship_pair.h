@@ -12,6 +12,7 @@
 #define PAIR_REACTORS	2
 #define PAIR_DISK_BYTES (32u << 20)
 #define PAIR_PROXIES	8
+#define PAIR_SERIAL	0x100000000 /* a task's serial less its tag */
 
 /* A task as the ingress's device server would own it. */
 struct pair_task {
@@ -49,7 +50,7 @@ struct pair_side {
 	struct qb_list_head held;
 	struct qb_list_head nexus_list;
 	unsigned held_count;
-	unsigned runs, aborts, nexuses, double_runs;
+	unsigned runs, reruns, aborts, nexuses, double_runs;
 	unsigned tmfs;
 	bool tmf_hold;
 	void (*tmf_done)(void *arg);

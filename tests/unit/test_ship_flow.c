@@ -100,6 +100,7 @@ static void test_cut_everywhere(void **state)
 	}
 	pair->proxy.cut_after = 0;
 	assert_true(pair->proxy.cuts > 40);
+	assert_true(pair->side[1].reruns > 0); /* said so when it came again */
 	ship_stats(pair->side[0].ship, &stats);
 	assert_true(stats.reconnects > 40);
 	pair_check_buffers(pair);

@@ -10,7 +10,7 @@
 #include "yoke/util.h"
 
 #define HEADER(type, length)                                                                      \
-	0x59, 0x53, 0x48, 0x50, 1, 1, type, 0, 0, 32, 0, 0, 0, 0, 0, length, 0, 0, 0, 0, 0, 0, 0, \
+	0x59, 0x53, 0x48, 0x50, 2, 1, type, 0, 0, 32, 0, 0, 0, 0, 0, length, 0, 0, 0, 0, 0, 0, 0, \
 		0x2a, 0, 0, 0, 0, 0, 0, 0x12, 0x34
 
 static const struct ship_hello hello = {
@@ -44,6 +44,8 @@ static const struct ship_command command = {
 	.out_bytes = 0x200,
 	.task_tag = 0x99,
 	.cdb = {0x12, 1, 0x83, 0, 0xff, 0},
+	.serial = 0x5152535455565758,
+	.rerun = true,
 };
 
 static const struct ship_result result = {
@@ -68,7 +70,7 @@ static void put_identity(struct cursor *c)
 
 static void put_command(struct cursor *c)
 {
-	ship_command_put(c, &command);
+	ship_command_put(c, &command, SHIP_VERSION);
 }
 
 static void put_data(struct cursor *c)
@@ -104,7 +106,7 @@ static void put_nothing(struct cursor *c)
 #define LU_BYTES 0xa0, 0xa1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 #define COMMAND_BYTES                                                                              \
 	LU_BYTES, 0, 0, 0, 7, 1, 6, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x99, \
-		0x12, 1, 0x83, 0, 0xff, 0
+		0x12, 1, 0x83, 0, 0xff, 0, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 1
 #define DATA_BYTES   0, 1, 0, 0, 'd', 'a', 't', 'a'
 #define RESULT_BYTES 2, 2, 3, 0, 0, 0, 0x10, 0, 0x70, 0, 6
 #define TMF_BYTES    5, 0, 0, 0, LU_BYTES, IDENTITY_BYTES
@@ -121,7 +123,7 @@ static const struct {
 	GOLDEN(SHIP_HELLO_ACK, put_hello, 65, HELLO_BYTES),
 	GOLDEN(SHIP_NEXUS, put_identity, 23, IDENTITY_BYTES),
 	GOLDEN(SHIP_NEXUS_GONE, put_nothing, 0),
-	GOLDEN(SHIP_COMMAND, put_command, 48, COMMAND_BYTES),
+	GOLDEN(SHIP_COMMAND, put_command, 57, COMMAND_BYTES),
 	GOLDEN(SHIP_DATA_OUT, put_data, 8, DATA_BYTES),
 	GOLDEN(SHIP_DATA_IN, put_data, 8, DATA_BYTES),
 	GOLDEN(SHIP_RESULT, put_result, 11, RESULT_BYTES),
@@ -177,7 +179,8 @@ static bool get_body(unsigned type, struct cursor *c)
 	case SHIP_NEXUS:
 		return ship_identity_get(c, &w) && memcmp(&w, &who, sizeof(w)) == 0;
 	case SHIP_COMMAND:
-		return ship_command_get(c, &m) && m.cdb[4] == 0xff && m.task_tag == 0x99;
+		return ship_command_get(c, &m) && m.cdb[4] == 0xff && m.task_tag == 0x99 &&
+		       m.serial == command.serial && m.rerun;
 	case SHIP_RESULT:
 		return ship_result_get(c, &r) && r.aborted && !r.again && r.sense[2] == 6;
 	case SHIP_TMF:
@@ -211,6 +214,29 @@ static void test_bodies(void **state)
 	}
 }
 
+/* A peer of version 1 gets and sends commands without serial; nothing else tells them apart. */
+static void test_version_1(void **state)
+{
+	uint8_t bytes[128];
+	struct cursor c = cursor_over(bytes, sizeof(bytes));
+	struct ship_command m;
+
+	(void)state;
+	ship_command_put(&c, &command, 1);
+	assert_int_equal(c.pos, golden[SHIP_COMMAND].payload - 9);
+	assert_memory_equal(bytes, golden[SHIP_COMMAND].bytes + SHIP_HEADER_BYTES, c.pos);
+	c = cursor_reader(bytes, c.pos);
+	assert_true(ship_command_get(&c, &m));
+	assert_int_equal(m.serial, 0);
+	assert_false(m.rerun);
+	assert_int_equal(m.task_tag, command.task_tag);
+	/* Flags of no version. */
+	memcpy(bytes, golden[SHIP_COMMAND].bytes + SHIP_HEADER_BYTES, golden[SHIP_COMMAND].payload);
+	bytes[golden[SHIP_COMMAND].payload - 1] = 2;
+	c = cursor_reader(bytes, golden[SHIP_COMMAND].payload);
+	assert_false(ship_command_get(&c, &m));
+}
+
 static enum ship_frame_error decode(size_t at, uint8_t value, size_t size)
 {
 	uint8_t bytes[SHIP_HEADER_BYTES];
@@ -236,13 +262,13 @@ static void test_header(void **state)
 	assert_int_equal(decode(0, 'y', 32), SHIP_FRAME_MAGIC);
 	assert_int_equal(decode(4, 0, 32), SHIP_FRAME_HEADER); /* version 0 */
 	assert_int_equal(decode(5, 0, 32), SHIP_FRAME_HEADER); /* lowest 0 */
-	assert_int_equal(decode(5, 2, 32), SHIP_FRAME_HEADER); /* lowest above version */
+	assert_int_equal(decode(5, 3, 32), SHIP_FRAME_HEADER); /* lowest above version */
 	assert_int_equal(decode(6, 0, 32), SHIP_FRAME_TYPE);
 	assert_int_equal(decode(6, SHIP_TYPES, 32), SHIP_FRAME_TYPE);
 	assert_int_equal(decode(6, 255, 32), SHIP_FRAME_TYPE);
 	assert_int_equal(decode(7, 1, 32), SHIP_FRAME_HEADER); /* flags of no version */
 	assert_int_equal(decode(9, 31, 32), SHIP_FRAME_HEADER);
-	assert_int_equal(decode(9, 40, 32), SHIP_FRAME_HEADER); /* version 1 has 32 */
+	assert_int_equal(decode(9, 40, 32), SHIP_FRAME_HEADER); /* version 2 has 32 */
 	assert_int_equal(decode(11, 1, 32), SHIP_FRAME_HEADER);
 	assert_int_equal(decode(12, 0xff, 32), SHIP_FRAME_LENGTH);
 	assert_int_equal(decode(15, 1, 32), SHIP_FRAME_LENGTH);
@@ -250,7 +276,7 @@ static void test_header(void **state)
 	/* A later version: readable if it says so, with a longer header; not with an unknown type.
 	 */
 	memcpy(bytes, golden[SHIP_PING].bytes, sizeof(bytes));
-	bytes[4] = 2;
+	bytes[4] = 3;
 	bytes[9] = 64;
 	bytes[7] = 0x80;
 	c = cursor_reader(bytes, sizeof(bytes));
@@ -260,7 +286,7 @@ static void test_header(void **state)
 	c = cursor_reader(bytes, sizeof(bytes));
 	assert_int_equal(ship_frame_get(&c, &frame), SHIP_FRAME_NEWER);
 	bytes[6] = SHIP_PING;
-	bytes[5] = 2;
+	bytes[5] = 3;
 	c = cursor_reader(bytes, sizeof(bytes));
 	assert_int_equal(ship_frame_get(&c, &frame), SHIP_FRAME_NEWER);
 	bytes[5] = 1;
@@ -324,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_version_1),
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_names),

@@ -71,6 +71,7 @@ static void test_down_and_up(void **state)
 	/* Shipped out: back to the gate. Shipped in: aborted, and waited for. */
 	assert_true(pair_drive(pair, pair_task_is_back, out));
 	assert_int_equal(out->outcome, SHIP_AGAIN);
+	assert_true(out->task.rerun); /* it may have run there */
 	assert_int_equal(pair->side[0].aborts, 1);
 	assert_int_equal(pair->side[0].nexuses, 1);
 	pair_release(&pair->side[0]);
@@ -81,6 +82,7 @@ static void test_down_and_up(void **state)
 	pair_linger(pair, 60);
 	assert_true(late->again >= 2);
 	assert_int_equal(late->back, 0);
+	assert_false(late->task.rerun); /* it never left */
 	/* Side 1 has not seen side 0 leave; its task waits for a new connection. */
 	assert_int_equal(in->back, 0);
 	ship_peer_down(pair->side[1].ship);
@@ -373,11 +375,11 @@ static bool bad_fill(struct ship_conn *conn, struct ship_tx *tx)
 		at[6] = 200;
 		return false;
 	case 3: /* a nexus nobody has heard of */
-		ship_command_put(&c, &command);
+		ship_command_put(&c, &command, SHIP_VERSION);
 		ship_frame_end(conn, &c, SHIP_COMMAND, 1, 0);
 		return false;
 	case 4: /* a slot beyond the window */
-		ship_command_put(&c, &command);
+		ship_command_put(&c, &command, SHIP_VERSION);
 		ship_frame_end(conn, &c, SHIP_COMMAND, 1, SHIP_WINDOW_COMMANDS);
 		return false;
 	case 5: /* data nobody waits for */
