@@ -152,6 +152,20 @@ void machine_claimed(struct machine *m, uint16_t group, int err)
 	machine_settle(m);
 }
 
+void machine_key_lost(struct machine *m, uint16_t group)
+{
+	struct ha_group *g = &m->groups[group];
+
+	if (g->claim != CLAIM_HAVE || g->claim_failed) {
+		return;
+	}
+	g->claim_failed = true;
+	log_err("group %s: epoch %" PRIu64 ": the write key of its disks is another controller's "
+		"now: held here and let go; see why the two did not agree",
+		name_of(m, g), g->claim_epoch);
+	machine_settle(m);
+}
+
 void machine_applied(struct machine *m, uint16_t group, uint64_t seq)
 {
 	struct ha_group *g = &m->groups[group];
@@ -191,7 +205,8 @@ static enum group_access view_access(
 		return GROUP_HELD;
 	}
 	if (g->owner == m->self) {
-		bool mine = g->claim == CLAIM_HAVE && g->claim_epoch == g->epoch && !g->retiring;
+		bool mine = g->claim == CLAIM_HAVE && g->claim_epoch == g->epoch && !g->retiring &&
+			    !g->claim_failed;
 
 		return mine ? GROUP_LOCAL : GROUP_HELD;
 	}

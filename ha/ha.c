@@ -98,6 +98,9 @@ static void world_look(struct ha *ha)
 	ha->sessions = ha->setup.sessions(ha->setup.arg);
 	for (unsigned i = 0; i < ha->setup.conf->group_count; i++) {
 		ha->slots[i].healthy = ha->setup.serve->healthy(ha->setup.serve->ctx, (uint16_t)i);
+		if (ha->setup.serve->key_lost(ha->setup.serve->ctx, (uint16_t)i)) {
+			machine_key_lost(ha->machine, (uint16_t)i);
+		}
 	}
 }
 

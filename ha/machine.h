@@ -235,6 +235,8 @@ void machine_applied(struct machine *m, uint16_t group, uint64_t seq);
 void machine_drained(struct machine *m, uint16_t group);
 void machine_claimed(struct machine *m, uint16_t group, int err);
 void machine_released(struct machine *m, uint16_t group, int err);
+/* The disk refuses our writes: another controller has taken the write key. Lets the group go. */
+void machine_key_lost(struct machine *m, uint16_t group);
 void machine_saved(struct machine *m, uint64_t seq, int err);
 void machine_proof(struct machine *m, bool proven);
 /* Time has passed: deadlines, health, sessions, failback. */

@@ -159,6 +159,7 @@ static void cli_status_cluster_print(const json_t *answer)
 {
 	const json_t *peer = json_object_get(answer, "peer");
 	const json_t *link = json_object_get(answer, "interconnect");
+	const json_t *keys = json_object_get(answer, "write_keys");
 
 	if (!json_is_object(peer)) {
 		printf("%-14snone, this controller serves alone\n", "cluster");
@@ -173,6 +174,9 @@ static void cli_status_cluster_print(const json_t *answer)
 		cli_get_bool(link, "up") ? "up" : "DOWN",
 		(long long)cli_get_number(link, "commands_out"),
 		(long long)cli_get_number(link, "commands_in"));
+	printf("%-14s%lld LUs by the disk itself, %lld by fencing alone\n", "write key",
+		(long long)cli_get_number(keys, "keyed"),
+		(long long)cli_get_number(keys, "fencing_alone"));
 }
 
 static void cli_status_print(const json_t *answer)
@@ -319,7 +323,7 @@ static void cli_lun_text(const json_t *lu, char *to, size_t size)
 static void cli_lus_print(const json_t *answer)
 {
 	static const char *const head[] = {
-		"EXTENT", ">LUN", "GROUP", "OWNER", "TYPE", ">SIZE", ">BLOCK", "NAA", NULL};
+		"EXTENT", ">LUN", "GROUP", "OWNER", "TYPE", ">SIZE", ">BLOCK", "KEY", "NAA", NULL};
 	struct cli_table *table = cli_table_new(head);
 	json_t *lu;
 	size_t i;
@@ -333,7 +337,7 @@ static void cli_lus_print(const json_t *answer)
 			(long long)cli_get_number(lu, "block_size_bytes"));
 		cli_table_add(table, cli_get_text(lu, "extent"), lun, cli_get_text(lu, "group"),
 			cli_get_text(lu, "owner"), cli_get_text(lu, "type"), size, block,
-			cli_get_text(lu, "naa"));
+			cli_get_text(lu, "write_key"), cli_get_text(lu, "naa"));
 	}
 	cli_table_print(table, stdout, "no logical units");
 }
@@ -345,6 +349,28 @@ static const char *cli_lu_way(const json_t *lu)
 		return "memory of this controller";
 	}
 	return cli_get_bool(lu, "direct") ? "direct I/O" : "through the page cache";
+}
+
+/* What keeps a controller that has lost the group from writing. */
+static const char *cli_lu_key(const json_t *lu)
+{
+	static const struct {
+		const char *state, *text;
+	} rows[] = {
+		{"unused", "not used: without a cluster, or off in the configuration"},
+		{"unknown", "unknown: the store has not answered yet"},
+		{"none", "none: the store has no reservations, fencing alone protects it"},
+		{"free", "free: the store has reservations, none is held here"},
+		{"held", "held here: the disk refuses everybody else's writes"},
+		{"lost", "LOST: another controller has taken it"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (strcmp(cli_get_text(lu, "write_key"), rows[i].state) == 0) {
+			return rows[i].text;
+		}
+	}
+	return cli_get_text(lu, "write_key");
 }
 
 static void cli_lu_print(const json_t *lu)
@@ -371,6 +397,7 @@ static void cli_lu_print(const json_t *lu)
 		cli_get_bool(lu, "volatile_cache") ? "volatile write cache (WCE=1)"
 						   : "no volatile write cache (WCE=0)",
 		cli_get_bool(lu, "unmap") ? "yes" : "no");
+	printf("%-14s%s\n", "write key", cli_lu_key(lu));
 	printf("%-14sreads %lld (%s), writes %lld (%s)\n", "counters",
 		(long long)cli_get_number(lu, "reads"),
 		cli_bytes_text(cli_get_number(lu, "read_bytes"), read, sizeof(read)),

@@ -26,6 +26,12 @@ static const struct conf_choice choices_extent_type[] = {
 	{"ram", EXTENT_RAM},
 };
 
+static const struct conf_choice choices_write_key[] = {
+	{"auto", EXTENT_WRITE_KEY_AUTO},
+	{"off", EXTENT_WRITE_KEY_OFF},
+	{"required", EXTENT_WRITE_KEY_REQUIRED},
+};
+
 static const struct conf_choice choices_block_size[] = {
 	{"512", 512},
 	{"4096", 4096},
@@ -260,6 +266,18 @@ static const struct conf_key keys_extent[] = {
 		FIELD(conf_extent, thin),
 		.initial = "yes",
 		.help = "Offer UNMAP where the store can do it.",
+	},
+	{
+		.name = "write_key",
+		.type = CONF_TYPE_CHOICE,
+		FIELD(conf_extent, write_key),
+		CHOICES(choices_write_key),
+		.initial = "auto",
+		.help = "With a cluster: a persistent reservation of the owner on the disk "
+			"itself, which refuses the writes of a controller that has lost the "
+			"group. auto uses it where the disk can do it, off relies on fencing "
+			"alone, required does not serve the extent without it. Off for disks that "
+			"other software reserves.",
 	},
 };
 

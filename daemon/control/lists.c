@@ -58,7 +58,7 @@ static json_t *control_lu_json(const struct control *control, const struct scsi_
 
 	return json_pack(
 		"{s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:s, s:o,"
-		" s:I, s:I, s:I, s:I}",
+		" s:I, s:I, s:I, s:I, s:s}",
 		"extent", control_json_text(extent->name), "luns", control_lu_luns(conf, extent),
 		"type", extent_type_name(extent->type), "path", control_json_text(extent->path),
 		"group", control_json_text(conf->groups[extent->group].name), "owner",
@@ -70,7 +70,7 @@ static json_t *control_lu_json(const struct control *control, const struct scsi_
 		"unmap", (int)(lu->store.unmap && extent->thin), "naa", lu->naa, "serial",
 		control_json_text(extent->serial), "reads", (json_int_t)lu->reads, "writes",
 		(json_int_t)lu->writes, "read_bytes", (json_int_t)lu->read_bytes, "written_bytes",
-		(json_int_t)lu->written_bytes);
+		(json_int_t)lu->written_bytes, "write_key", extent_write_key_name(lu->write_key));
 }
 
 void control_get_lus(struct control_request *req)

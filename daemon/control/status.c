@@ -107,6 +107,32 @@ static json_t *control_status_controller(const struct control *control, uint8_t 
 	return json_pack("{s:o, s:i}", "name", control_json_controller(control, id), "id", (int)id);
 }
 
+/* Which LUs the disk itself protects from a lost controller, and which rely on fencing alone. */
+static json_t *control_status_keys(const struct control *control)
+{
+	int keyed = 0, fencing = 0, unknown = 0;
+	struct scsi_lu_info lu;
+
+	for (unsigned i = 0; scsi_lu_info(control->setup.scsi, i, &lu); i++) {
+		switch (lu.write_key) {
+		case EXTENT_WRITE_KEY_FREE:
+		case EXTENT_WRITE_KEY_HELD:
+		case EXTENT_WRITE_KEY_LOST:
+			keyed++;
+			break;
+		case EXTENT_WRITE_KEY_UNUSED:
+		case EXTENT_WRITE_KEY_NONE:
+			fencing++;
+			break;
+		case EXTENT_WRITE_KEY_UNKNOWN:
+			unknown++;
+			break;
+		}
+	}
+	return json_pack(
+		"{s:i, s:i, s:i}", "keyed", keyed, "fencing_alone", fencing, "unknown", unknown);
+}
+
 /* Adds what only a daemon in a cluster has; null elsewhere. */
 static void control_status_cluster(const struct control *control, json_t *answer)
 {
@@ -121,6 +147,7 @@ static void control_status_cluster(const struct control *control, json_t *answer
 		json_object_set_new(answer, "quorate", json_null());
 		json_object_set_new(answer, "in_sync", json_null());
 		json_object_set_new(answer, "incarnation", json_null());
+		json_object_set_new(answer, "write_keys", json_null());
 		return;
 	}
 	ha_status(control->setup.ha, &status);
@@ -141,6 +168,7 @@ static void control_status_cluster(const struct control *control, json_t *answer
 	json_object_set_new(answer, "quorate", json_boolean(status.quorate));
 	json_object_set_new(answer, "in_sync", json_boolean(status.in_sync));
 	json_object_set_new(answer, "incarnation", json_string(incarnation));
+	json_object_set_new(answer, "write_keys", control_status_keys(control));
 }
 
 void control_get_status(struct control_request *req)

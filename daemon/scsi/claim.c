@@ -15,12 +15,12 @@ struct scsi_claim {
 	struct scsi *scsi;
 	uint16_t group;
 	uint64_t epoch;
-	unsigned next; /* position in the group's LUs: those before it are claimed */
 	uint64_t deadline_ms;
 	void (*done)(void *arg, int err);
 	void *arg;
 	struct mailbox_msg msg;
 	struct reactor_timer timer;
+	bool claimed[]; /* by position in the group's LUs */
 };
 
 static uint64_t monotonic_ms(void)
@@ -37,10 +37,9 @@ static void claim_end(struct scsi_claim *claim, int err)
 	void (*done)(void *arg, int err) = claim->done;
 	void *arg = claim->arg;
 
-	if (err) {
-		while (claim->next > 0) {
-			extent_release(claim->scsi->lus[group->lus[--claim->next]].extent);
-		}
+	/* Those too that have begun to be claimed. */
+	for (unsigned i = 0; err && i < group->lu_count; i++) {
+		extent_release(claim->scsi->lus[group->lus[i]].extent);
 	}
 	free(claim);
 	done(arg, err);
@@ -62,32 +61,44 @@ static int claim_one(struct scsi_claim *claim, struct scsi_lu *lu)
 
 static void claim_pause(struct mailbox_msg *msg);
 
+static void claim_failed(struct scsi_claim *claim, const struct scsi_lu *lu, int err)
+{
+	log_err("extent %s: cannot be claimed for group %s under epoch %llu: %s; %s",
+		lu->conf->name, claim->scsi->conf->groups[claim->group].name,
+		(unsigned long long)claim->epoch, strerror(-err),
+		err == -EAGAIN ? "another process holds it (see which with lslocks), or the disk "
+				 "does not answer"
+			       : "check the path and the device");
+	claim_end(claim, err == -EAGAIN ? -ETIMEDOUT : err);
+}
+
+/* All that are missing are asked in each pass: the disks work on their keys at the same time. */
 static void claim_step(struct scsi_claim *claim)
 {
 	const struct scsi_group *group = &claim->scsi->groups[claim->group];
+	const struct scsi_lu *missing = NULL;
 
-	while (claim->next < group->lu_count) {
-		struct scsi_lu *lu = &claim->scsi->lus[group->lus[claim->next]];
-		int err = claim_one(claim, lu);
+	for (unsigned i = 0; i < group->lu_count; i++) {
+		struct scsi_lu *lu = &claim->scsi->lus[group->lus[i]];
+		int err = claim->claimed[i] ? 0 : claim_one(claim, lu);
 
-		if (err == 0) {
-			claim->next++;
-			continue;
-		}
-		if (err == -EAGAIN && monotonic_ms() < claim->deadline_ms) {
-			claim->msg.fn = claim_pause;
-			reactor_post(claim->scsi->cores[0].reactor, &claim->msg);
+		if (err == -EAGAIN) {
+			missing = lu;
+		} else if (err) {
+			claim_failed(claim, lu, err);
 			return;
+		} else {
+			claim->claimed[i] = true;
 		}
-		log_err("extent %s: cannot be claimed for group %s under epoch %llu: %s; %s",
-			lu->conf->name, claim->scsi->conf->groups[claim->group].name,
-			(unsigned long long)claim->epoch, strerror(-err),
-			err == -EAGAIN ? "another process holds it: see which with lslocks"
-				       : "check the path and the device");
-		claim_end(claim, err == -EAGAIN ? -ETIMEDOUT : err);
-		return;
 	}
-	claim_end(claim, 0);
+	if (!missing) {
+		claim_end(claim, 0);
+	} else if (monotonic_ms() < claim->deadline_ms) {
+		claim->msg.fn = claim_pause;
+		reactor_post(claim->scsi->cores[0].reactor, &claim->msg);
+	} else {
+		claim_failed(claim, missing, -EAGAIN);
+	}
 }
 
 static void claim_resume(struct mailbox_msg *msg)
@@ -117,13 +128,15 @@ static void claim_pause(struct mailbox_msg *msg)
 void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	void (*done)(void *arg, int err), void *arg)
 {
-	struct scsi_claim *claim = calloc(1, sizeof(*claim));
+	struct scsi *scsi = ctx;
+	struct scsi_claim *claim = calloc(
+		1, sizeof(*claim) + scsi->groups[group].lu_count * sizeof(claim->claimed[0]));
 
 	if (!claim) {
 		done(arg, -ENOMEM);
 		return;
 	}
-	claim->scsi = ctx;
+	claim->scsi = scsi;
 	claim->group = group;
 	claim->epoch = epoch;
 	claim->deadline_ms = monotonic_ms() + timeout_ms;
@@ -143,6 +156,19 @@ bool scsi_healthy(void *ctx, uint16_t group)
 		}
 	}
 	return true;
+}
+
+bool scsi_key_lost(void *ctx, uint16_t group)
+{
+	const struct scsi *scsi = ctx;
+	const struct scsi_group *g = &scsi->groups[group];
+
+	for (unsigned i = 0; i < g->lu_count; i++) {
+		if (extent_write_key(scsi->lus[g->lus[i]].extent) == EXTENT_WRITE_KEY_LOST) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* ----- release ------------------------------------------------------------------------------- */

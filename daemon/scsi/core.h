@@ -17,7 +17,7 @@
 #define SCSI_AGAIN_PAUSE_MS \
 	5 /* before a task that came back is shipped under the same view again */
 #define SCSI_BUFFER_POLL_MS   5 /* buffers that came back by a way we do not see */
-#define SCSI_CLAIM_PAUSE_MS   20 /* between two attempts to claim an extent */
+#define SCSI_CLAIM_PAUSE_MS   5 /* between two attempts to claim an extent */
 #define SCSI_UNMAP_RANGES_MAX 256u
 #define SCSI_UNMAP_LIST_MAX   (8u + 16u * SCSI_UNMAP_RANGES_MAX)
 #define SCSI_UNMAP_BYTES_MAX  (512ull << 20) /* of one command: at most 1 Mi blocks of 512 */
@@ -65,6 +65,7 @@ struct scsi_core_group {
 	uint64_t changed; /* core->changes when the ALUA table last changed */
 	struct qb_list_head held; /* tasks, in the order in which they came */
 	uint32_t in_store; /* tasks admitted here and not ended */
+	uint64_t lost_epoch; /* the disk refuses this controller's writes under it; 0 = none */
 	struct qb_list_head drains; /* struct scsi_drain_part */
 };
 

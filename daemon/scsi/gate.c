@@ -9,7 +9,8 @@
  *  4 the group: a command for the owner runs here, waits, or is shipped, by the view. A shipped one
  *    must carry the epoch of this view: a lower one goes back, a higher one waits for its view.
  *    Nothing runs on a lease that has expired: this process did not run for a while, and the group
- *    may be another's (invariant I9).
+ *    may be another's (invariant I9). Nor once the disk has refused a write because the write key
+ *    is another's: the machine lets the group go, and the next epoch decides.
  *
  * A command that waited, for whatever reason, comes through here again before it runs.
  */
@@ -93,13 +94,19 @@ enum scsi_verdict scsi_gate_early(struct scsi_task *task)
 	return SCSI_VERDICT_RUN;
 }
 
-static enum scsi_verdict gate_local(const struct scsi_core *core)
+static enum scsi_verdict gate_local(
+	const struct scsi_core *core, const struct scsi_core_group *group)
 {
-	return scsi_lease_holds(core) ? SCSI_VERDICT_RUN : SCSI_VERDICT_HOLD;
+	bool lost = group->lost_epoch && group->lost_epoch == group->view.epoch;
+
+	return scsi_lease_holds(core) && !lost ? SCSI_VERDICT_RUN : SCSI_VERDICT_HOLD;
 }
 
-static enum scsi_verdict gate_shipped(const struct scsi_task *task, const struct group_view *view)
+static enum scsi_verdict gate_shipped(
+	const struct scsi_task *task, const struct scsi_core_group *group)
 {
+	const struct group_view *view = &group->view;
+
 	if (task->epoch < view->epoch) {
 		return SCSI_VERDICT_AGAIN;
 	}
@@ -110,7 +117,7 @@ static enum scsi_verdict gate_shipped(const struct scsi_task *task, const struct
 	case GROUP_HELD:
 		return SCSI_VERDICT_HOLD;
 	case GROUP_LOCAL:
-		return gate_local(task->nexus->core);
+		return gate_local(task->nexus->core, group);
 	case GROUP_REMOTE:
 		return SCSI_VERDICT_AGAIN;
 	}
@@ -120,7 +127,7 @@ static enum scsi_verdict gate_shipped(const struct scsi_task *task, const struct
 enum scsi_verdict scsi_gate(struct scsi_task *task)
 {
 	const struct scsi_core *core = task->nexus->core;
-	const struct group_view *view;
+	const struct scsi_core_group *group;
 
 	if (scsi_gate_early(task) == SCSI_VERDICT_REFUSED) {
 		return SCSI_VERDICT_REFUSED;
@@ -128,15 +135,15 @@ enum scsi_verdict scsi_gate(struct scsi_task *task)
 	if (!task->lu || (task->row->where == SCSI_RUNS_HERE && !task->shipped_in)) {
 		return SCSI_VERDICT_RUN;
 	}
-	view = &core->groups[task->lu->group].view;
+	group = &core->groups[task->lu->group];
 	if (task->shipped_in) {
-		return gate_shipped(task, view);
+		return gate_shipped(task, group);
 	}
-	switch (view->access) {
+	switch (group->view.access) {
 	case GROUP_HELD:
 		return SCSI_VERDICT_HOLD;
 	case GROUP_LOCAL:
-		return gate_local(core);
+		return gate_local(core, group);
 	case GROUP_REMOTE:
 		if (task->row->where == SCSI_RUNS_SERVED) {
 			return SCSI_VERDICT_RUN;

@@ -24,6 +24,7 @@ void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	void (*done)(void *arg, int err), void *arg);
 void scsi_release(void *ctx, uint16_t group, void (*done)(void *arg, int err), void *arg);
 bool scsi_healthy(void *ctx, uint16_t group);
+bool scsi_key_lost(void *ctx, uint16_t group);
 
 /* serve.c. A task held past the limit here is answered by this owner, not by its ingress. */
 enum ship_outcome scsi_shipped_run(

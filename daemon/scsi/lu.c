@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/scsi/lu.h"
+#include "yoke/crc32c.h"
 #include "yoke/cursor.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
@@ -71,6 +72,12 @@ struct scsi_lu *scsi_lu_by_uuid(const struct scsi *scsi, const uint8_t uuid[16])
 	return index ? &scsi->lus[index - 1] : NULL;
 }
 
+/* Marks the write keys of this cluster's controllers. */
+static uint32_t cluster_id(const struct conf *conf)
+{
+	return conf->cluster ? crc32c(conf->cluster, strlen(conf->cluster)) & 0xffffff : 0;
+}
+
 static int lu_open(struct scsi *scsi, struct scsi_lu *lu, char *error, size_t error_size)
 {
 	const struct conf_extent *c = lu->conf;
@@ -80,7 +87,9 @@ static int lu_open(struct scsi *scsi, struct scsi_lu *lu, char *error, size_t er
 		.size_bytes = c->size_bytes,
 		.block_size = c->block_size,
 		.read_only = c->read_only,
-		.clustered = scsi->conf->controller_count > 1};
+		.clustered = scsi->conf->controller_count > 1,
+		.write_key = c->write_key,
+		.cluster_id = cluster_id(scsi->conf)};
 
 	lu->extent = extent_open(&config, error, error_size);
 	if (!lu->extent) {

@@ -106,8 +106,9 @@ void scsi_io_submit(struct scsi_task *task, enum extent_op op, uint8_t *data, ui
 
 bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 {
-	const struct scsi_core *core = task->nexus->core;
-	const struct group_view *view = &core->groups[task->lu->group].view;
+	struct scsi_core *core = task->nexus->core;
+	struct scsi_core_group *group = &core->groups[task->lu->group];
+	const struct group_view *view = &group->view;
 
 	if (task->abort_wanted) {
 		scsi_task_finish(task);
@@ -125,6 +126,12 @@ bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 	 */
 	if (view->epoch != task->epoch || view->access == GROUP_REMOTE ||
 		(res < 0 && view->access == GROUP_HELD)) {
+		scsi_task_requeue(task);
+		return false;
+	}
+	if (res == -EBADE) {
+		/* Not the owner any more, the disk says (I7: no error for the host). */
+		group->lost_epoch = view->epoch;
 		scsi_task_requeue(task);
 		return false;
 	}

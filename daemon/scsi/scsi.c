@@ -144,7 +144,10 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		return false;
 	}
 	lu = &scsi->lus[index];
-	*info = (struct scsi_lu_info){.extent = lu->conf, .store = lu->info, .naa = lu->naa_text};
+	*info = (struct scsi_lu_info){.extent = lu->conf,
+		.store = lu->info,
+		.write_key = extent_write_key(lu->extent),
+		.naa = lu->naa_text};
 	for (unsigned i = 0; i < scsi->core_count; i++) {
 		struct scsi_counters *count = &scsi->cores[i].lus[index].count;
 

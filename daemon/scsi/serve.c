@@ -82,6 +82,7 @@ void scsi_serve_init(struct scsi *scsi)
 		.claim = scsi_claim,
 		.release = scsi_release,
 		.healthy = scsi_healthy,
+		.key_lost = scsi_key_lost,
 		.renew = scsi_renew,
 		.nexus_get = scsi_nexus_get,
 		.nexus_put = scsi_nexus_put,

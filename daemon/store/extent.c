@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "extent.h"
+#include "write_key.h"
 #include "yoke/log.h"
 
 static const struct extent_kind {
@@ -31,6 +32,21 @@ static const struct extent_op_row {
 const char *extent_type_name(enum extent_type type)
 {
 	return type < ARRAY_SIZE(extent_kinds) ? extent_kinds[type].name : "unknown";
+}
+
+static const char *const extent_write_key_names[] = {
+	[EXTENT_WRITE_KEY_UNUSED] = "unused",
+	[EXTENT_WRITE_KEY_UNKNOWN] = "unknown",
+	[EXTENT_WRITE_KEY_NONE] = "none",
+	[EXTENT_WRITE_KEY_FREE] = "free",
+	[EXTENT_WRITE_KEY_HELD] = "held",
+	[EXTENT_WRITE_KEY_LOST] = "lost",
+};
+
+const char *extent_write_key_name(enum extent_write_key state)
+{
+	return (unsigned)state < ARRAY_SIZE(extent_write_key_names) ? extent_write_key_names[state]
+								    : "unknown";
 }
 
 const char *extent_op_name(enum extent_op op)
@@ -144,11 +160,29 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 	extent->ops->submit(extent, io);
 }
 
+/* The disk refuses a write for the sake of somebody's reservation. */
+static int extent_key_lost(struct extent *extent)
+{
+	bool first = false;
+
+	if (!extent->key || !write_key_lose(extent->key, &first)) {
+		return -EIO;
+	}
+	if (first) {
+		log_err("extent %s: its write key was taken: another controller is the owner now, "
+			"this one stops writing",
+			extent->config.name);
+	}
+	return -EBADE;
+}
+
 void extent_io_end(struct extent_io *io, int res)
 {
 	struct extent *extent = io->extent;
 
-	if (res < 0 && res != -EOPNOTSUPP) {
+	if (res == -EBADE) {
+		res = extent_key_lost(extent);
+	} else if (res < 0 && res != -EOPNOTSUPP) {
 		unsigned count = atomic_fetch_add(&extent->errors, 1) + 1;
 
 		/* A dead disk fails every command: 1, 2, 4, 8... of them are logged. */
@@ -181,7 +215,7 @@ void extent_io_advance(struct extent_io *io, size_t bytes)
 
 int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch)
 {
-	int err = extent->ops->claim ? extent->ops->claim(extent) : 0;
+	int err = extent->ops->claim ? extent->ops->claim(extent, (uint8_t)controller, epoch) : 0;
 
 	if (!err) {
 		log_debug("extent %s: claimed for controller %u, epoch %llu", extent->config.name,
@@ -197,7 +231,15 @@ void extent_release(struct extent *extent)
 	}
 }
 
+enum extent_write_key extent_write_key(struct extent *extent)
+{
+	return extent->key ? write_key_state(extent->key) : EXTENT_WRITE_KEY_UNUSED;
+}
+
 int extent_check(struct extent *extent)
 {
+	if (extent->key && write_key_is_lost(extent->key)) {
+		return -EBADE;
+	}
 	return extent->ops->check ? extent->ops->check(extent) : 0;
 }

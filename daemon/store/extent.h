@@ -22,7 +22,8 @@ struct extent {
 	atomic_bool no_nowait_read; /* RWF_NOWAIT is not supported here */
 	atomic_bool no_nowait_write;
 	atomic_bool no_zero_range; /* zeros have to be written */
-	bool claimed;
+	bool locked; /* flock() is held */
+	struct write_key *key; /* NULL: not used */
 	/* ram */
 	unsigned char *memory;
 };
@@ -36,7 +37,7 @@ struct extent_ops {
 	int (*open)(struct extent *extent, char *error, size_t error_size);
 	void (*close)(struct extent *extent);
 	void (*submit)(struct extent *extent, struct extent_io *io);
-	int (*claim)(struct extent *extent);
+	int (*claim)(struct extent *extent, uint8_t controller, uint64_t epoch);
 	void (*release)(struct extent *extent);
 	int (*check)(struct extent *extent);
 };

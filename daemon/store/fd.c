@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "extent.h"
+#include "write_key.h"
 #include "yoke/log.h"
 
 static bool fd_is_block(const struct extent *extent)
@@ -234,6 +235,11 @@ static int fd_probe(struct extent *extent, char *error, size_t error_size)
 	return extent_block_probe(extent, dir, error, error_size);
 }
 
+static int fd_key_ioctl(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg);
+}
+
 static int fd_open(struct extent *extent, char *error, size_t error_size)
 {
 	bool create =
@@ -255,6 +261,15 @@ static int fd_open(struct extent *extent, char *error, size_t error_size)
 	if (!err) {
 		err = fd_probe(extent, error, error_size);
 	}
+	if (!err && extent->config.clustered && !extent->config.read_only &&
+		extent->config.write_key != EXTENT_WRITE_KEY_OFF) {
+		extent->key = write_key_new(extent->config.name, extent->fd,
+			extent->config.cluster_id, extent->config.write_key, fd_key_ioctl);
+		if (!extent->key) {
+			err = extent_refuse(extent, -ENOMEM, error, error_size,
+				"no memory or no thread for its write key");
+		}
+	}
 	if (err) {
 		close(extent->fd);
 		extent->fd = -1;
@@ -264,7 +279,9 @@ static int fd_open(struct extent *extent, char *error, size_t error_size)
 
 static void fd_close(struct extent *extent)
 {
-	close(extent->fd); /* gives the claim up, too */
+	extent_release(extent);
+	write_key_free(extent->key);
+	close(extent->fd);
 }
 
 /* ----- the right to write --------------------------------------------------------------------- */
@@ -274,9 +291,9 @@ static void fd_close(struct extent *extent)
  * kernel keeps a reference to it: after the death of the daemon the lock is free only when the
  * last write has ended.
  */
-static int fd_claim(struct extent *extent)
+static int fd_lock(struct extent *extent)
 {
-	if (extent->claimed || extent->config.read_only) {
+	if (extent->locked) {
 		return 0;
 	}
 	while (flock(extent->fd, LOCK_EX | LOCK_NB) < 0) {
@@ -296,15 +313,34 @@ static int fd_claim(struct extent *extent)
 	if (extent->config.clustered && !extent->info.direct) {
 		posix_fadvise(extent->fd, 0, 0, POSIX_FADV_DONTNEED);
 	}
-	extent->claimed = true;
+	extent->locked = true;
 	return 0;
+}
+
+static int fd_claim(struct extent *extent, uint8_t controller, uint64_t epoch)
+{
+	int err = extent->config.read_only ? 0 : fd_lock(extent);
+
+	if (err || !extent->key) {
+		return err;
+	}
+	err = write_key_take(extent->key, controller, epoch);
+	if (err == -EOPNOTSUPP) {
+		log_err("extent %s: %s: has no persistent reservations, and write_key is "
+			"required; use a disk that has them, or write_key: auto",
+			extent->config.name, extent->config.path);
+	}
+	return err;
 }
 
 static void fd_release(struct extent *extent)
 {
-	if (extent->claimed) {
+	if (extent->key) {
+		write_key_give(extent->key);
+	}
+	if (extent->locked) {
 		flock(extent->fd, LOCK_UN);
-		extent->claimed = false;
+		extent->locked = false;
 	}
 }
 

@@ -45,6 +45,7 @@ struct conf_extent {
 	const char *serial; /* VPD 80; by default the UUID's 32 hex digits */
 	uint16_t group; /* index in groups */
 	bool thin; /* offer UNMAP */
+	enum extent_write_key_mode write_key;
 };
 
 enum conf_failback {

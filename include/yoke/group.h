@@ -81,6 +81,12 @@ struct group_serve {
 	bool (*healthy)(void *ctx, uint16_t group);
 
 	/*
+	 * Does a disk of the group refuse this controller's writes, because another has taken the
+	 * write key? Then it is not the owner any more, whatever it knows. Control thread.
+	 */
+	bool (*key_lost)(void *ctx, uint16_t group);
+
+	/*
 	 * The lease (invariant I9): for so many milliseconds from now this controller may run
 	 * commands of the groups that are GROUP_LOCAL here, and acknowledge what they did. Past
 	 * it they are held, until the lease is renewed or a view says otherwise. Before the first

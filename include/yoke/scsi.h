@@ -93,6 +93,7 @@ void scsi_tmf_run(struct scsi_tmf *tmf);
 struct scsi_lu_info {
 	const struct conf_extent *extent;
 	struct extent_info store;
+	enum extent_write_key write_key;
 	const char *naa; /* 32 hex digits */
 	uint64_t reads, writes, read_bytes, written_bytes; /* approximate sums over reactors */
 };

@@ -28,6 +28,23 @@ enum extent_op {
 };
 const char *extent_op_name(enum extent_op op);
 
+/* The reservation on the disk itself that keeps others from writing; with a cluster only. */
+enum extent_write_key_mode {
+	EXTENT_WRITE_KEY_AUTO, /* where the store has persistent reservations */
+	EXTENT_WRITE_KEY_OFF,
+	EXTENT_WRITE_KEY_REQUIRED, /* without it the extent is not claimed */
+};
+
+enum extent_write_key {
+	EXTENT_WRITE_KEY_UNUSED, /* off, or no cluster */
+	EXTENT_WRITE_KEY_UNKNOWN, /* the store has not answered yet */
+	EXTENT_WRITE_KEY_NONE, /* the store has no reservations: fencing alone protects it */
+	EXTENT_WRITE_KEY_FREE, /* it could be taken here */
+	EXTENT_WRITE_KEY_HELD, /* held here */
+	EXTENT_WRITE_KEY_LOST, /* was held here, and another has taken it */
+};
+const char *extent_write_key_name(enum extent_write_key state);
+
 /* What the store found out when it opened the extent; immutable while open (resize comes later). */
 struct extent_info {
 	uint64_t size_bytes; /* usable, a multiple of the LU's block size */
@@ -47,12 +64,15 @@ struct extent_config {
 	uint32_t block_size; /* 512 or 4096 */
 	bool read_only;
 	bool clustered; /* shared with another controller: O_DIRECT (else O_DSYNC) is a must */
+	enum extent_write_key_mode write_key;
+	uint32_t cluster_id; /* 24 bits, the same at both controllers: marks this cluster's keys */
 };
 
 /*
  * One I/O. The caller fills the first part and keeps it, the iovecs and the memory alive until
  * done() is called, on the same reactor, exactly once, possibly before extent_submit() returns.
  * res: 0 or a negative errno (-EIO, -ENOSPC, -EOPNOTSUPP...); a short transfer is retried inside.
+ * -EBADE: the write key was lost, this controller is not the owner any more.
  * Offset and length are multiples of the LU's block size and inside the extent (checked by scsi).
  */
 struct extent_io {
@@ -89,18 +109,22 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 
 /*
  * Takes the right to write for this controller under `epoch`: an exclusive flock() on the file or
- * device, which a dead daemon's I/O that is still in the kernel holds on to; the write key
- * (IOC_PR_*) joins it here. Does not block: 0, -EAGAIN (held by another: try again), or another
- * negative errno. RAM extents always succeed. Control thread.
+ * device, which a dead daemon's I/O that is still in the kernel holds on to, and the write key on
+ * the disk. Does not block: 0, -EAGAIN (held by another, or under way: ask again), or another
+ * negative errno (-EBUSY, -ESTALE: the write key is another's). RAM extents always succeed.
+ * Control thread.
  */
 int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch);
 
-/* Gives the right up; idempotent. Control thread. */
+/* Gives the right up, or what has been begun to take it; idempotent. Control thread. */
 void extent_release(struct extent *extent);
+
+enum extent_write_key extent_write_key(struct extent *extent); /* control thread */
 
 /*
  * Is the extent there and does it answer? Cheap, non-blocking check (fstat, device still present,
- * size unchanged or grown): 0 or a negative errno. Control thread.
+ * size unchanged or grown): 0 or a negative errno; -EBADE: the write key was lost. Control
+ * thread.
  */
 int extent_check(struct extent *extent);
 

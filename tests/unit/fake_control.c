@@ -200,6 +200,7 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 	*info = (struct scsi_lu_info){
 		.extent = &fake_extents[index % 2],
 		.store = {.size_bytes = 1ull << 33, .direct = true, .unmap = true},
+		.write_key = EXTENT_WRITE_KEY_HELD,
 		.naa = "6001405aaaaaaaaaaaaaaaaaaaaaaaaa",
 		.reads = 1,
 		.writes = 2,
@@ -253,6 +254,11 @@ const struct conf_controller *conf_controller_by_name(const struct conf *conf, c
 		}
 	}
 	return NULL;
+}
+
+const char *extent_write_key_name(enum extent_write_key state)
+{
+	return state == EXTENT_WRITE_KEY_HELD ? "held" : "none";
 }
 
 const char *extent_type_name(enum extent_type type)

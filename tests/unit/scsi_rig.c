@@ -129,6 +129,11 @@ int extent_check(struct extent *extent)
 	return rig_store.check_error;
 }
 
+enum extent_write_key extent_write_key(struct extent *extent)
+{
+	return EXTENT_WRITE_KEY_NONE;
+}
+
 const struct conf_controller *conf_controller_by_id(const struct conf *conf, uint8_t id)
 {
 	for (unsigned i = 0; i < conf->controller_count; i++) {

@@ -149,6 +149,7 @@ static void test_shows(void **state)
 	assert_narrow();
 	expect("lu show disk1", CLI_OK, "LUN           0 at iqn.2026-01.org.example:array1", NULL);
 	assert_narrow();
+	assert_non_null(strstr(out, "write key     held here"));
 	expect("config show", CLI_OK, "yoke: 1\ncluster: lab\n", NULL);
 	fake.sessions = 0;
 	expect("session list", CLI_OK, "no sessions", NULL);

@@ -237,6 +237,7 @@ static void test_lists(void **state)
 	assert_int_equal(number(row, "size_bytes"), 1ll << 33);
 	assert_int_equal(number(json_array_get(json_object_get(row, "luns"), 0), "lun"), 5);
 	assert_true(json_is_true(json_object_get(row, "unmap")));
+	assert_string_equal(text(row, "write_key"), "held");
 	json_decref(json);
 }
 

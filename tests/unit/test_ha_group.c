@@ -195,6 +195,29 @@ static void test_dropped(void **state)
 	sim_free(sim);
 }
 
+/* The disk has given our write key to another: held at once, drained, let go, and said so. */
+static void test_key_lost(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	uint64_t epoch = sim_group(sim, 1, 0)->epoch;
+	int result;
+
+	machine_key_lost(sim->node[1].m, 0);
+	assert_int_equal(sim_access(sim, 1, 0), GROUP_HELD);
+	sim_run(sim);
+	assert_false(sim->node[1].claimed[0]);
+	assert_int_equal(sim_group(sim, 1, 0)->phase, PHASE_IDLE);
+	assert_int_equal(sim_group(sim, 2, 0)->owner, 0);
+	machine_key_lost(sim->node[1].m, 0); /* owns nothing: nothing to lose */
+	assert_int_equal(sim_group(sim, 1, 0)->phase, PHASE_IDLE);
+	sim_promote(sim, 2, 0, &result);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_int_equal(sim_access(sim, 2, 0), GROUP_LOCAL);
+	assert_true(sim_group(sim, 2, 0)->epoch > epoch);
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_wrong_sender),
 		cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_key_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -392,6 +392,7 @@ static void test_claims_exclude_each_other(void **state)
 	struct extent *a, *b;
 
 	config.clustered = true;
+	config.write_key = EXTENT_WRITE_KEY_OFF;
 	a = open_ok(&config);
 	b = open_ok(&config);
 	assert_int_equal(extent_claim(a, 1, 1), 0);
