@@ -148,6 +148,7 @@ def test_two_labs(lab):
 
 CRASH = f"""
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 sys.path.insert(0, {str(HERE)!r})
 from lab import Lab
 lab = Lab(sys.argv[1], stand_in=True).up()
@@ -163,7 +164,11 @@ def crashing(prefix, number):
         supervisor = int(program.stdout.readline())
         check(remains(prefix), "remains() finds nothing of a lab that runs")
         program.send_signal(number)
-        program.wait(10)
+        try:
+            program.wait(10)
+        except subprocess.TimeoutExpired:
+            program.kill()  # so that the test fails and does not wait for ever
+            raise
     return supervisor
 
 
