@@ -17,13 +17,13 @@ need_root() {
 	[ "$(id -u)" -eq 0 ] || die "network namespaces, control groups and apt need root; run it with sudo"
 }
 
-# packages_missing KIND: names in tests/packages that are not installed; KIND check adds those
-# that only tests/check needs.
+# packages_missing KIND: names in tests/packages that are not installed; KIND check (bench) adds
+# those that only tests/check (tests/bench/run) needs.
 packages_missing() {
 	sed -e 's/#.*//' "$top/tests/packages" | while read -r first second; do
 		case $first in
 		'') continue ;;
-		check) [ "$1" = check ] || continue ;;
+		check | bench) [ "$1" = "$first" ] || continue ;;
 		*) second=$first ;;
 		esac
 		status=$(dpkg-query -W -f '${db:Status-Status}' "$second" 2>/dev/null) || status=

@@ -279,6 +279,15 @@ static const struct conf_key keys_extent[] = {
 			"alone, required does not serve the extent without it. Off for disks that "
 			"other software reserves.",
 	},
+	{
+		.name = "direct",
+		.type = CONF_TYPE_BOOL,
+		FIELD(conf_extent, direct),
+		.initial = "no",
+		.help = "Without a cluster: go past the page cache (O_DIRECT); a file or device "
+			"that cannot is "
+			"refused. With a cluster every extent does, where it can.",
+	},
 };
 
 static const struct conf_section section_extent = {

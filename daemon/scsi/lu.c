@@ -87,6 +87,7 @@ static int lu_open(struct scsi *scsi, struct scsi_lu *lu, char *error, size_t er
 		.size_bytes = c->size_bytes,
 		.block_size = c->block_size,
 		.read_only = c->read_only,
+		.direct = c->direct,
 		.clustered = scsi->conf->controller_count > 1,
 		.write_key = c->write_key,
 		.cluster_id = cluster_id(scsi->conf)};

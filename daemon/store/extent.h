@@ -24,6 +24,8 @@ struct extent {
 	atomic_bool no_zero_range; /* zeros have to be written */
 	bool locked; /* flock() is held */
 	struct write_key *key; /* NULL: not used */
+	bool in_memory; /* the file system keeps its files in memory: a read never waits */
+	bool claimed;
 	/* ram */
 	unsigned char *memory;
 };

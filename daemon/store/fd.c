@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/sysmacros.h>
 
 #include "extent.h"
@@ -94,7 +96,8 @@ static int fd_open_clustered(struct extent *extent)
 
 static int fd_open_plain(struct extent *extent)
 {
-	extent->fd = fd_open_flags(extent, 0);
+	extent->info.direct = extent->config.direct;
+	extent->fd = fd_open_flags(extent, extent->config.direct ? O_DIRECT : 0);
 	return extent->fd < 0 ? -errno : 0;
 }
 
@@ -186,6 +189,14 @@ static bool file_can_punch(const struct extent *extent, uint64_t end, uint32_t u
 		extent->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)unit);
 }
 
+/* tmpfs has no RWF_NOWAIT, and needs none: what is not swapped out is a copy away. */
+static bool file_in_memory(const struct extent *extent)
+{
+	struct statfs fs;
+
+	return !fstatfs(extent->fd, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static int fd_file_probe(
 	struct extent *extent, const struct stat *st, char *error, size_t error_size)
 {
@@ -198,6 +209,7 @@ static int fd_file_probe(
 	if (unit < 4096 || unit > (1u << 20) || (unit & (unit - 1))) {
 		unit = 4096;
 	}
+	extent->in_memory = file_in_memory(extent);
 	extent->info.volatile_cache = !extent->config.clustered && !extent->config.read_only;
 	extent->sync_unmap = extent->config.clustered;
 	if (!extent->config.read_only) {

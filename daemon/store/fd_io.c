@@ -190,8 +190,8 @@ static bool fd_inline_ok(const struct extent_io *io)
 {
 	const struct extent *extent = io->extent;
 
-	return !extent->config.clustered && io->length_bytes <= FD_INLINE_MAX &&
-	       !(io->op == EXTENT_WRITE && io->fua);
+	return !extent->config.clustered && !extent->info.direct &&
+	       io->length_bytes <= FD_INLINE_MAX && !(io->op == EXTENT_WRITE && io->fua);
 }
 
 /*
@@ -223,6 +223,9 @@ static ssize_t fd_inline_read(struct extent_io *io)
 	struct extent *extent = io->extent;
 	ssize_t n;
 
+	if (extent->in_memory) {
+		return preadv(extent->fd, io->iov, io->iov_count, (off_t)io->offset_bytes);
+	}
 	if (atomic_load_explicit(&extent->no_nowait_read, memory_order_relaxed)) {
 		errno = EAGAIN;
 		return -1;

@@ -46,6 +46,7 @@ struct conf_extent {
 	uint16_t group; /* index in groups */
 	bool thin; /* offer UNMAP */
 	enum extent_write_key_mode write_key;
+	bool direct; /* without a cluster: past the page cache (with one it always is) */
 };
 
 enum conf_failback {

@@ -63,6 +63,7 @@ struct extent_config {
 	uint64_t size_bytes; /* file: created or extended to this; 0 = as it is. ram: required */
 	uint32_t block_size; /* 512 or 4096 */
 	bool read_only;
+	bool direct; /* past the page cache even when it is not shared */
 	bool clustered; /* shared with another controller: O_DIRECT (else O_DSYNC) is a must */
 	enum extent_write_key_mode write_key;
 	uint32_t cluster_id; /* 24 bits, the same at both controllers: marks this cluster's keys */

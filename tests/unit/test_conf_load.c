@@ -183,7 +183,7 @@ static void test_dump_of_everything(void **state)
 		"4096,\n"
 		"     physical_block_size: 8192, read_only: yes, rotation_rpm: 7200, serial: \"S "
 		"1\", group: g2,\n"
-		"     thin: no}\n"
+		"     thin: no, direct: yes}\n"
 		"  - {name: e2, type: block, path: /dev/x, uuid: "
 		"01234567-89AB-cdef-0123-456789abcdef, group: g1}\n"
 		"groups:\n"

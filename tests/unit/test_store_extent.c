@@ -319,6 +319,69 @@ static void test_clustered_file_is_direct_and_write_through(void **state)
 	unlink(file.path);
 }
 
+/* `direct` without a cluster: past the page cache, but with a cache below that must be flushed. */
+static void test_direct_file_alone(void **state)
+{
+	struct file file = file_make("alone", 8 * MIB);
+	struct extent_config config = file_config(&file);
+	struct extent *extent;
+
+	config.direct = true;
+	config.block_size = 4096;
+	extent = extent_open(&config, error, sizeof(error));
+	if (!extent && strstr(error, "cannot be opened")) {
+		unlink(file.path);
+		skip(); /* no direct I/O in the directory that the tests run in */
+	}
+	assert_non_null(extent);
+	assert_true(fcntl(extent->fd, F_GETFL) & O_DIRECT);
+	assert_true(extent_info(extent)->direct);
+	assert_true(extent_info(extent)->volatile_cache);
+	exercise(extent);
+	extent_close(extent);
+	unlink(file.path);
+}
+
+static void note_inline(struct extent_io *io, int res)
+{
+	assert_int_equal(res, 0);
+	io->op = EXTENT_FLUSH; /* done */
+}
+
+/* A file of tmpfs is read at once and not by a thread of the kernel, though it has no RWF_NOWAIT.
+ */
+static void test_file_in_memory_is_read_inline(void **state)
+{
+	char path[] = "/dev/shm/yoke-store-test-XXXXXX";
+	int fd = mkstemp(path);
+	struct file file;
+	struct extent_config config;
+	struct extent *extent;
+	unsigned char back[512];
+	struct iovec iov = {back, sizeof(back)};
+	struct extent_io io = {.op = EXTENT_READ,
+		.length_bytes = sizeof(back),
+		.iov = &iov,
+		.iov_count = 1,
+		.done = note_inline};
+
+	if (fd < 0) {
+		skip(); /* no tmpfs there */
+	}
+	assert_int_equal(ftruncate(fd, 8 * MIB), 0);
+	close(fd);
+	snprintf(file.path, sizeof(file.path), "%s", path);
+	config = file_config(&file);
+	extent = open_ok(&config);
+	if (extent->in_memory) {
+		extent_submit(extent, reactor, &io);
+		assert_int_equal(io.op, EXTENT_FLUSH);
+		exercise(extent);
+	}
+	extent_close(extent);
+	unlink(path);
+}
+
 static void test_file_is_created_and_extended(void **state)
 {
 	struct file file = file_name("created");
@@ -562,6 +625,8 @@ int main(void)
 		cmocka_unit_test(test_plain_file),
 		cmocka_unit_test(test_plain_file_of_few_talents),
 		cmocka_unit_test(test_clustered_file_is_direct_and_write_through),
+		cmocka_unit_test(test_direct_file_alone),
+		cmocka_unit_test(test_file_in_memory_is_read_inline),
 		cmocka_unit_test(test_file_is_created_and_extended),
 		cmocka_unit_test(test_bad_files_are_refused),
 		cmocka_unit_test(test_claims_exclude_each_other),
