@@ -2,10 +2,12 @@
 noinst_LIBRARIES += libyokescsi.a
 libyokescsi_a_SOURCES = \
 	daemon/scsi/alua.c \
+	daemon/scsi/apply.c daemon/scsi/apply.h \
 	daemon/scsi/capacity.c \
 	daemon/scsi/claim.c \
 	daemon/scsi/commands.h \
 	daemon/scsi/core.h \
+	daemon/scsi/entry.c daemon/scsi/entry.h \
 	daemon/scsi/gate.c daemon/scsi/gate.h \
 	daemon/scsi/group.c daemon/scsi/group.h \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
@@ -17,12 +19,14 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/opcodes.c daemon/scsi/opcodes.h \
 	daemon/scsi/order.c \
 	daemon/scsi/parameter.c \
+	daemon/scsi/pr_apply.c \
 	daemon/scsi/report_luns.c \
 	daemon/scsi/rsoc.c \
 	daemon/scsi/rw.c \
 	daemon/scsi/scsi.c \
 	daemon/scsi/sense.c daemon/scsi/sense.h \
 	daemon/scsi/serve.c \
+	daemon/scsi/state.c daemon/scsi/state.h \
 	daemon/scsi/sync.c \
 	daemon/scsi/task.c daemon/scsi/tasks.h \
 	daemon/scsi/tmf.c \
@@ -57,6 +61,14 @@ tests_unit_test_scsi_ua_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_tmf
 tests_unit_test_scsi_tmf_SOURCES = tests/unit/test_scsi_tmf.c $(scsi_rig_sources)
 tests_unit_test_scsi_tmf_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_pr_state
+tests_unit_test_scsi_pr_state_SOURCES = tests/unit/test_scsi_pr_state.c tests/unit/state_fixture.h \
+	$(scsi_rig_sources)
+tests_unit_test_scsi_pr_state_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_state
+tests_unit_test_scsi_state_SOURCES = tests/unit/test_scsi_state.c tests/unit/state_fixture.h \
+	$(scsi_rig_sources)
+tests_unit_test_scsi_state_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_mode
 tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(scsi_rig_sources)
 tests_unit_test_scsi_mode_LDADD = $(scsi_rig_libs)

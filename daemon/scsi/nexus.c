@@ -13,9 +13,16 @@ static const struct {
 } uas[SCSI_UA_COUNT] = {
 	[SCSI_UA_POWER_ON] = {"power on", SENSE_UA_POWER_ON_OR_RESET,
 		1u << SCSI_UA_LU_RESET | 1u << SCSI_UA_COMMANDS_CLEARED |
-			1u << SCSI_UA_ALUA_CHANGED},
+			1u << SCSI_UA_MODE_CHANGED | 1u << SCSI_UA_ALUA_CHANGED},
 	[SCSI_UA_LU_RESET] = {"LU reset", SENSE_UA_LU_RESET, 1u << SCSI_UA_COMMANDS_CLEARED},
 	[SCSI_UA_COMMANDS_CLEARED] = {"commands cleared", SENSE_UA_COMMANDS_CLEARED, 0},
+	[SCSI_UA_RESERVATIONS_PREEMPTED] = {"reservations preempted",
+		SENSE_UA_RESERVATIONS_PREEMPTED, 0},
+	[SCSI_UA_RESERVATIONS_RELEASED] = {"reservations released", SENSE_UA_RESERVATIONS_RELEASED,
+		0},
+	[SCSI_UA_REGISTRATIONS_PREEMPTED] = {"registrations preempted",
+		SENSE_UA_REGISTRATIONS_PREEMPTED, 0},
+	[SCSI_UA_MODE_CHANGED] = {"mode parameters changed", SENSE_UA_MODE_CHANGED, 0},
 	[SCSI_UA_ALUA_CHANGED] = {"ALUA state changed", SENSE_UA_ALUA_CHANGED, 0},
 };
 
@@ -49,9 +56,11 @@ enum scsi_sense scsi_ua_take(struct scsi_nexus *nexus, struct scsi_itl *itl)
 	}
 	/*
 	 * Two unit attentions in a row make Linux's RTPG wait for 2 s. 29/00 makes it read the
-	 * table as 2A/06 does, so a reset and a changed table are told together as 29/00.
+	 * table as 2A/06 does, so a reset and a changed table are told together as 29/00. Not so
+	 * what became of reservations: no other unit attention says that.
 	 */
-	if (pending & 1u << SCSI_UA_ALUA_CHANGED && pending != 1u << SCSI_UA_ALUA_CHANGED) {
+	if (pending & 1u << SCSI_UA_ALUA_CHANGED &&
+		pending & uas[SCSI_UA_POWER_ON].covers & ~(1u << SCSI_UA_ALUA_CHANGED)) {
 		pending |= 1u << SCSI_UA_POWER_ON;
 	}
 	ua = (enum scsi_ua)__builtin_ctz(pending);

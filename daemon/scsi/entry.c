@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/scsi/entry.h"
+#include "yoke/util.h"
+
+#define ENTRY_VERSION	1
+#define ENTRY_FLAGS_ALL 0x3f
+
+static const char *const kind_names[] = {
+	[SCSI_ENTRY_PR_OUT] = "PERSISTENT RESERVE OUT",
+	[SCSI_ENTRY_RESERVE] = "RESERVE",
+	[SCSI_ENTRY_RELEASE] = "RELEASE",
+	[SCSI_ENTRY_UNRESERVE] = "end of a reservation",
+	[SCSI_ENTRY_MODE] = "MODE SELECT",
+};
+
+const char *scsi_entry_kind_name(enum scsi_entry_kind kind)
+{
+	return (unsigned)kind < ARRAY_SIZE(kind_names) && kind_names[kind] ? kind_names[kind]
+									   : "unknown";
+}
+
+void scsi_entry_other_put(struct cursor *c, const struct scsi_identity *who)
+{
+	cursor_put_bytes(c, who->isid, sizeof(who->isid));
+	cursor_put_string(c, who->initiator);
+}
+
+bool scsi_entry_other_get(struct cursor *c, struct scsi_identity *who)
+{
+	cursor_get_bytes(c, who->isid, sizeof(who->isid));
+	cursor_get_string(c, who->initiator, sizeof(who->initiator));
+	c->bad |= !who->initiator[0];
+	return cursor_ok(c);
+}
+
+static void pr_out_put(struct cursor *c, const struct scsi_entry *entry)
+{
+	cursor_put_u8(c, entry->action);
+	cursor_put_u8(c, entry->type);
+	cursor_put_u64(c, entry->key);
+	cursor_put_u64(c, entry->new_key);
+	cursor_put_u16(c, entry->port_count);
+	cursor_put_bytes(c, entry->ports.base, 2u * entry->port_count);
+	cursor_put_u16(c, entry->other_count);
+	cursor_put_bytes(c, entry->others.base, entry->other_count ? entry->others.size : 0);
+	if (entry->action == SCSI_PR_REGISTER_AND_MOVE) {
+		scsi_identity_put(c, &entry->destination);
+	}
+}
+
+void scsi_entry_put(struct cursor *c, const struct scsi_entry *entry)
+{
+	cursor_put_u8(c, ENTRY_VERSION);
+	cursor_put_u8(c, ENTRY_VERSION); /* the oldest reader that understands this */
+	cursor_put_u8(c, entry->kind);
+	cursor_put_u8(c, entry->flags);
+	cursor_put_u64(c, entry->serial);
+	scsi_identity_put(c, &entry->who);
+	switch ((enum scsi_entry_kind)entry->kind) {
+	case SCSI_ENTRY_PR_OUT:
+		pr_out_put(c, entry);
+		break;
+	case SCSI_ENTRY_MODE:
+		cursor_put_u8(c, entry->mask);
+		cursor_put_u8(c, entry->values);
+		break;
+	case SCSI_ENTRY_RESERVE:
+	case SCSI_ENTRY_RELEASE:
+	case SCSI_ENTRY_UNRESERVE:
+		break;
+	}
+}
+
+/* The part of `c` from `begin` to where it stands, as a cursor of its own. */
+static struct cursor part_since(const struct cursor *c, size_t begin)
+{
+	return cursor_ok(c) ? cursor_reader(c->base + begin, c->pos - begin) : cursor_over(NULL, 0);
+}
+
+/* Actions with a type have one that exists; the others have none. */
+static bool type_fits(const struct scsi_entry *entry)
+{
+	static const bool typed[SCSI_PR_ACTION_COUNT] = {
+		[SCSI_PR_RESERVE] = true,
+		[SCSI_PR_RELEASE] = true,
+		[SCSI_PR_PREEMPT] = true,
+		[SCSI_PR_PREEMPT_AND_ABORT] = true,
+	};
+
+	return typed[entry->action] ? scsi_pr_type_exists(entry->type) : entry->type == 0;
+}
+
+static void pr_out_get(struct cursor *c, struct scsi_entry *entry)
+{
+	size_t begin;
+
+	entry->action = cursor_get_u8(c);
+	entry->type = cursor_get_u8(c);
+	entry->key = cursor_get_u64(c);
+	entry->new_key = cursor_get_u64(c);
+	entry->port_count = cursor_get_u16(c);
+	begin = c->pos;
+	for (unsigned i = 0; cursor_ok(c) && i < entry->port_count; i++) {
+		unsigned controller = cursor_get_u16(c) >> 8;
+
+		c->bad |= controller < 1 || controller > YOKE_CONTROLLERS;
+	}
+	entry->ports = part_since(c, begin);
+	entry->other_count = cursor_get_u16(c);
+	begin = c->pos;
+	for (unsigned i = 0; cursor_ok(c) && i < entry->other_count; i++) {
+		struct scsi_identity other;
+
+		scsi_entry_other_get(c, &other);
+	}
+	entry->others = part_since(c, begin);
+	if (entry->action == SCSI_PR_REGISTER_AND_MOVE) {
+		scsi_identity_get(c, &entry->destination);
+	}
+	c->bad |= entry->action >= SCSI_PR_ACTION_COUNT || !type_fits(entry);
+}
+
+bool scsi_entry_get(const uint8_t *bytes, size_t length, struct scsi_entry *entry)
+{
+	struct cursor c = cursor_reader(bytes, length);
+
+	*entry = (struct scsi_entry){0};
+	cursor_get_u8(&c); /* who wrote it; what matters is who can read it */
+	c.bad |= cursor_get_u8(&c) != ENTRY_VERSION;
+	entry->kind = cursor_get_u8(&c);
+	entry->flags = cursor_get_u8(&c);
+	entry->serial = cursor_get_u64(&c);
+	scsi_identity_get(&c, &entry->who);
+	switch ((enum scsi_entry_kind)entry->kind) {
+	case SCSI_ENTRY_PR_OUT:
+		pr_out_get(&c, entry);
+		break;
+	case SCSI_ENTRY_MODE:
+		entry->mask = cursor_get_u8(&c);
+		entry->values = cursor_get_u8(&c);
+		c.bad |= entry->mask & ~SCSI_MODE_ALL || entry->values & ~entry->mask;
+		break;
+	case SCSI_ENTRY_RESERVE:
+	case SCSI_ENTRY_RELEASE:
+	case SCSI_ENTRY_UNRESERVE:
+		break;
+	default: /* a byte from outside, not only our enum */
+		c.bad = true;
+	}
+	c.bad |= entry->flags & ~ENTRY_FLAGS_ALL;
+	return cursor_ok(&c) && cursor_left(&c) == 0;
+}
