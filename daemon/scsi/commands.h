@@ -46,6 +46,19 @@ bool scsi_write_same_decode(struct scsi_task *task);
 void scsi_write_same_run(struct scsi_task *task);
 bool scsi_unmap_decode(struct scsi_task *task);
 void scsi_unmap_run(struct scsi_task *task);
+/* extended_copy.c, copy_results.c, copy_vpd.c */
+bool scsi_extended_copy_decode(struct scsi_task *task);
+void scsi_extended_copy_run(struct scsi_task *task);
+void scsi_copy_abort_run(struct scsi_task *task);
+bool scsi_copy_status_lid1_decode(struct scsi_task *task);
+void scsi_copy_status_lid1_run(struct scsi_task *task);
+bool scsi_copy_parameters_decode(struct scsi_task *task);
+void scsi_copy_parameters_run(struct scsi_task *task);
+bool scsi_copy_failure_decode(struct scsi_task *task);
+void scsi_copy_failure_run(struct scsi_task *task);
+bool scsi_copy_status_lid4_decode(struct scsi_task *task);
+void scsi_copy_status_lid4_run(struct scsi_task *task);
+void scsi_copy_vpd_put(const struct scsi_task *task, struct cursor *c); /* the page's descriptors */
 bool scsi_unmap_available(const struct scsi_lu *lu);
 
 /* LBA and count of a 6, 10, 12 or 16-byte CDB of that family, into task->lba and task->blocks. */

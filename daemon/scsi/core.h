@@ -85,6 +85,10 @@ struct scsi_core {
 	struct reactor_timer hold_timer;
 	uint64_t serial; /* of the last command that came in here; from a random start */
 	uint64_t changes; /* grows with each change of any group's ALUA table */
+	struct qb_list_head copies; /* struct scsi_copy, under way */
+	struct qb_list_head copy_records; /* struct scsi_copy_record */
+	unsigned copy_count, copy_record_count;
+	uint64_t copy_tag; /* of the last command of the copy manager */
 };
 
 /* Control thread's part of a group. */

@@ -20,6 +20,7 @@
 #define VERSION_SPC4	   0x06
 #define FORMAT_AND_HISUP   0x12
 #define TPGS_IMPLICIT	   0x10
+#define THIRD_PARTY_COPY   0x08
 #define MULTIP		   0x10
 #define CMDQUE		   0x02
 #define REQUEST_SENSE_DESC 0x01
@@ -67,7 +68,7 @@ static void standard_put(const struct scsi_task *task, struct cursor *c)
 	cursor_put_u8(c, VERSION_SPC4);
 	cursor_put_u8(c, FORMAT_AND_HISUP);
 	cursor_put_u8(c, INQUIRY_BYTES - 5);
-	cursor_put_u8(c, TPGS_IMPLICIT);
+	cursor_put_u8(c, TPGS_IMPLICIT | THIRD_PARTY_COPY);
 	cursor_put_u8(c, MULTIP);
 	cursor_put_u8(c, CMDQUE);
 	put_padded(c, conf->vendor, 8);

@@ -6,8 +6,14 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/capacity.c \
 	daemon/scsi/claim.c \
 	daemon/scsi/commands.h \
+	daemon/scsi/copy.c daemon/scsi/copy.h \
+	daemon/scsi/copy_list.c daemon/scsi/copy_list.h \
+	daemon/scsi/copy_results.c \
+	daemon/scsi/copy_rows.c \
+	daemon/scsi/copy_vpd.c \
 	daemon/scsi/core.h \
 	daemon/scsi/entry.c daemon/scsi/entry.h \
+	daemon/scsi/extended_copy.c \
 	daemon/scsi/gate.c daemon/scsi/gate.h \
 	daemon/scsi/group.c daemon/scsi/group.h \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
@@ -46,6 +52,9 @@ tests_unit_test_scsi_table_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_rw
 tests_unit_test_scsi_rw_SOURCES = tests/unit/test_scsi_rw.c $(scsi_rig_sources)
 tests_unit_test_scsi_rw_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_copy
+tests_unit_test_scsi_copy_SOURCES = tests/unit/test_scsi_copy.c tests/unit/copy_lists.h $(scsi_rig_sources)
+tests_unit_test_scsi_copy_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_hold
 tests_unit_test_scsi_hold_SOURCES = tests/unit/test_scsi_hold.c $(scsi_rig_sources)
 tests_unit_test_scsi_hold_LDADD = $(scsi_rig_libs)
@@ -76,3 +85,14 @@ UNIT_TESTS += tests/unit/test_scsi_lu
 tests_unit_test_scsi_lu_SOURCES = tests/unit/test_scsi_lu.c $(scsi_rig_sources)
 tests_unit_test_scsi_lu_LDADD = $(scsi_rig_libs)
 endif
+
+check_PROGRAMS += tests/fuzz/fuzz_scsi_copy
+TESTS += tests/fuzz/fuzz_scsi_copy
+tests_fuzz_fuzz_scsi_copy_SOURCES = tests/fuzz/fuzz_scsi_copy.c
+tests_fuzz_fuzz_scsi_copy_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+tests_fuzz_fuzz_scsi_copy_LDADD = libyokescsi.a libyokebase.a
+EXTRA_DIST += \
+	tests/fuzz/corpus/scsi_copy/lid1.bin \
+	tests/fuzz/corpus/scsi_copy/lid1-mixed.bin \
+	tests/fuzz/corpus/scsi_copy/lid1-tape.bin \
+	tests/fuzz/corpus/scsi_copy/lid4.bin

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
+#include "daemon/scsi/copy.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/tasks.h"
@@ -138,6 +139,7 @@ void scsi_nexus_destroy(struct scsi_nexus *nexus)
 		free(nexus->itls[i]);
 	}
 	free(nexus->itls);
+	scsi_copy_nexus_gone(nexus->core, nexus);
 	qb_list_del(&nexus->link);
 	free(nexus);
 }

@@ -262,6 +262,8 @@ const struct scsi_row scsi_rows[256] = {
 		.recommended_s = 30,
 		.decode = scsi_mode_sense_decode,
 		.run = scsi_mode_sense_run},
+	[0x83] = {.name = "THIRD-PARTY COPY OUT", .opcode = 0x83, .actions = scsi_copy_out_rows},
+	[0x84] = {.name = "THIRD-PARTY COPY IN", .opcode = 0x84, .actions = scsi_copy_in_rows},
 	[0x88] = {.name = "READ(16)",
 		.opcode = 0x88,
 		.cdb_length = 16,

@@ -47,6 +47,8 @@ enum {
 	SCSI_PASSES_UA = 1 << 0, /* runs while a UA is pending, and leaves it (SAM-5 5.14.1) */
 	SCSI_WITHOUT_LU = 1 << 1, /* has an answer for a LUN without a unit */
 	SCSI_WRITES = 1 << 2, /* changes the medium: refused by a read-only LU */
+	SCSI_BY_OTHERS = 1 << 3, /* does no I/O but by commands of its own: a drain of its group
+				    does not wait for it */
 };
 
 struct scsi_row {
@@ -77,6 +79,9 @@ struct scsi_row {
 };
 
 extern const struct scsi_row scsi_rows[256];
+/* Below 83 and 84 (copy_rows.c). */
+extern const struct scsi_row scsi_copy_out_rows[32];
+extern const struct scsi_row scsi_copy_in_rows[32];
 
 /* The row of a CDB whose first two bytes are there; NULL when there is none. */
 const struct scsi_row *scsi_row_find(const uint8_t *cdb);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "daemon/scsi/copy.h"
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/lu.h"
@@ -22,6 +23,7 @@ static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *
 		qb_list_init(&core->peers[i]);
 	}
 	scsi_hold_init(core);
+	scsi_copies_init(core);
 	core->groups = calloc(scsi->group_count + 1u, sizeof(*core->groups));
 	core->lus = calloc(scsi->lu_count + 1u, sizeof(*core->lus));
 	for (unsigned i = 0; core->lus && i < scsi->lu_count; i++) {
@@ -57,6 +59,7 @@ static void nexuses_free(struct qb_list_head *list)
 static void core_end(struct scsi_core *core)
 {
 	scsi_hold_stop(core);
+	scsi_copies_free(core);
 	nexuses_free(&core->nexuses);
 	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {
 		nexuses_free(&core->peers[i]);

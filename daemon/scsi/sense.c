@@ -14,6 +14,7 @@ enum {
 	KEY_ILLEGAL_REQUEST = 0x5,
 	KEY_UNIT_ATTENTION = 0x6,
 	KEY_DATA_PROTECT = 0x7,
+	KEY_COPY_ABORTED = 0xa,
 	KEY_ABORTED_COMMAND = 0xb,
 	KEY_MISCOMPARE = 0xe,
 };
@@ -24,6 +25,7 @@ enum {
 #define SENSE_SKSV		 0x80 /* byte 15: the field pointer is valid */
 #define SENSE_IN_CDB		 0x40
 #define SENSE_BIT_VALID		 0x08
+#define SENSE_IN_SEGMENT	 0x20 /* the pointer is into the segment, not the list */
 
 static const struct scsi_sense_code codes[SENSE_COUNT] = {
 	[SENSE_NONE] = {"no sense", KEY_NO_SENSE, 0x00, 0x00},
@@ -68,6 +70,22 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 	[SENSE_UNSOLICITED_DATA] = {"unexpected unsolicited data", KEY_ABORTED_COMMAND, 0x0c, 0x0c},
 	[SENSE_AMOUNT_OF_DATA] = {"not enough unsolicited data", KEY_ABORTED_COMMAND, 0x0c, 0x0d},
 	[SENSE_PROTOCOL_CRC] = {"protocol service CRC error", KEY_ABORTED_COMMAND, 0x47, 0x05},
+	[SENSE_OPERATION_IN_PROGRESS] = {"operation in progress", KEY_ILLEGAL_REQUEST, 0x00, 0x16},
+	[SENSE_TOO_MANY_CSCDS] = {"too many target descriptors", KEY_ILLEGAL_REQUEST, 0x26, 0x06},
+	[SENSE_CSCD_TYPE] = {"unsupported target descriptor type code", KEY_ILLEGAL_REQUEST, 0x26,
+		0x07},
+	[SENSE_TOO_MANY_SEGMENTS] = {"too many segment descriptors", KEY_ILLEGAL_REQUEST, 0x26,
+		0x08},
+	[SENSE_SEGMENT_TYPE] = {"unsupported segment descriptor type code", KEY_ILLEGAL_REQUEST,
+		0x26, 0x09},
+	[SENSE_INLINE_TOO_LONG] = {"inline data length exceeded", KEY_ILLEGAL_REQUEST, 0x26, 0x0b},
+	[SENSE_COPY_ABORTED] = {"copy aborted", KEY_COPY_ABORTED, 0x00, 0x00},
+	[SENSE_COPY_NO_SUCH_CSCD] = {"unreachable copy target", KEY_COPY_ABORTED, 0x08, 0x04},
+	[SENSE_COPY_THIRD_PARTY_FAILED] = {"third party device failure", KEY_COPY_ABORTED, 0x0d,
+		0x01},
+	[SENSE_COPY_NOT_REACHABLE] = {"copy target device not reachable", KEY_COPY_ABORTED, 0x0d,
+		0x02},
+	[SENSE_COPY_INEXACT_SEGMENT] = {"unexpected inexact segment", KEY_COPY_ABORTED, 0x26, 0x0a},
 	[SENSE_MISCOMPARE] = {"miscompare during verify", KEY_MISCOMPARE, 0x1d, 0x00},
 };
 
@@ -125,6 +143,35 @@ void scsi_set_list_field(struct scsi_task *task, unsigned byte, int bit)
 {
 	scsi_set_sense(task, SENSE_INVALID_FIELD_IN_LIST);
 	field_pointer_set(task, 0, byte, bit);
+}
+
+void scsi_set_sense_field(struct scsi_task *task, enum scsi_sense sense, int byte, int bit)
+{
+	scsi_set_sense(task, sense);
+	if (byte >= 0) {
+		field_pointer_set(task, 0, (unsigned)byte, bit);
+	}
+}
+
+void scsi_set_copy_aborted(struct scsi_task *task, enum scsi_sense sense, uint16_t segment,
+	int byte, const struct scsi_task *failed, bool destination)
+{
+	uint8_t at = SCSI_SENSE_FIXED_BYTES;
+
+	scsi_set_sense(task, sense);
+	/* COMMAND-SPECIFIC INFORMATION: where the two answers begin, then the segment's number. */
+	be16_put(task->sense + 10, segment);
+	if (byte >= 0) {
+		field_pointer_set(task, SENSE_IN_SEGMENT, (unsigned)byte, -1);
+	}
+	if (!failed || failed->sense_length > SCSI_SENSE_MAX - at - 1) {
+		return;
+	}
+	task->sense[destination ? 9 : 8] = at;
+	task->sense[at] = failed->status;
+	memcpy(task->sense + at + 1, failed->sense, failed->sense_length);
+	task->sense_length = (uint8_t)(at + 1 + failed->sense_length);
+	task->sense[7] = (uint8_t)(task->sense_length - 8);
 }
 
 void scsi_set_sense_information(struct scsi_task *task, enum scsi_sense sense, uint64_t information)

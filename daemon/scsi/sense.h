@@ -41,6 +41,17 @@ enum scsi_sense {
 	SENSE_AMOUNT_OF_DATA,
 	SENSE_PROTOCOL_CRC,
 	SENSE_MISCOMPARE,
+	SENSE_OPERATION_IN_PROGRESS,
+	SENSE_TOO_MANY_CSCDS,
+	SENSE_CSCD_TYPE,
+	SENSE_TOO_MANY_SEGMENTS,
+	SENSE_SEGMENT_TYPE,
+	SENSE_INLINE_TOO_LONG,
+	SENSE_COPY_ABORTED,
+	SENSE_COPY_NO_SUCH_CSCD,
+	SENSE_COPY_THIRD_PARTY_FAILED,
+	SENSE_COPY_NOT_REACHABLE,
+	SENSE_COPY_INEXACT_SEGMENT,
 	SENSE_COUNT,
 };
 
@@ -60,6 +71,14 @@ void scsi_set_sense(struct scsi_task *task, enum scsi_sense sense);
 void scsi_set_cdb_field(struct scsi_task *task, unsigned byte, int bit);
 /* 5/26/00 with a field pointer into the parameter list. */
 void scsi_set_list_field(struct scsi_task *task, unsigned byte, int bit);
+/* Any sense with a field pointer into the parameter list; byte -1 = without one. */
+void scsi_set_sense_field(struct scsi_task *task, enum scsi_sense sense, int byte, int bit);
+/*
+ * COPY ABORTED while a segment was processed (SPC-4 6.4.4): its number, the bad field in it (-1 =
+ * none), and what the source or the destination answered to the copy manager (NULL = nothing).
+ */
+void scsi_set_copy_aborted(struct scsi_task *task, enum scsi_sense sense, uint16_t segment,
+	int byte, const struct scsi_task *failed, bool destination);
 /* The same with INFORMATION, which is left out when it needs more than 32 bits. */
 void scsi_set_sense_information(
 	struct scsi_task *task, enum scsi_sense sense, uint64_t information);

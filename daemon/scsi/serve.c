@@ -52,7 +52,9 @@ void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outc
 		if (task->status == SCSI_TASK_ABORTED && !task->abort_wanted) {
 			/* Another nexus's TMF got it at the owner: it vanishes here too (TAS=0). */
 			task->abort_wanted = true;
-			task->itl->pending |= 1u << SCSI_UA_COMMANDS_CLEARED;
+			if (task->itl) {
+				task->itl->pending |= 1u << SCSI_UA_COMMANDS_CLEARED;
+			}
 		}
 		scsi_task_finish(task);
 		return;

@@ -159,6 +159,20 @@ void scsi_task_run(struct scsi_task *task)
 	}
 }
 
+void scsi_task_run_own(struct scsi_task *task, struct scsi_lu *lu)
+{
+	scsi_task_init(task);
+	task->lu = lu;
+	task->epoch = 0;
+	if (!scsi_task_decode(task) || scsi_gate_early(task) == SCSI_VERDICT_REFUSED) {
+		task->state = SCSI_TASK_ENDED;
+		task->done(task);
+		return;
+	}
+	qb_list_add_tail(&task->lu_link, &task->nexus->core->lus[lu->index].tasks);
+	scsi_task_admit(task);
+}
+
 void scsi_task_drop(struct scsi_task *task)
 {
 	struct scsi_nexus *nexus = task->nexus;
@@ -177,7 +191,7 @@ static void task_execute(struct scsi_task *task, struct scsi_core *core)
 		}
 	}
 	task->state = SCSI_TASK_RUNNING;
-	if (task->row->where == SCSI_RUNS_OWNER) {
+	if (task->row->where == SCSI_RUNS_OWNER && !(task->row->flags & SCSI_BY_OTHERS)) {
 		struct scsi_core_group *group = &core->groups[task->lu->group];
 
 		task->epoch = group->view.epoch;

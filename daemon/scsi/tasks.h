@@ -30,6 +30,14 @@ void scsi_task_link(struct scsi_task *task);
 /* Asks the gate and does what it says; after every wait. */
 void scsi_task_admit(struct scsi_task *task);
 
+/*
+ * Runs a command of our own on an LU with the identity of task->nexus: no unit attention is told,
+ * no LUN is looked up, and only a reset of the LU aborts it. The caller has set nexus, reactor,
+ * tag, CDB, attribute, expected lengths, done, and for a write buf and out_length. Ends in done(),
+ * possibly inside the call; scsi_task_end() gives the buffer back.
+ */
+void scsi_task_run_own(struct scsi_task *task, struct scsi_lu *lu);
+
 /* Ends the task with the outcome that it has: done(). */
 void scsi_task_finish(struct scsi_task *task);
 

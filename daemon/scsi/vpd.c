@@ -154,6 +154,7 @@ static void (*const pages[256])(const struct scsi_task *task, struct cursor *c) 
 	[0x80] = page_80,
 	[0x83] = page_83,
 	[0x86] = page_86,
+	[0x8f] = scsi_copy_vpd_put,
 	[0xb0] = page_b0,
 	[0xb1] = page_b1,
 	[0xb2] = page_b2,

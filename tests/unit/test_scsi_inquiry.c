@@ -25,7 +25,7 @@ static void standard_inquiry(void **state)
 	assert_int_equal(DO(0, 0x12, 0, 0, 1, 0, 0), SCSI_GOOD);
 	assert_int_equal(t.in_length, 96);
 	rig_assert_hex(t.in, 32,
-		"00 00 06 12 5b 10 10 02 59 4f 4b 45 20 20 20 20 "
+		"00 00 06 12 5b 18 10 02 59 4f 4b 45 20 20 20 20 "
 		"61 72 72 61 79 20 20 20 20 20 20 20 20 20 20 20");
 	/* the revision is the version's first four characters */
 	assert_true(t.in[32] >= '0' && t.in[32] <= '9');
@@ -61,11 +61,11 @@ static void a_lun_without_a_unit(void **state)
 static void vpd_list_serial_and_refusals(void **state)
 {
 	assert_int_equal(DO(0, 0x12, 1, 0, 0, 96, 0), SCSI_GOOD);
-	rig_assert_hex(t.in, t.in_length, "00 00 00 07 00 80 83 86 b0 b1 b2");
+	rig_assert_hex(t.in, t.in_length, "00 00 00 08 00 80 83 86 8f b0 b1 b2");
 	assert_int_equal(DO(0, 0x12, 1, 0x80, 0, 96, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length, "00 80 00 07 73 65 72 69 61 6c 30");
 	for (unsigned page = 1; page < 256; page++) {
-		bool listed = page == 0x80 || page == 0x83 || page == 0x86 ||
+		bool listed = page == 0x80 || page == 0x83 || page == 0x86 || page == 0x8f ||
 			      (page >= 0xb0 && page <= 0xb2);
 
 		assert_int_equal(

@@ -70,6 +70,22 @@ static void pages_that_are_not_there(void **state)
 
 /* ----- REPORT SUPPORTED OPERATION CODES ------------------------------------------------------- */
 
+/* How many commands an LU has. */
+static unsigned rows_of(unsigned lu)
+{
+	unsigned count = 0;
+
+	for (unsigned opcode = 0; opcode < 256; opcode++) {
+		for (unsigned action = 0; action < 32; action++) {
+			const struct scsi_row *row =
+				scsi_row_get((uint8_t)opcode, (uint16_t)action);
+
+			count += row && scsi_row_is_available(row, &rig->scsi->lus[lu]);
+		}
+	}
+	return count;
+}
+
 static void all_commands(void **state)
 {
 	uint32_t length;
@@ -89,10 +105,10 @@ static void all_commands(void **state)
 		assert_int_equal(be32_get(t.in + at + 12), row->nominal_s);
 		found++;
 	}
-	assert_int_equal(found, 27);
+	assert_int_equal(found, rows_of(0));
 	/* a unit that is not thin does not list UNMAP; no timeouts asked for */
 	assert_int_equal(DO(1, 0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0), SCSI_GOOD);
-	assert_int_equal(be32_get(t.in), 26 * 8);
+	assert_int_equal(be32_get(t.in), rows_of(1) * 8);
 	for (uint32_t at = 4; at < t.in_length; at += 8) {
 		assert_int_not_equal(t.in[at], 0x42);
 	}

@@ -23,6 +23,13 @@ static const struct {
 	{0x41, -1, 10},
 	{0x42, -1, 10},
 	{0x5a, -1, 10},
+	{0x83, 0x00, 16},
+	{0x83, 0x01, 16},
+	{0x83, 0x1c, 16},
+	{0x84, 0x00, 16},
+	{0x84, 0x03, 16},
+	{0x84, 0x04, 16},
+	{0x84, 0x05, 16},
 	{0x88, -1, 16},
 	{0x8a, -1, 16},
 	{0x8f, -1, 16},
@@ -85,7 +92,11 @@ static void row_check(const struct scsi_row *row, unsigned opcode, unsigned acti
 		assert_int_equal(row->direction, SCSI_DATA_OUT);
 	}
 	/* What touches the medium runs at the owner, and only there. */
-	assert_int_equal(row->where == SCSI_RUNS_OWNER, row->order == SCSI_ORDER_QUEUED);
+	if (row->order == SCSI_ORDER_QUEUED) {
+		assert_int_equal(row->where, SCSI_RUNS_OWNER);
+	} else if (!(row->flags & SCSI_BY_OTHERS)) {
+		assert_int_not_equal(row->where, SCSI_RUNS_OWNER);
+	}
 	if (row->where == SCSI_RUNS_OWNER) {
 		assert_int_equal(row->states, 0);
 		assert_int_equal(row->flags & (SCSI_PASSES_UA | SCSI_WITHOUT_LU), 0);
