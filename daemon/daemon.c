@@ -36,6 +36,7 @@ enum daemon_phase {
 
 struct daemon {
 	const struct conf *conf;
+	struct conf_secrets *secrets;
 	const struct conf_controller *controller;
 	qb_loop_t *loop;
 	struct mailbox mailbox;
@@ -201,6 +202,22 @@ static int daemon_reactors_make(struct daemon *daemon, char *error, size_t error
 	return 0;
 }
 
+/* Before there are threads: reading secrets forks. */
+static int daemon_secrets_load(struct daemon *daemon, char *error, size_t error_size)
+{
+	struct conf_error *errors = NULL;
+
+	if (!daemon->conf->secrets_path) {
+		return 0;
+	}
+	daemon->secrets = conf_secrets_load(daemon->conf, &errors);
+	if (!daemon->secrets) {
+		snprintf(error, error_size, "%s", errors ? errors->text : "out of memory");
+	}
+	conf_errors_free(errors);
+	return daemon->secrets ? 0 : -EINVAL;
+}
+
 static int daemon_server_make(struct daemon *daemon, char *error, size_t error_size)
 {
 	struct scsi_setup scsi = {
@@ -212,6 +229,7 @@ static int daemon_server_make(struct daemon *daemon, char *error, size_t error_s
 	};
 	struct iscsi_setup iscsi = {
 		.conf = daemon->conf,
+		.secrets = daemon->secrets,
 		.controller = daemon->controller->id,
 		.control = &daemon->mailbox,
 		.reactors = daemon->reactors,
@@ -377,7 +395,8 @@ struct daemon *daemon_new(const struct conf *conf, const struct conf_controller 
 	daemon->conf = conf;
 	daemon->controller = controller;
 	daemon->mailbox.fd = -1;
-	if (daemon_loop_make(daemon, error, error_size) < 0 ||
+	if (daemon_secrets_load(daemon, error, error_size) < 0 ||
+		daemon_loop_make(daemon, error, error_size) < 0 ||
 		daemon_reactors_make(daemon, error, error_size) < 0 ||
 		daemon_server_make(daemon, error, error_size) < 0) {
 		goto fail;
@@ -429,6 +448,7 @@ void daemon_free(struct daemon *daemon)
 		qb_loop_poll_del(daemon->loop, daemon->mailbox.fd);
 	}
 	mailbox_close(&daemon->mailbox);
+	conf_secrets_free(daemon->secrets);
 	if (daemon->loop) {
 		qb_loop_destroy(daemon->loop);
 	}

@@ -124,6 +124,25 @@ static struct conf *main_conf_load(const char *path)
 	return conf;
 }
 
+/* Every error of the secrets file, before anything starts; the daemon reads it again. */
+static bool main_secrets_check(const struct conf *conf)
+{
+	struct conf_error *errors = NULL;
+	struct conf_secrets *secrets;
+	bool good = !conf->secrets_path;
+
+	if (!good) {
+		secrets = conf_secrets_load(conf, &errors);
+		good = secrets != NULL;
+		conf_secrets_free(secrets);
+	}
+	for (const struct conf_error *e = errors; e; e = e->next) {
+		fprintf(stderr, "%s\n", e->text);
+	}
+	conf_errors_free(errors);
+	return good;
+}
+
 /* ----- which controller ---------------------------------------------------------------------- */
 
 /* Corosync's name for this node, malloc'd; NULL when Corosync does not run or knows no name. */
@@ -277,7 +296,8 @@ int main(int argc, char **argv)
 		return MAIN_USAGE;
 	}
 	conf = main_conf_load(options.config);
-	if (!conf) {
+	if (!conf || !main_secrets_check(conf)) {
+		conf_free(conf);
 		return MAIN_CONFIG;
 	}
 	if (options.check) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* config check and config show. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "yoke/conf.h"
@@ -21,10 +23,34 @@ static void cli_config_check_json(const struct conf *conf, const struct conf_err
 	json_decref(answer);
 }
 
+/*
+ * The file with the secrets, if there is one: its errors. Only the daemon's user may read it: to
+ * others it is a remark that it was not looked at.
+ */
+static struct conf *cli_secrets_check(struct conf *conf, struct conf_error **errors)
+{
+	struct conf_secrets *secrets;
+
+	if (!conf || !conf->secrets_path) {
+		return conf;
+	}
+	if (access(conf->secrets_path, R_OK) < 0 && errno == EACCES) {
+		fprintf(stderr, "%s: not checked: %s\n", conf->secrets_path, strerror(errno));
+		return conf;
+	}
+	secrets = conf_secrets_load(conf, errors);
+	if (!secrets) {
+		conf_free(conf);
+		return NULL;
+	}
+	conf_secrets_free(secrets);
+	return conf;
+}
+
 enum cli_exit cli_config_check(struct cli *cli)
 {
 	struct conf_error *errors = NULL;
-	struct conf *conf = conf_load(cli->args[0], &errors);
+	struct conf *conf = cli_secrets_check(conf_load(cli->args[0], &errors), &errors);
 	enum cli_exit ret = conf ? CLI_OK : CLI_FAILED;
 	unsigned count = 0;
 

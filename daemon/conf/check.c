@@ -379,6 +379,58 @@ static void check_targets(struct conf_loader *l)
 	}
 }
 
+/* A policy and its users in an object of `list`: whoever has to prove something can. */
+struct check_auth {
+	const char *list;
+	const char *name; /* of the object; NULL */
+	const struct conf_node *item;
+	const char *method_key, *users_key;
+	enum conf_auth method;
+	unsigned users;
+};
+
+static void check_auth(struct conf_loader *l, const struct check_auth *a)
+{
+	const struct conf_node *method = conf_node_get(a->item, a->method_key);
+	const struct conf_node *users = conf_node_get(a->item, a->users_key);
+
+	if (method && method->bad) {
+		return;
+	}
+	if (a->method == CONF_AUTH_NONE) {
+		if (users && a->users) {
+			complain_key(l, a->list, a->name, a->item, a->users_key,
+				"is given, but nobody has to authenticate; set %s to chap or "
+				"mutual, or remove it",
+				a->method_key);
+		}
+		return;
+	}
+	if (!a->users && (!users || users->type == CONF_NODE_LIST)) {
+		complain_key(l, a->list, a->name, a->item, a->users_key,
+			"is missing; name the users that may authenticate");
+	}
+	if (!l->conf->secrets_path) {
+		complain_key(l, a->list, a->name, a->item, a->method_key,
+			"needs a file with secrets; name it with `secrets` under `settings`");
+	}
+}
+
+static void check_initiator_groups(struct conf_loader *l, const struct conf_node *root)
+{
+	struct walk w = walk_list(root, "initiator_groups");
+
+	for (; w.item && w.i < l->conf->initiator_group_count; w.item = w.item->next, w.i++) {
+		const struct conf_initiator_group *group = &l->conf->initiator_groups[w.i];
+		struct check_auth auth = {"initiator_groups", group->name, w.item, "auth", "users",
+			group->auth, group->user_count};
+
+		if (w.item->type == CONF_NODE_MAP) {
+			check_auth(l, &auth);
+		}
+	}
+}
+
 static void check_iscsi(struct conf_loader *l, const struct conf_node *root)
 {
 	const struct conf_iscsi *iscsi = &l->conf->iscsi;
@@ -389,6 +441,12 @@ static void check_iscsi(struct conf_loader *l, const struct conf_node *root)
 		complain_key(l, "iscsi", NULL, node, "first_burst",
 			"is larger than max_burst; allowed: at most %u bytes",
 			iscsi->max_burst_bytes);
+	}
+	if (node && node->type == CONF_NODE_MAP) {
+		struct check_auth auth = {"iscsi", NULL, node, "discovery_auth", "discovery_users",
+			iscsi->discovery_auth, iscsi->discovery_user_count};
+
+		check_auth(l, &auth);
 	}
 }
 
@@ -401,5 +459,6 @@ void conf_check(struct conf_loader *l, const struct conf_node *root)
 	check_groups(l, root);
 	check_extents(l, root);
 	check_targets(l);
+	check_initiator_groups(l, root);
 	check_iscsi(l, root);
 }

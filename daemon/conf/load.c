@@ -96,8 +96,9 @@ static void complain_value(
 	char allowed[256];
 
 	conf_schema_allowed(key, allowed, sizeof(allowed));
-	conf_complain(
-		l, node->line, "%s %s; allowed: %s", conf_quote(node->text).text, why, allowed);
+	conf_complain(l, node->line, "%s %s; allowed: %s",
+		key->type == CONF_TYPE_SECRET ? "the secret" : conf_quote(node->text).text, why,
+		allowed);
 }
 
 static void load_scalar(

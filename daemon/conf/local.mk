@@ -10,6 +10,7 @@ libyokeconf_a_SOURCES = \
 	daemon/conf/node.c daemon/conf/node.h \
 	daemon/conf/reference.c \
 	daemon/conf/schema.c daemon/conf/schema.h \
+	daemon/conf/secrets.c \
 	daemon/conf/suggest.c daemon/conf/suggest.h \
 	daemon/conf/value.c daemon/conf/value.h
 libyokeconf_a_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(OPENSSL_CFLAGS) $(URING_CFLAGS)
@@ -18,13 +19,16 @@ libyokeconf_a_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(OPENSSL_CFLAGS) $(URING_CFL
 CONF_LIBS = $(YAML_LIBS) $(OPENSSL_LIBS)
 
 if HAVE_CMOCKA
-UNIT_TESTS += tests/unit/test_conf_schema tests/unit/test_conf_load
+UNIT_TESTS += tests/unit/test_conf_schema tests/unit/test_conf_load tests/unit/test_conf_secrets
 tests_unit_test_conf_schema_SOURCES = tests/unit/test_conf_schema.c
 tests_unit_test_conf_schema_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_conf_schema_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
 tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c
 tests_unit_test_conf_load_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_conf_load_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_secrets_SOURCES = tests/unit/test_conf_secrets.c
+tests_unit_test_conf_secrets_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_conf_secrets_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/conf/example.yaml tests/fuzz/corpus/conf/mistakes.yaml \

@@ -215,6 +215,68 @@ const char *conf_address_parse(const char *text, uint16_t port, struct conf_addr
 	return "is no literal address";
 }
 
+/* The prefix length behind the slash: at most `most`; false when it is none. */
+static bool prefix_parse(const char *text, unsigned most, unsigned *bits)
+{
+	*bits = 0;
+	for (size_t i = 0; text[i]; i++) {
+		if (!ascii_is_digit(text[i]) || i >= 3) {
+			return false;
+		}
+		*bits = *bits * 10 + (unsigned)(text[i] - '0');
+	}
+	return text[0] && *bits <= most;
+}
+
+static bool network_host_bits(const struct conf_network *network)
+{
+	for (unsigned bit = network->prefix; bit < 128; bit++) {
+		if (network->address[bit / 8] & 0x80u >> bit % 8) {
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *conf_network_parse(const char *text, struct conf_network *network)
+{
+	const char *slash = strchr(text, '/');
+	size_t length = slash ? (size_t)(slash - text) : strlen(text);
+	char host[INET6_ADDRSTRLEN];
+	struct in6_addr in6;
+	struct in_addr in4;
+	unsigned bits, base = 0;
+
+	if (length >= sizeof(host)) {
+		return "is too long";
+	}
+	memcpy(host, text, length);
+	host[length] = '\0';
+	memset(network, 0, sizeof(*network));
+	if (inet_pton(AF_INET, host, &in4) == 1) {
+		base = 96;
+		memset(network->address + 10, 0xff, 2);
+		memcpy(network->address + 12, &in4, 4);
+	} else if (inet_pton(AF_INET6, host, &in6) == 1) {
+		memcpy(network->address, &in6, 16);
+	} else {
+		return "is neither an IPv4 nor an IPv6 network";
+	}
+	bits = 128 - base;
+	if (slash && !prefix_parse(slash + 1, bits, &bits)) {
+		return base ? "has no prefix length from 0 to 32 behind the slash"
+			    : "has no prefix length from 0 to 128 behind the slash";
+	}
+	network->prefix = (uint8_t)(base + bits);
+	if (network_host_bits(network)) {
+		return "has bits set behind its prefix";
+	}
+	inet_ntop(base ? AF_INET : AF_INET6, base ? (const void *)&in4 : (const void *)&in6, host,
+		sizeof(host));
+	snprintf(network->text, sizeof(network->text), "%s/%u", host, bits);
+	return NULL;
+}
+
 bool conf_address_equal(const struct conf_address *a, const struct conf_address *b)
 {
 	return !strcmp(a->text, b->text);

@@ -17,6 +17,9 @@ const char *conf_iscsi_name_problem(const char *text);
 /* Reads an address with an optional port; NULL, or what is wrong. */
 const char *conf_address_parse(const char *text, uint16_t port, struct conf_address *address);
 
+/* Reads an address with an optional prefix length behind a slash; NULL, or what is wrong. */
+const char *conf_network_parse(const char *text, struct conf_network *network);
+
 /* Same address and port. */
 bool conf_address_equal(const struct conf_address *a, const struct conf_address *b);
 

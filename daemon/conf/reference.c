@@ -127,6 +127,7 @@ char *conf_reference(bool troff)
 		return NULL;
 	}
 	page_section(&p, &conf_schema);
+	page_section(&p, &conf_secrets_schema);
 	if (ferror(p.out) | fclose(p.out)) {
 		free(text);
 		return NULL;

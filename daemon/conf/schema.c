@@ -47,6 +47,19 @@ static const struct conf_choice choices_hold_answer[] = {
 	{"transitioning", CONF_HOLD_TRANSITIONING},
 };
 
+static const struct conf_choice choices_auth[] = {
+	{"none", CONF_AUTH_NONE},
+	{"chap", CONF_AUTH_CHAP},
+	{"mutual", CONF_AUTH_MUTUAL},
+};
+
+static const struct conf_choice choices_chap_algorithm[] = {
+	{"sha3-256", CONF_CHAP_SHA3_256},
+	{"sha256", CONF_CHAP_SHA256},
+	{"sha1", CONF_CHAP_SHA1},
+	{"md5", CONF_CHAP_MD5},
+};
+
 static const struct conf_choice choices_log_level[] = {
 	{"err", LOG_ERR},
 	{"warning", LOG_WARNING},
@@ -312,7 +325,37 @@ static const struct conf_key keys_initiator_group[] = {
 		ITEMS(conf_initiator_group, initiators, initiator_count),
 		.flags = CONF_SCALARS,
 		.items_max = 4096,
-		.help = "iSCSI names of the initiators; none means every initiator.",
+		.help = "iSCSI names of the initiators; none means every name.",
+	},
+	{
+		.name = "networks",
+		.type = CONF_TYPE_NETWORK,
+		ITEMS(conf_initiator_group, networks, network_count),
+		.flags = CONF_SCALARS,
+		.items_max = 256,
+		.help = "Networks that the initiators log in from; none means every address. A "
+			"member's name and address both have to fit.",
+	},
+	{
+		.name = "auth",
+		.type = CONF_TYPE_CHOICE,
+		FIELD(conf_initiator_group, auth),
+		CHOICES(choices_auth),
+		.initial = "none",
+		.help = "How members authenticate at a login: not at all, with CHAP, or with "
+			"mutual CHAP, where the target proves itself, too. Of several groups of a "
+			"target the first that an initiator is a member of decides.",
+	},
+	{
+		.name = "users",
+		.type = CONF_TYPE_TEXT,
+		ITEMS(conf_initiator_group, users, user_count),
+		.flags = CONF_SCALARS,
+		.items_max = 1024,
+		.min = 1,
+		.max = 255,
+		.help = "CHAP names that members may authenticate with, from the secrets file. "
+			"Required with auth chap and mutual.",
 	},
 };
 
@@ -447,6 +490,14 @@ static const struct conf_key keys_settings[] = {
 		.initial = YOKE_SYSCONFDIR "/yoke/interconnect.key",
 		.help = "File with the key that the controllers share, readable by the daemon "
 			"only.",
+	},
+	{
+		.name = "secrets",
+		.type = CONF_TYPE_PATH,
+		FIELD(conf, secrets_path),
+		.help = "File with the CHAP names and secrets, such as " YOKE_SYSCONFDIR
+			"/yoke/secrets.yaml, mode 0600, the same at both controllers. Required as "
+			"soon as anybody has to authenticate.",
 	},
 	{
 		.name = "log_level",
@@ -630,6 +681,36 @@ static const struct conf_key keys_iscsi[] = {
 		.max = 65535,
 		.initial = "4096",
 		.help = "Connections that a controller accepts, over all portals.",
+	},
+	{
+		.name = "discovery_auth",
+		.type = CONF_TYPE_CHOICE,
+		FIELD(conf_iscsi, discovery_auth),
+		CHOICES(choices_auth),
+		.initial = "none",
+		.help = "How initiators authenticate in discovery sessions.",
+	},
+	{
+		.name = "discovery_users",
+		.type = CONF_TYPE_TEXT,
+		ITEMS(conf_iscsi, discovery_users, discovery_user_count),
+		.flags = CONF_SCALARS,
+		.items_max = 1024,
+		.min = 1,
+		.max = 255,
+		.help = "CHAP names that may discover, from the secrets file. Required with "
+			"discovery_auth chap and mutual.",
+	},
+	{
+		.name = "chap_algorithms",
+		.type = CONF_TYPE_CHOICE,
+		ITEMS(conf_iscsi, chap_algorithms, chap_algorithm_count),
+		CHOICES(choices_chap_algorithm),
+		.flags = CONF_SCALARS,
+		.items_max = 4,
+		.initial_help = "all of them",
+		.help = "CHAP algorithms that are accepted; of those the initiator's order "
+			"decides. Leave md5 and sha1 out when every host can do better.",
 	},
 };
 

@@ -28,6 +28,8 @@ enum conf_type {
 	CONF_TYPE_BOOL,
 	CONF_TYPE_CHOICE,
 	CONF_TYPE_ADDRESS, /* struct conf_address */
+	CONF_TYPE_NETWORK, /* struct conf_network */
+	CONF_TYPE_SECRET, /* const char *: as TEXT; never shown */
 	CONF_TYPE_UUID, /* uint8_t[16], all zero = not given */
 	CONF_TYPE_REF, /* names an object of another section: its index (a controller: its id) */
 	CONF_TYPE_MAP, /* a section of keys */
@@ -89,6 +91,9 @@ struct conf_section {
 
 /* The whole file; its object is struct conf. */
 extern const struct conf_section conf_schema;
+
+/* The secrets file; its object is struct conf_secrets. */
+extern const struct conf_section conf_secrets_schema;
 
 /* NULL when the section has no such key. */
 const struct conf_key *conf_schema_key(const struct conf_section *section, const char *name);

@@ -307,6 +307,13 @@ static bool address_parse(const struct value *v)
 	return problem ? value_refuse(v, problem) : true;
 }
 
+static bool network_parse(const struct value *v)
+{
+	const char *problem = conf_network_parse(v->text, v->field);
+
+	return problem ? value_refuse(v, problem) : true;
+}
+
 static bool uuid_parse(const struct value *v)
 {
 	return conf_uuid_parse(v->text, v->field) || value_refuse(v, "is no UUID");
@@ -455,6 +462,22 @@ static bool address_format(
 	return address->length;
 }
 
+static bool network_format(
+	const struct conf *conf, const struct conf_key *key, const void *field, char *out)
+{
+	const struct conf_network *network = field;
+
+	snprintf(out, CONF_VALUE_MAX, "%s", network->text);
+	return network->text[0];
+}
+
+/* Secrets are for the daemon alone. */
+static bool secret_format(
+	const struct conf *conf, const struct conf_key *key, const void *field, char *out)
+{
+	return false;
+}
+
 static bool uuid_format(
 	const struct conf *conf, const struct conf_key *key, const void *field, char *out)
 {
@@ -572,6 +595,9 @@ static const struct value_row {
 	[CONF_TYPE_CHOICE] = {"choice", choice_parse, choice_format, allowed_choices, NULL},
 	[CONF_TYPE_ADDRESS] = {"address", address_parse, address_format, NULL,
 		"a literal address such as 10.0.0.1, 10.0.0.1:3260, fd00::1 or \"[fd00::1]:3260\""},
+	[CONF_TYPE_NETWORK] = {"network", network_parse, network_format, NULL,
+		"a network such as 10.0.0.0/24 or \"fd00::/64\", or one address"},
+	[CONF_TYPE_SECRET] = {"secret", text_parse, secret_format, allowed_characters, NULL},
 	[CONF_TYPE_UUID] = {"UUID", uuid_parse, uuid_format, NULL,
 		"32 hexadecimal digits, as in 01234567-89ab-cdef-0123-456789abcdef, not all zero"},
 	[CONF_TYPE_REF] = {"reference", ref_parse, ref_format, allowed_ref, NULL},

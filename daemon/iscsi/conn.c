@@ -333,6 +333,7 @@ void iscsi_conn_new(struct iscsi_reactor *home, const struct iscsi_listener *lis
 	conn->join.reactor = home->reactor;
 	conn->join.msg.fn = iscsi_conn_joined_msg;
 	qb_list_init(&conn->login_link);
+	memcpy(&conn->peer_address, peer, peer_length);
 	iscsi_conn_name_peer(conn, peer, peer_length);
 	iscsi_rx_init(conn);
 	iscsi_tx_init(conn);

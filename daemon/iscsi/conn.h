@@ -44,6 +44,7 @@ struct iscsi_conn {
 	struct mailbox_msg adopt_msg;
 	const struct iscsi_listener *listener;
 	char peer[ISCSI_ADDRESS_MAX];
+	struct sockaddr_storage peer_address;
 	enum iscsi_conn_state state;
 	struct reactor_timer timer; /* login deadline, NOP-In, time to flush: by state */
 	struct reactor_defer flush_defer;

@@ -20,13 +20,16 @@ libyokeiscsi_a_SOURCES += \
 
 if HAVE_CMOCKA
 UNIT_TESTS += \
+	tests/unit/test_iscsi_access \
 	tests/unit/test_iscsi_cmd \
 	tests/unit/test_iscsi_session \
 	tests/unit/test_iscsi_window
-iscsi_unit_libs = libyokeiscsi.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+iscsi_unit_libs = libyokeiscsi.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(OPENSSL_LIBS)
 iscsi_unit_harness = \
 	tests/unit/fake_scsi.c tests/unit/fake_scsi.h \
 	tests/unit/iscsi_harness.c tests/unit/iscsi_harness.h
+tests_unit_test_iscsi_access_SOURCES = tests/unit/test_iscsi_access.c $(iscsi_unit_harness)
+tests_unit_test_iscsi_access_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_cmd_SOURCES = tests/unit/test_iscsi_cmd.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_cmd_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_session_SOURCES = tests/unit/test_iscsi_session.c $(iscsi_unit_harness)
@@ -41,7 +44,7 @@ TESTS += tests/fuzz/fuzz_iscsi_pdu
 tests_fuzz_fuzz_iscsi_pdu_SOURCES = tests/fuzz/fuzz_iscsi_pdu.c \
 	tests/unit/fake_scsi.c tests/unit/fake_scsi.h
 tests_fuzz_fuzz_iscsi_pdu_LDADD = \
-	libyokeiscsi.a libyokebase.a $(QB_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+	libyokeiscsi.a libyokebase.a $(QB_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(OPENSSL_LIBS)
 EXTRA_DIST += \
 	tests/fuzz/corpus/iscsi_pdu/errors \
 	tests/fuzz/corpus/iscsi_pdu/hold-abort \

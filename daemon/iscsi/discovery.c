@@ -15,34 +15,89 @@ const struct conf_target *iscsi_target_find(const struct conf *conf, const char 
 	return NULL;
 }
 
-bool iscsi_target_allows(
-	const struct conf *conf, const struct conf_target *target, const char *initiator)
+static bool name_is_member(const struct conf_initiator_group *group, const char *initiator)
 {
-	for (unsigned i = 0; i < target->initiator_group_count; i++) {
-		const struct conf_initiator_group *group =
-			&conf->initiator_groups[target->initiator_groups[i]];
-
-		if (group->initiator_count == 0) {
+	for (unsigned i = 0; i < group->initiator_count; i++) {
+		if (strcasecmp(group->initiators[i], initiator) == 0) {
 			return true;
 		}
-		for (unsigned j = 0; j < group->initiator_count; j++) {
-			if (strcasecmp(group->initiators[j], initiator) == 0) {
-				return true;
-			}
+	}
+	return group->initiator_count == 0;
+}
+
+/* IPv4 as ::ffff:a.b.c.d, as struct conf_network has it; false for other families. */
+static bool address_unify(const struct sockaddr_storage *address, uint8_t out[16])
+{
+	memset(out, 0, 16);
+	if (address && address->ss_family == AF_INET6) {
+		memcpy(out, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
+		return true;
+	}
+	if (address && address->ss_family == AF_INET) {
+		memset(out + 10, 0xff, 2);
+		memcpy(out + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+		return true;
+	}
+	return false;
+}
+
+static bool network_holds(const struct conf_network *network, const uint8_t address[16])
+{
+	unsigned whole = network->prefix / 8, rest = network->prefix % 8;
+
+	return memcmp(network->address, address, whole) == 0 &&
+	       (rest == 0 || (network->address[whole] ^ address[whole]) >> (8 - rest) == 0);
+}
+
+static bool address_is_member(
+	const struct conf_initiator_group *group, const struct sockaddr_storage *address)
+{
+	uint8_t unified[16];
+
+	if (group->network_count == 0) {
+		return true;
+	}
+	if (!address_unify(address, unified)) {
+		return false;
+	}
+	for (unsigned i = 0; i < group->network_count; i++) {
+		if (network_holds(&group->networks[i], unified)) {
+			return true;
 		}
+	}
+	return false;
+}
+
+bool iscsi_target_allows(const struct conf *conf, const struct conf_target *target,
+	const struct iscsi_visitor *visitor, const struct conf_initiator_group **group)
+{
+	for (unsigned i = 0; i < target->initiator_group_count; i++) {
+		const struct conf_initiator_group *one =
+			&conf->initiator_groups[target->initiator_groups[i]];
+
+		if (name_is_member(one, visitor->initiator) &&
+			address_is_member(one, visitor->address)) {
+			if (group) {
+				*group = one;
+			}
+			return true;
+		}
+	}
+	if (group) {
+		*group = NULL;
 	}
 	return target->initiator_group_count == 0;
 }
 
 /* Moves on to the first target from list->target on that the initiator may see. */
 static void target_seek(
-	struct iscsi_discovery *list, const struct conf *conf, const char *initiator)
+	struct iscsi_discovery *list, const struct conf *conf, const struct iscsi_visitor *visitor)
 {
 	while (list->target < conf->target_count) {
 		const struct conf_target *target = &conf->targets[list->target];
 
 		if ((!list->only || list->only == target) &&
-			iscsi_target_allows(conf, target, initiator)) {
+			iscsi_target_allows(conf, target, visitor, NULL)) {
 			return;
 		}
 		list->target++;
@@ -88,11 +143,11 @@ void iscsi_discovery_start(
 }
 
 void iscsi_discovery_next(struct iscsi_discovery *list, const struct conf *conf,
-	const char *initiator, struct cursor *out)
+	const struct iscsi_visitor *visitor, struct cursor *out)
 {
 	while (list->active) {
 		if (!list->named) {
-			target_seek(list, conf, initiator);
+			target_seek(list, conf, visitor);
 			if (!list->active) {
 				return;
 			}

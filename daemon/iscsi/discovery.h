@@ -26,9 +26,19 @@ struct iscsi_discovery {
 /* The target of that name (any case), or NULL. */
 const struct conf_target *iscsi_target_find(const struct conf *conf, const char *name);
 
-/* May that initiator (normalized name) log in to, and see, the target? */
-bool iscsi_target_allows(
-	const struct conf *conf, const struct conf_target *target, const char *initiator);
+/* An initiator as access control sees it. */
+struct iscsi_visitor {
+	const char *initiator; /* normalized name */
+	const struct sockaddr_storage *address; /* where it comes from; NULL: in no network */
+};
+
+/*
+ * May that initiator log in to, and see, the target? *group, if given, is the group that lets it in
+ * and says how it authenticates: the first of the target's that it is a member of. NULL: the target
+ * is open to everybody.
+ */
+bool iscsi_target_allows(const struct conf *conf, const struct conf_target *target,
+	const struct iscsi_visitor *visitor, const struct conf_initiator_group **group);
 
 /* Starts a list of every target, or of `only`. */
 void iscsi_discovery_start(
@@ -39,6 +49,6 @@ void iscsi_discovery_start(
  * turns false with the last.
  */
 void iscsi_discovery_next(struct iscsi_discovery *list, const struct conf *conf,
-	const char *initiator, struct cursor *out);
+	const struct iscsi_visitor *visitor, struct cursor *out);
 
 #endif

@@ -197,7 +197,7 @@ static const struct iscsi_key_row rows[ISCSI_KEYS] = {
 	[ISCSI_KEY_CHAP_C] = {.name = "CHAP_C",
 		.rule = ISCSI_RULE_AUTH,
 		.use = ISCSI_USE_IO,
-		.flags = ISCSI_KEYF_SECURITY | ISCSI_KEYF_SECURITY_ONLY},
+		.flags = ISCSI_KEYF_SECURITY | ISCSI_KEYF_SECURITY_ONLY | ISCSI_KEYF_BINARY},
 	[ISCSI_KEY_CHAP_N] = {.name = "CHAP_N",
 		.rule = ISCSI_RULE_AUTH,
 		.use = ISCSI_USE_IO,
@@ -205,7 +205,7 @@ static const struct iscsi_key_row rows[ISCSI_KEYS] = {
 	[ISCSI_KEY_CHAP_R] = {.name = "CHAP_R",
 		.rule = ISCSI_RULE_AUTH,
 		.use = ISCSI_USE_IO,
-		.flags = ISCSI_KEYF_SECURITY | ISCSI_KEYF_SECURITY_ONLY},
+		.flags = ISCSI_KEYF_SECURITY | ISCSI_KEYF_SECURITY_ONLY | ISCSI_KEYF_BINARY},
 };
 
 _Static_assert(ISCSI_KEYS <= 64, "the set of keys seen is one 64-bit word");

@@ -80,6 +80,7 @@ enum iscsi_key_flag {
 	ISCSI_KEYF_IRRELEVANT = 0x04, /* answered Irrelevant in a discovery session */
 	ISCSI_KEYF_FIRST = 0x08, /* only in the first text of a login */
 	ISCSI_KEYF_TARGET = 0x10, /* the target's to say: never comes in */
+	ISCSI_KEYF_BINARY = 0x20, /* its value may have ISCSI_BINARY_TEXT_MAX bytes */
 };
 
 #define ISCSI_CHOICES_MAX 4

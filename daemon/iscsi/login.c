@@ -136,8 +136,6 @@ void iscsi_login_init(struct iscsi_login *login, const struct iscsi_login_setup 
 	memset(login, 0, offsetof(struct iscsi_login, in));
 	login->setup = *setup;
 	iscsi_negotiate_defaults(&login->params);
-	/* The configuration has no secrets yet: nobody has to authenticate. */
-	login->auth_methods = 1u << ISCSI_AUTH_NONE;
 }
 
 void iscsi_login_clear(struct iscsi_login *login)
@@ -384,6 +382,10 @@ enum iscsi_login_step iscsi_login_input(struct iscsi_login *login,
 		return ISCSI_LOGIN_FAILED;
 	}
 	status = request_take(login, bhs, data, length);
+	if (login->drop) {
+		login->state = ISCSI_LOGIN_STATE_FAILED;
+		return ISCSI_LOGIN_DROP;
+	}
 	if (status != ISCSI_LOGIN_SUCCESS) {
 		iscsi_login_refuse(login, status, reply);
 		return ISCSI_LOGIN_FAILED;

@@ -18,6 +18,7 @@
 
 #include "yoke/conf.h"
 #include "yoke/task.h"
+#include "daemon/iscsi/chap.h"
 #include "daemon/iscsi/pdu.h"
 
 #define ISCSI_NAME_MAX	SCSI_NAME_MAX /* with its NUL */
@@ -58,6 +59,9 @@ struct iscsi_login_setup {
 	const struct conf *conf; /* outlives the login and the session */
 	uint8_t controller; /* ours: the portal group tag */
 	const struct conf_address *portal; /* the one the connection came in on */
+	const struct sockaddr_storage *peer; /* where it came from; outlives both, too */
+	const struct conf_secrets *secrets; /* NULL where nobody has to authenticate */
+	bool (*random)(void *bytes, size_t size); /* for challenges; as iscsi_chap_policy has it */
 };
 
 enum iscsi_login_step {
@@ -110,6 +114,8 @@ struct iscsi_login {
 	uint64_t seen; /* keys that came, one bit for each: none may come twice */
 	uint32_t pdus;
 	uint32_t auth_methods; /* what the target takes: bits 1 << ISCSI_AUTH_* */
+	struct iscsi_chap_policy chap_policy; /* by the names that came first */
+	struct iscsi_chap chap;
 	uint32_t burst_offer_bytes; /* MaxBurstLength in the text at hand, bounded; 0 = none */
 	uint32_t in_length; /* bytes of the initiator's text */
 	uint32_t in_pos; /* answered up to here */
@@ -119,6 +125,8 @@ struct iscsi_login {
 	bool out_partial; /* C=1 went out last: an empty request is due */
 	bool first_text_done; /* names and session type are known and checked */
 	bool auth_done; /* nothing is left to prove */
+	bool chap_due; /* the text at hand is to hold an exchange of it */
+	bool drop; /* no response: close */
 	bool target_declared; /* TargetPortalGroupTag and TargetAlias went out, or are not due */
 	bool recv_max_declared;
 	uint8_t in[ISCSI_TEXT_IN_MAX];

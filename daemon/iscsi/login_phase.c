@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Carries Login PDUs between the socket and login.h, and makes the session in the end. */
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,11 @@ static void iscsi_login_send_last(struct iscsi_conn *conn, const struct iscsi_lo
 	}
 }
 
+static bool iscsi_login_random(void *bytes, size_t size)
+{
+	return RAND_bytes(bytes, (int)size) == 1;
+}
+
 /* Memory for the login is taken with its first PDU: a connection that says nothing costs little. */
 static bool iscsi_login_begin(struct iscsi_conn *conn, const uint8_t *bhs)
 {
@@ -51,6 +57,9 @@ static bool iscsi_login_begin(struct iscsi_conn *conn, const uint8_t *bhs)
 		.conf = conn->home->iscsi->setup.conf,
 		.controller = conn->home->iscsi->setup.controller,
 		.portal = conn->listener->portal,
+		.peer = &conn->peer_address,
+		.secrets = conn->home->iscsi->setup.secrets,
+		.random = iscsi_login_random,
 	};
 
 	if (conn->login) {
@@ -120,9 +129,10 @@ static void iscsi_conn_accept(struct iscsi_conn *conn)
 	memcpy(conn->login_head, conn->login, ISCSI_LOGIN_HEAD_BYTES);
 	free(conn->login);
 	conn->login = NULL;
-	log_info("iscsi: session %u: %s from %s logged in to %s at %s", session->tsih,
+	log_info("iscsi: session %u: %s from %s logged in to %s at %s%s%.255s%s", session->tsih,
 		session->initiator, conn->peer, session->discovery ? "discovery" : session->target,
-		session->portal);
+		session->portal, session->user[0] ? " as " : "", session->user,
+		session->user[0] ? " (CHAP)" : "");
 	iscsi_conn_event(conn, ISCSI_CONN_JOINED);
 }
 

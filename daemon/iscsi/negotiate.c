@@ -132,6 +132,9 @@ static void apply(struct iscsi_login *login, enum iscsi_key key, uint32_t result
 	switch (key) {
 	case ISCSI_KEY_AUTH_METHOD:
 		login->auth_done = result == ISCSI_AUTH_NONE;
+		if (result == ISCSI_AUTH_CHAP) {
+			iscsi_chap_start(&login->chap, &login->chap_policy);
+		}
 		break;
 	case ISCSI_KEY_HEADER_DIGEST:
 		params->header_digest = result == ISCSI_DIGEST_CRC32C;
@@ -225,7 +228,7 @@ static const char *misplaced(
 	if (!security && row->flags & ISCSI_KEYF_SECURITY_ONLY) {
 		return "it belongs to the security stage";
 	}
-	if (row->rule == ISCSI_RULE_AUTH) {
+	if (row->rule == ISCSI_RULE_AUTH && !iscsi_chap_is_due(&login->chap)) {
 		return "its authentication method has not been agreed on";
 	}
 	if (row->use == ISCSI_USE_LO && login->tsih != 0) {
@@ -237,8 +240,9 @@ static const char *misplaced(
 	if (row->flags & ISCSI_KEYF_FIRST && login->first_text_done) {
 		return "it belongs to the first request";
 	}
-	if (pair->value_length > ISCSI_VALUE_MAX) {
-		return "its value is longer than 255 bytes";
+	if (pair->value_length >
+		(row->flags & ISCSI_KEYF_BINARY ? ISCSI_BINARY_TEXT_MAX : ISCSI_VALUE_MAX)) {
+		return "its value is too long";
 	}
 	return NULL;
 }
@@ -356,6 +360,8 @@ enum iscsi_login_status iscsi_negotiate_scan(struct iscsi_login *login)
 	struct iscsi_pair pair;
 	const char *why;
 
+	login->chap_due =
+		iscsi_chap_is_due(&login->chap) && login->state == ISCSI_LOGIN_STATE_SECURITY;
 	while (status == ISCSI_LOGIN_SUCCESS && found == ISCSI_PAIR_FOUND) {
 		found = iscsi_pair_next(&text, &pair, &why);
 		if (found == ISCSI_PAIR_FOUND) {
@@ -368,8 +374,36 @@ enum iscsi_login_status iscsi_negotiate_scan(struct iscsi_login *login)
 	return status;
 }
 
+/* Discovery sessions have a policy of their own; else the group decides that lets it in. */
+static void auth_require(struct iscsi_login *login, const struct conf_initiator_group *group)
+{
+	const struct conf_iscsi *iscsi = &login->setup.conf->iscsi;
+	enum conf_auth auth = login->params.discovery ? iscsi->discovery_auth
+			      : group		      ? group->auth
+						      : CONF_AUTH_NONE;
+
+	login->auth_methods = 1u << (auth == CONF_AUTH_NONE ? ISCSI_AUTH_NONE : ISCSI_AUTH_CHAP);
+	login->chap_policy = (struct iscsi_chap_policy){
+		.secrets = login->setup.secrets,
+		.algorithms = iscsi->chap_algorithms,
+		.algorithm_count = iscsi->chap_algorithm_count,
+		.mutual = auth == CONF_AUTH_MUTUAL,
+		.random = login->setup.random,
+	};
+	if (login->params.discovery) {
+		login->chap_policy.users = iscsi->discovery_users;
+		login->chap_policy.user_count = iscsi->discovery_user_count;
+	} else if (group) {
+		login->chap_policy.users = group->users;
+		login->chap_policy.user_count = group->user_count;
+	}
+}
+
 enum iscsi_login_status iscsi_negotiate_admit(struct iscsi_login *login)
 {
+	const struct iscsi_visitor visitor = {login->initiator, login->setup.peer};
+	const struct conf_initiator_group *group = NULL;
+
 	if (!login->initiator[0]) {
 		iscsi_login_reason(login, "the first request has no InitiatorName");
 		return ISCSI_LOGIN_MISSING_PARAMETER;
@@ -380,12 +414,13 @@ enum iscsi_login_status iscsi_negotiate_admit(struct iscsi_login *login)
 		return ISCSI_LOGIN_MISSING_PARAMETER;
 	}
 	if (login->conf_target &&
-		!iscsi_target_allows(login->setup.conf, login->conf_target, login->initiator)) {
+		!iscsi_target_allows(login->setup.conf, login->conf_target, &visitor, &group)) {
 		iscsi_login_reason(login,
 			"the initiator is in none of the target's initiator groups; add its name "
-			"to one of them");
+			"and network to one of them");
 		return ISCSI_LOGIN_FORBIDDEN;
 	}
+	auth_require(login, group);
 	return ISCSI_LOGIN_SUCCESS;
 }
 
@@ -413,7 +448,7 @@ static bool pair_answer(
 		return iscsi_pair_put(out, pair->key, pair->key_length, "NotUnderstood");
 	}
 	row = iscsi_key_row(key);
-	if (row->rule == ISCSI_RULE_DECLARE) {
+	if (row->rule == ISCSI_RULE_DECLARE || row->rule == ISCSI_RULE_AUTH) {
 		return true;
 	}
 	if (irrelevant(login, key)) {
@@ -429,9 +464,44 @@ static bool pair_answer(
 	return true;
 }
 
+/* The CHAP keys of the whole text, to the machine; its answer behind the others. */
+static enum iscsi_login_status chap_answer(struct iscsi_login *login, struct cursor *out)
+{
+	/* by enum iscsi_chap_outcome */
+	static const enum iscsi_login_status statuses[] = {
+		[ISCSI_CHAP_GO_ON] = ISCSI_LOGIN_SUCCESS,
+		[ISCSI_CHAP_REFUSED] = ISCSI_LOGIN_AUTHENTICATION_FAILED,
+		[ISCSI_CHAP_DISORDER] = ISCSI_LOGIN_INITIATOR_ERROR,
+		[ISCSI_CHAP_REFLECTED] = ISCSI_LOGIN_AUTHENTICATION_FAILED,
+		[ISCSI_CHAP_FAULT] = ISCSI_LOGIN_TARGET_ERROR,
+	};
+	struct cursor text = cursor_reader(login->in, login->in_length);
+	struct iscsi_chap_keys keys = {0};
+	enum iscsi_chap_outcome outcome;
+	struct iscsi_pair pair;
+	const char *why;
+
+	while (iscsi_pair_next(&text, &pair, &why) == ISCSI_PAIR_FOUND) {
+		enum iscsi_key key = iscsi_key_find(pair.key, pair.key_length);
+
+		if (key < ISCSI_KEYS && iscsi_key_row(key)->rule == ISCSI_RULE_AUTH) {
+			keys.pairs[key - ISCSI_KEY_CHAP_A] = pair;
+		}
+	}
+	login->chap_due = false;
+	outcome = iscsi_chap_input(&login->chap, &keys, out);
+	if (outcome != ISCSI_CHAP_GO_ON) {
+		iscsi_login_reason(login, "%s", login->chap.reason);
+	}
+	login->drop = outcome == ISCSI_CHAP_REFLECTED;
+	login->auth_done = login->chap.state == ISCSI_CHAP_PROVED;
+	return statuses[outcome];
+}
+
 enum iscsi_login_status iscsi_negotiate_answer(
 	struct iscsi_login *login, struct cursor *out, bool *done)
 {
+	enum iscsi_login_status status = ISCSI_LOGIN_SUCCESS;
 	struct cursor text = cursor_reader(login->in, login->in_length);
 	struct iscsi_pair pair;
 	const char *why;
@@ -445,8 +515,9 @@ enum iscsi_login_status iscsi_negotiate_answer(
 				login->auth_methods, &ignored)) {
 			iscsi_login_reason(login,
 				"the target takes none of AuthMethod=%.60s; the initiator has to "
-				"offer None",
-				pair.value);
+				"offer %s",
+				pair.value,
+				login->auth_methods & 1u << ISCSI_AUTH_NONE ? "None" : "CHAP");
 			return ISCSI_LOGIN_AUTHENTICATION_FAILED;
 		}
 		if (!pair_answer(login, &pair, out)) {
@@ -454,8 +525,14 @@ enum iscsi_login_status iscsi_negotiate_answer(
 		}
 		login->in_pos = (uint32_t)text.pos;
 	}
+	if (login->chap_due) {
+		if (cursor_left(out) < ISCSI_CHAP_ANSWER_MAX) {
+			return ISCSI_LOGIN_SUCCESS;
+		}
+		status = chap_answer(login, out);
+	}
 	*done = true;
-	return ISCSI_LOGIN_SUCCESS;
+	return status;
 }
 
 void iscsi_negotiate_declare(struct iscsi_login *login, struct cursor *out)

@@ -127,3 +127,96 @@ bool iscsi_number_parse(const char *text, size_t length, uint32_t *number)
 	*number = (uint32_t)v;
 	return true;
 }
+
+static bool hex_parse(
+	const char *digits, size_t length, uint8_t *binary, size_t size, size_t *bytes)
+{
+	size_t odd = length % 2;
+
+	*bytes = (length + 1) / 2;
+	if (length == 0 || *bytes > size) {
+		return false;
+	}
+	memset(binary, 0, *bytes);
+	for (size_t i = 0; i < length; i++) {
+		int digit = digit_value(digits[i]);
+
+		if (digit > 15) {
+			return false;
+		}
+		binary[(i + odd) / 2] = (uint8_t)(binary[(i + odd) / 2] << 4 | digit);
+	}
+	return true;
+}
+
+static int base64_value(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+static bool base64_parse(
+	const char *text, size_t length, uint8_t *binary, size_t size, size_t *bytes)
+{
+	uint32_t bits = 0;
+	unsigned held = 0, padding = 0;
+
+	if (length == 0 || length % 4) {
+		return false;
+	}
+	while (padding < 2 && text[length - 1 - padding] == '=') {
+		padding++;
+	}
+	*bytes = 0;
+	for (size_t i = 0; i < length - padding; i++) {
+		int digit = base64_value(text[i]);
+
+		if (digit < 0) {
+			return false;
+		}
+		bits = (bits << 6 | (uint32_t)digit) & 0xffff;
+		held += 6;
+		if (held >= 8) {
+			held -= 8;
+			if (*bytes == size) {
+				return false;
+			}
+			binary[(*bytes)++] = (uint8_t)(bits >> held);
+		}
+	}
+	/* What is left over of the last digit is zero: one value has one form. */
+	return (bits & ((1u << held) - 1)) == 0;
+}
+
+bool iscsi_binary_parse(
+	const char *text, size_t length, uint8_t *binary, size_t size, size_t *bytes)
+{
+	*bytes = 0;
+	if (length < 3 || text[0] != '0') {
+		return false;
+	}
+	if (text[1] == 'x' || text[1] == 'X') {
+		return hex_parse(text + 2, length - 2, binary, size, bytes);
+	}
+	return (text[1] == 'b' || text[1] == 'B') &&
+	       base64_parse(text + 2, length - 2, binary, size, bytes);
+}
+
+bool iscsi_pair_put_binary(struct cursor *out, const char *key, const uint8_t *binary, size_t bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+	char value[ISCSI_VALUE_MAX + 1] = "0x";
+
+	if (bytes > (sizeof(value) - 3) / 2) {
+		return false;
+	}
+	for (size_t i = 0; i < bytes; i++) {
+		value[2 + 2 * i] = digits[binary[i] >> 4];
+		value[3 + 2 * i] = digits[binary[i] & 15];
+	}
+	value[2 + 2 * bytes] = '\0';
+	return iscsi_pair_put(out, key, strlen(key), value);
+}

@@ -13,6 +13,10 @@
 #define ISCSI_KEY_MAX	63u /* bytes of a key's name, RFC 7143 6.1 */
 #define ISCSI_VALUE_MAX 255u /* bytes of a value that is no binary, RFC 7143 6.1 */
 
+/* A binary value of a CHAP key has at most 1,024 bytes (RFC 7143 12.1.3); as text 0x and digits. */
+#define ISCSI_BINARY_MAX      1024u
+#define ISCSI_BINARY_TEXT_MAX (2u + 2u * ISCSI_BINARY_MAX)
+
 /* One pair inside the text it was found in; value[value_length] is its NUL. */
 struct iscsi_pair {
 	const char *key;
@@ -44,5 +48,17 @@ bool iscsi_pair_putf(struct cursor *out, const char *key, const char *format, ..
 /* A number, decimal without leading zeros or 0x with hexadecimal digits (RFC 7143 6.1), below 2^32.
  */
 bool iscsi_number_parse(const char *text, size_t length, uint32_t *number);
+
+/*
+ * A binary value (RFC 7143 6.1): 0x and hexadecimal digits, an odd number of them for a first byte
+ * below 16, or 0b and base64 with its padding (RFC 4648 4). *bytes is set to its length. False when
+ * it is none, or longer than `size`.
+ */
+bool iscsi_binary_parse(
+	const char *text, size_t length, uint8_t *binary, size_t size, size_t *bytes);
+
+/* Writes key=0x... or nothing: false when it does not fit. At most 126 bytes. */
+bool iscsi_pair_put_binary(
+	struct cursor *out, const char *key, const uint8_t *binary, size_t bytes);
 
 #endif

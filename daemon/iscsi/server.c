@@ -310,6 +310,7 @@ static void iscsi_sessions_one(const struct iscsi_session *session, void *arg)
 		.alias = session->alias,
 		.target = session->discovery ? NULL : session->target,
 		.initiator_address = session->initiator_address,
+		.user = session->user,
 		.portal = session->portal,
 		.reactor = reactor_index(session->home->reactor),
 		.since_unix_s = session->since_unix_s,

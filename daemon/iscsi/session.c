@@ -48,6 +48,9 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	memcpy(session->isid, login->isid, sizeof(session->isid));
 	memcpy(session->initiator_address, conn->peer, sizeof(session->initiator_address));
 	snprintf(session->portal, sizeof(session->portal), "%s", conn->listener->portal->text);
+	if (login->chap.user) {
+		snprintf(session->user, sizeof(session->user), "%s", login->chap.user->name);
+	}
 	session->cid = login->cid;
 	session->discovery = login->params.discovery;
 	session->since_unix_s = (uint64_t)time(NULL);

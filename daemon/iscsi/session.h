@@ -37,6 +37,7 @@ struct iscsi_session {
 	char initiator[ISCSI_NAME_MAX];
 	char alias[ISCSI_ALIAS_MAX];
 	char target[ISCSI_NAME_MAX]; /* "" for unnamed discovery */
+	char user[ISCSI_VALUE_MAX + 1]; /* CHAP name that was proved; "" for none */
 	uint8_t isid[6];
 	uint16_t tsih;
 	uint16_t cid;

@@ -145,6 +145,7 @@ static bool pair_answer(struct iscsi_text *text, struct iscsi_login *login,
 /* Answers as much as fits; true when nothing is left to say. */
 static bool text_answer(struct iscsi_text *text, struct iscsi_login *login, struct cursor *out)
 {
+	const struct iscsi_visitor visitor = {login->initiator, login->setup.peer};
 	struct cursor in = cursor_reader(login->in, login->in_length);
 	struct iscsi_pair pair;
 	const char *why;
@@ -156,7 +157,7 @@ static bool text_answer(struct iscsi_text *text, struct iscsi_login *login, stru
 		}
 		login->in_pos = (uint32_t)in.pos;
 	}
-	iscsi_discovery_next(&text->list, login->setup.conf, login->initiator, out);
+	iscsi_discovery_next(&text->list, login->setup.conf, &visitor, out);
 	return !text->list.active;
 }
 

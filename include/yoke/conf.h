@@ -49,6 +49,13 @@ struct conf_extent {
 	bool direct; /* without a cluster: past the page cache (with one it always is) */
 };
 
+/* A network, "10.0.0.0/24" or "fd00::/64", or a single address. IPv4 is kept as ::ffff:a.b.c.d. */
+struct conf_network {
+	uint8_t address[16];
+	uint8_t prefix; /* bits of `address` that count */
+	char text[50]; /* canonical */
+};
+
 enum conf_failback {
 	CONF_FAILBACK_MANUAL,
 	CONF_FAILBACK_AUTO
@@ -75,10 +82,31 @@ struct conf_target {
 	unsigned initiator_group_count;
 };
 
+/* What an initiator has to prove (RFC 7143 12). */
+enum conf_auth {
+	CONF_AUTH_NONE,
+	CONF_AUTH_CHAP,
+	CONF_AUTH_MUTUAL /* CHAP, and the target proves itself as well */
+};
+
+/* Members: initiators whose name and address both fit. */
 struct conf_initiator_group {
 	const char *name;
 	const char **initiators; /* iSCSI names; none = every name */
 	unsigned initiator_count;
+	struct conf_network *networks; /* none = every address */
+	unsigned network_count;
+	enum conf_auth auth;
+	const char **users; /* of the secrets file; any of them may log in */
+	unsigned user_count;
+};
+
+/* CHAP algorithms by their number on the wire. */
+enum conf_chap_algorithm {
+	CONF_CHAP_MD5 = 5,
+	CONF_CHAP_SHA1 = 6,
+	CONF_CHAP_SHA256 = 7,
+	CONF_CHAP_SHA3_256 = 8
 };
 
 /* Negotiation limits and timers of the iSCSI layer. */
@@ -96,6 +124,11 @@ struct conf_iscsi {
 	uint32_t nop_timeout_s;
 	uint32_t login_timeout_s;
 	uint32_t connections_max; /* per daemon */
+	enum conf_auth discovery_auth;
+	const char **discovery_users;
+	unsigned discovery_user_count;
+	uint8_t *chap_algorithms; /* enum conf_chap_algorithm; none = all */
+	unsigned chap_algorithm_count;
 };
 
 enum conf_hold_answer {
@@ -112,6 +145,7 @@ struct conf {
 	const char *state_dir;
 	const char *socket_path;
 	const char *interconnect_key_path;
+	const char *secrets_path; /* NULL: nobody authenticates */
 	int log_level; /* syslog.h */
 	uint32_t hold_limit_ms;
 	enum conf_hold_answer hold_answer;
@@ -154,6 +188,35 @@ char *conf_dump(const struct conf *conf);
 
 /* The reference page (troff for yoke.yaml(5), or Markdown) from the schema table; malloc'd. */
 char *conf_reference(bool troff);
+
+/* Who can prove what: one entry of the secrets file. */
+struct conf_user {
+	const char *name; /* CHAP_N of the initiator */
+	const char *secret; /* 12 to 255 characters */
+	const char *peer_name; /* CHAP_N of the target; NULL: no mutual authentication */
+	const char *peer_secret;
+};
+
+struct conf_secrets {
+	struct conf_user *users;
+	unsigned user_count;
+	void *memory; /* private */
+	size_t memory_bytes; /* private; 0: an arena */
+};
+
+/*
+ * Reads conf->secrets_path, which nobody but its owner (root or this user) may have access to, and
+ * checks it together with the configuration. NULL with a list of every error (conf_errors_free);
+ * no message quotes a secret. The text is read and parsed in a process of its own, and the result
+ * stands in memory that no core file and no child process contains: a parser leaves copies on its
+ * heap. Control thread; waits for that process, some milliseconds.
+ */
+struct conf_secrets *conf_secrets_load(const struct conf *conf, struct conf_error **errors);
+
+/* The same from text, in this process and in ordinary memory. */
+struct conf_secrets *conf_secrets_parse(const struct conf *conf, const char *text, size_t length,
+	const char *name, struct conf_error **errors);
+void conf_secrets_free(struct conf_secrets *secrets);
 
 /* By id, by name; NULL when there is none. */
 const struct conf_controller *conf_controller_by_id(const struct conf *conf, uint8_t id);

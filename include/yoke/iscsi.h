@@ -11,6 +11,7 @@ struct iscsi;
 
 struct iscsi_setup {
 	const struct conf *conf; /* outlives the server */
+	const struct conf_secrets *secrets; /* outlives the server; NULL where there are none */
 	uint8_t controller; /* which one this daemon is */
 	struct scsi *scsi;
 	struct mailbox *control;
@@ -41,6 +42,7 @@ struct iscsi_session_info {
 	const char *initiator;
 	const char *alias;
 	const char *target; /* NULL: discovery */
+	const char *user; /* CHAP name that was proved; "" for none */
 	uint8_t isid[6];
 	const char *initiator_address;
 	const char *portal;

@@ -21,13 +21,21 @@ static struct conf_controller controllers[2] = {
 	{.name = "a", .id = 1, .portals = &portals[0], .portal_count = 1},
 	{.name = "b", .id = 2, .portals = &portals[1], .portal_count = 1}};
 static const char *members[] = {"iqn.2026-01.org.example:host"};
+static const char *users[] = {"u"};
 static struct conf_initiator_group groups[] = {
-	{.name = "hosts", .initiators = members, .initiator_count = 1}};
-static uint16_t group_list[] = {0};
+	{.name = "hosts", .initiators = members, .initiator_count = 1},
+	{.name = "proved", .auth = CONF_AUTH_MUTUAL, .users = users, .user_count = 1}};
+static uint16_t group_list[] = {0}, group_proved[] = {1};
+static struct conf_user people[] = {
+	{.name = "u", .secret = "s", .peer_name = "p", .peer_secret = "t"}};
+static const struct conf_secrets secrets = {.users = people, .user_count = 1};
 static struct conf_target targets[] = {
 	{.name = "iqn.2026-01.org.example:a", .alias = "a"},
 	{.name = "iqn.2026-01.org.example:b",
 		.initiator_groups = group_list,
+		.initiator_group_count = 1},
+	{.name = "iqn.2026-01.org.example:c",
+		.initiator_groups = group_proved,
 		.initiator_group_count = 1},
 };
 static const struct conf conf = {
@@ -40,10 +48,17 @@ static const struct conf conf = {
 	.controllers = controllers,
 	.controller_count = 2,
 	.targets = targets,
-	.target_count = 2,
+	.target_count = 3,
 	.initiator_groups = groups,
-	.initiator_group_count = 1,
+	.initiator_group_count = 2,
 };
+
+/* Always the same challenge, so that an input can hold the response to it. */
+static bool random_known(void *bytes, size_t size)
+{
+	memset(bytes, 'r', size);
+	return true;
+}
 
 /* What must hold whatever came in. */
 static void check(bool good)
@@ -99,6 +114,8 @@ static bool pdu_login(struct iscsi_login *login, struct iscsi_login_reply *reply
 	case ISCSI_LOGIN_FINAL:
 		check_params(&login->params);
 		check(login->initiator[0] && (login->params.discovery || login->target[0]));
+		check(login->params.discovery || login->conf_target != &targets[2] ||
+			login->chap.user == &people[0]);
 		iscsi_login_accept(login, 1, reply);
 		break;
 	case ISCSI_LOGIN_REPLY:
@@ -120,8 +137,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct iscsi_login login;
 	static struct iscsi_login_reply reply;
-	const struct iscsi_login_setup setup = {
-		.conf = &conf, .controller = 1, .portal = &portals[0]};
+	const struct iscsi_login_setup setup = {.conf = &conf,
+		.controller = 1,
+		.portal = &portals[0],
+		.secrets = &secrets,
+		.random = random_known};
 	struct cursor in = cursor_reader(data, size);
 	struct iscsi_text negotiation;
 	enum iscsi_reject_reason reason;

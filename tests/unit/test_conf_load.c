@@ -314,7 +314,8 @@ static const struct {
 	{SINGLE "settings: {hodl_limit: 1s}\n",
 		"t:5: settings: unknown key \"hodl_limit\"; did you mean \"hold_limit\"?\n"},
 	{SINGLE "initiator_groups: [{name: i, xyz: 1}]\n",
-		"t:5: initiator_groups[i]: unknown key \"xyz\"; allowed: name, initiators\n"},
+		"t:5: initiator_groups[i]: unknown key \"xyz\"; allowed: name, initiators, "
+		"networks, auth, users\n"},
 	{SINGLE "settings:\n  hold_limit: 5\n", "t:6: settings.hold_limit: \"5\" has no unit; "
 						"allowed: 100ms to 60s (us, ms, s, min)\n"},
 	{SINGLE "settings:\n  hold_limit: 1s\n  hold_limit: 1s\n",

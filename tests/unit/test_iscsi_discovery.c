@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which targets are listed, and the list cut at every length. */
 #include "daemon/iscsi/discovery.h"
+
+#include <arpa/inet.h>
+
 #include "tests/unit/iscsi_fixture.h"
 
 #define ALL_OF_HOST1                                                                   \
@@ -15,6 +18,7 @@
 static size_t collect(struct fixture *f, const struct conf_target *only, const char *initiator,
 	size_t room, char *text, size_t size)
 {
+	const struct iscsi_visitor visitor = {.initiator = initiator};
 	struct iscsi_discovery list;
 	size_t n = 0;
 
@@ -22,7 +26,7 @@ static size_t collect(struct fixture *f, const struct conf_target *only, const c
 	while (list.active) {
 		struct cursor out = cursor_over(text + n, room < size - n ? room : size - n);
 
-		iscsi_discovery_next(&list, &f->conf, initiator, &out);
+		iscsi_discovery_next(&list, &f->conf, &visitor, &out);
 		assert_true(cursor_ok(&out));
 		assert_true(out.pos > 0 || !list.active);
 		n += out.pos;
@@ -84,12 +88,76 @@ static void who_may(void **state)
 
 	fixture_init(&f);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const char *who = rows[i].initiator;
+		const struct iscsi_visitor who = {.initiator = rows[i].initiator};
 
-		assert_int_equal(iscsi_target_allows(&f.conf, &f.targets[0], who), rows[i].array1);
-		assert_int_equal(iscsi_target_allows(&f.conf, &f.targets[1], who), rows[i].open1);
-		assert_int_equal(iscsi_target_allows(&f.conf, &f.targets[2], who), rows[i].other1);
-		assert_int_equal(iscsi_target_allows(&f.conf, &f.targets[3], who), rows[i].any1);
+		assert_int_equal(
+			iscsi_target_allows(&f.conf, &f.targets[0], &who, NULL), rows[i].array1);
+		assert_int_equal(
+			iscsi_target_allows(&f.conf, &f.targets[1], &who, NULL), rows[i].open1);
+		assert_int_equal(
+			iscsi_target_allows(&f.conf, &f.targets[2], &who, NULL), rows[i].other1);
+		assert_int_equal(
+			iscsi_target_allows(&f.conf, &f.targets[3], &who, NULL), rows[i].any1);
+	}
+}
+
+/* Name and address both have to fit; the first group that does is the one. */
+static void networks(void **state)
+{
+	static struct conf_network nets[] = {
+		{.address = {[10] = 0xff, [11] = 0xff, 10, 1, 2}, .prefix = 96 + 23},
+		{.address = {0xfd, 0, 0, 1}, .prefix = 30},
+		{.address = {0x20, 0x01, [15] = 1}, .prefix = 128},
+	};
+	static const struct {
+		const char *from;
+		bool inside;
+	} rows[] = {
+		{"10.1.2.0", true},
+		{"10.1.3.255", true},
+		{"10.1.4.0", false},
+		{"10.1.1.255", false},
+		{"::ffff:10.1.2.9", true},
+		{"fd00:1::1", true},
+		{"fd00:3:ffff::1", true},
+		{"fd00:4::1", false},
+		{"2001::1", true},
+		{"2001::2", false},
+		{"::10.1.2.1", false},
+	};
+	struct fixture f;
+
+	fixture_init(&f);
+	f.groups[0].networks = nets;
+	f.groups[0].network_count = ARRAY_SIZE(nets);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct conf_initiator_group *group = &f.groups[2];
+		struct sockaddr_storage from = {.ss_family = AF_INET};
+		struct iscsi_visitor who = {.initiator = HOST1, .address = &from};
+
+		if (strchr(rows[i].from, ':')) {
+			from.ss_family = AF_INET6;
+			assert_int_equal(
+				inet_pton(AF_INET6, rows[i].from,
+					&((struct sockaddr_in6 *)(void *)&from)->sin6_addr),
+				1);
+		} else {
+			assert_int_equal(inet_pton(AF_INET, rows[i].from,
+						 &((struct sockaddr_in *)(void *)&from)->sin_addr),
+				1);
+		}
+		assert_int_equal(
+			iscsi_target_allows(&f.conf, &f.targets[0], &who, &group), rows[i].inside);
+		assert_ptr_equal(group, rows[i].inside ? &f.groups[0] : NULL);
+		who.initiator = "iqn.1993-08.org.debian:01:other";
+		assert_false(iscsi_target_allows(&f.conf, &f.targets[0], &who, NULL));
+		/* A prefix of 0 holds every address of its kind. */
+		nets[1].prefix = 0;
+		who.initiator = HOST1;
+		assert_true(iscsi_target_allows(&f.conf, &f.targets[0], &who, NULL));
+		nets[1].prefix = 30;
+		from.ss_family = AF_UNIX;
+		assert_false(iscsi_target_allows(&f.conf, &f.targets[0], &who, NULL));
 	}
 }
 
@@ -112,6 +180,7 @@ int main(void)
 		cmocka_unit_test(one_target),
 		cmocka_unit_test(no_target),
 		cmocka_unit_test(who_may),
+		cmocka_unit_test(networks),
 		cmocka_unit_test(find),
 	};
 

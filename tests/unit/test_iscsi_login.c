@@ -327,23 +327,21 @@ static void authentication_required(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(skips); i++) {
 		fixture_init(&f);
-		f.login.auth_methods = 1u << ISCSI_AUTH_CHAP;
+		f.groups[0].auth = CONF_AUTH_CHAP;
 		check_refused(&f, SEND(&f, skips[i], NAMES), ISCSI_LOGIN_AUTHENTICATION_FAILED);
 	}
 	fixture_init(&f);
-	f.login.auth_methods = 1u << ISCSI_AUTH_CHAP;
+	f.groups[0].auth = CONF_AUTH_CHAP;
 	check_refused(&f, SEND(&f, SECURITY_TO_FULL, NAMES "AuthMethod=None"),
 		ISCSI_LOGIN_AUTHENTICATION_FAILED);
 	/* a method that was chosen and has not run yet does not let anybody pass */
 	fixture_init(&f);
-	f.login.auth_methods = 1u << ISCSI_AUTH_CHAP;
+	f.groups[0].auth = CONF_AUTH_CHAP;
 	assert_int_equal(
 		SEND(&f, SECURITY_TO_FULL, NAMES "AuthMethod=CHAP,None"), ISCSI_LOGIN_REPLY);
 	assert_int_equal(f.reply.bhs[1], SECURITY);
 	assert_string_equal(reply_value(&f, "AuthMethod"), "CHAP");
-	assert_int_equal(SEND_EMPTY(&f, SECURITY_TO_FULL), ISCSI_LOGIN_REPLY);
-	assert_int_equal(f.reply.bhs[1], SECURITY);
-	assert_int_equal(f.login.state, ISCSI_LOGIN_STATE_SECURITY);
+	check_refused(&f, SEND_EMPTY(&f, SECURITY_TO_FULL), ISCSI_LOGIN_INITIATOR_ERROR);
 }
 
 static const struct answer {

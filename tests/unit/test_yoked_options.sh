@@ -55,6 +55,29 @@ expect 0 'no errors' --check -c "$dir/good.yaml"
 # Every error, not the first.
 expect 3 'bad.yaml:2: .*clustr' --check -c "$dir/bad.yaml"
 expect 3 'bad.yaml:9: .*tape' --check -c "$dir/bad.yaml"
+# Secrets: nobody else may read them, all errors are told, none is shown.
+printf 'yoke: 1\nusers:\n  - {name: host1, secret: topsecret-12}\n' >"$dir/secrets.yaml"
+{
+	cat "$dir/good.yaml"
+	printf '  secrets: %s/secrets.yaml\n' "$dir"
+	printf 'initiator_groups:\n  - {name: hosts, auth: chap, users: [host1]}\n'
+} >"$dir/chap.yaml"
+chmod 640 "$dir/secrets.yaml"
+expect 3 'secrets.yaml: others than its owner have access (mode 0640)' -c "$dir/chap.yaml"
+expect 3 'secrets.yaml: others than its owner have access (mode 0640)' --check -c "$dir/chap.yaml"
+chmod 600 "$dir/secrets.yaml"
+expect 0 'no errors' --check -c "$dir/chap.yaml"
+sed -i 's/host1,/host2,/' "$dir/secrets.yaml"
+expect 3 'has no user "host1", whom initiator group hosts names' --check -c "$dir/chap.yaml"
+sed -i 's/topsecret-12/topsecret-1/' "$dir/secrets.yaml"
+expect 3 'users\[host2\].secret: the secret is too short; allowed: 12 to 255' --check -c "$dir/chap.yaml"
+if grep -q topsecret "$dir/out"; then
+	echo "FAILED: a message shows a secret"
+	failed=1
+fi
+rm "$dir/secrets.yaml"
+expect 3 'secrets.yaml: cannot be read' --check -c "$dir/chap.yaml"
+
 expect 3 'none.yaml.*cannot be read' -c "$dir/none.yaml"
 expect 3 'there is no controller other' -c "$dir/good.yaml" --controller other
 
