@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <qb/qbloop.h>
 
+#include "daemon/ledger_local.h"
 #include "yoke/control.h"
 #include "yoke/ha.h"
 #include "yoke/iscsi.h"
@@ -44,6 +45,8 @@ struct daemon {
 	struct reactor *reactors[DAEMON_REACTORS_MAX];
 	unsigned reactor_count;
 	struct ship *ship;
+	struct ledger ledger; /* what scsi submits to; filled in when there is one */
+	struct ledger_local *ledger_local;
 	struct scsi *scsi;
 	struct iscsi *iscsi;
 	struct ha *ha;
@@ -218,6 +221,13 @@ static int daemon_secrets_load(struct daemon *daemon, char *error, size_t error_
 	return daemon->secrets ? 0 : -EINVAL;
 }
 
+/* Until there is a ledger nothing can be changed; the gate looks again. */
+static void daemon_ledger_none(void *ctx, const struct ledger_entry *entry,
+	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg)
+{
+	done(arg, LEDGER_AGAIN, 0);
+}
+
 static int daemon_server_make(struct daemon *daemon, char *error, size_t error_size)
 {
 	struct scsi_setup scsi = {
@@ -226,6 +236,7 @@ static int daemon_server_make(struct daemon *daemon, char *error, size_t error_s
 		.control = &daemon->mailbox,
 		.reactors = daemon->reactors,
 		.reactor_count = daemon->reactor_count,
+		.ledger = &daemon->ledger,
 	};
 	struct iscsi_setup iscsi = {
 		.conf = daemon->conf,
@@ -243,6 +254,7 @@ static int daemon_server_make(struct daemon *daemon, char *error, size_t error_s
 		.reactor_count = daemon->reactor_count,
 	};
 
+	daemon->ledger.submit = daemon_ledger_none;
 	if (daemon->conf->cluster) {
 		daemon->ship = ship_new(&ship, error, error_size);
 		if (!daemon->ship) {
@@ -297,7 +309,19 @@ static int daemon_claim_alone(struct daemon *daemon, uint16_t group, char *error
 static int daemon_serve_alone(struct daemon *daemon, char *error, size_t error_size)
 {
 	const struct group_serve *serve = scsi_serve(daemon->scsi);
+	struct ledger_local_setup ledger = {
+		.conf = daemon->conf,
+		.controller = daemon->controller->id,
+		.control = &daemon->mailbox,
+		.loop = daemon->loop,
+		.serve = scsi_ledger_serve(daemon->scsi),
+	};
 
+	daemon->ledger_local = ledger_local_new(&ledger, error, error_size);
+	if (!daemon->ledger_local) {
+		return -EINVAL;
+	}
+	daemon->ledger = *ledger_local_ops(daemon->ledger_local);
 	for (unsigned i = 0; i < daemon->conf->group_count; i++) {
 		struct group_view view = {
 			.group = (uint16_t)i,
@@ -435,6 +459,7 @@ void daemon_free(struct daemon *daemon)
 	}
 	control_free(daemon->control);
 	ha_free(daemon->ha);
+	ledger_local_free(daemon->ledger_local);
 	for (unsigned i = 0; i < daemon->reactor_count; i++) {
 		reactor_stop(daemon->reactors[i]);
 	}

@@ -3,6 +3,7 @@ sbin_PROGRAMS += yoked
 yoked_SOURCES = \
 	daemon/background.c daemon/background.h \
 	daemon/daemon.c daemon/daemon.h \
+	daemon/ledger_local.c daemon/ledger_local.h \
 	daemon/main.c \
 	daemon/pidfile.c daemon/pidfile.h
 yoked_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMAP_CFLAGS)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -189,6 +190,9 @@ static int journal_swap(struct journal *j, const struct journal_bytes *states, u
 	uint32_t mark;
 	int fd, err;
 
+	if (j->dir_fd < 0) {
+		return j->broken; /* until the next start */
+	}
 	if (getrandom(&mark, sizeof(mark), 0) != sizeof(mark) ||
 		journal_begin_put(&file, j->owner, mark, index, states->base, states->length)) {
 		return -ENOMEM;
@@ -463,15 +467,33 @@ static void journal_create(struct journal *j)
 	}
 }
 
-static int journal_files_open(struct journal *j, char *error, size_t error_size)
+/* The directory, for this daemon alone. Without it nothing can be changed, but I/O goes on. */
+static bool journal_dir_take(struct journal *j)
 {
 	const char *dir = j->setup.dir;
 
-	j->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (j->dir_fd < 0) {
-		snprintf(error, error_size, "%s cannot be opened: %s; set state_dir", dir,
-			strerror(errno));
-		return -errno;
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		j->broken = -errno;
+	} else {
+		j->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		j->broken = j->dir_fd < 0 ? -errno : 0;
+	}
+	if (!j->broken && flock(j->dir_fd, LOCK_EX | LOCK_NB) != 0) {
+		close(j->dir_fd);
+		j->dir_fd = -1;
+		j->broken = -EBUSY;
+	}
+	if (j->broken) {
+		log_err("%s: %s; give this daemon a state_dir of its own and start it again", dir,
+			j->broken == -EBUSY ? "another yoked uses it" : strerror(-j->broken));
+	}
+	return !j->broken;
+}
+
+static int journal_files_open(struct journal *j, char *error, size_t error_size)
+{
+	if (!journal_dir_take(j)) {
+		return 0;
 	}
 	j->fd = openat(j->dir_fd, JOURNAL_FILE, O_RDWR | O_CLOEXEC);
 	if (j->fd < 0 && errno == EROFS) {
@@ -482,8 +504,8 @@ static int journal_files_open(struct journal *j, char *error, size_t error_size)
 		return journal_take(j, error, error_size);
 	}
 	if (errno != ENOENT) {
-		snprintf(error, error_size, "%s/%s cannot be opened: %s", dir, JOURNAL_FILE,
-			strerror(errno));
+		snprintf(error, error_size, "%s/%s cannot be opened: %s", j->setup.dir,
+			JOURNAL_FILE, strerror(errno));
 		return -errno;
 	}
 	journal_create(j);

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "yoke/task.h"
+
 #define LEDGER_ENTRY_BYTES_MAX (64u << 10)
 #define LEDGER_STATE_BYTES_MAX (256u << 10)
 
@@ -51,9 +53,9 @@ struct ledger_serve {
 		void (*applied)(void *arg), void *arg);
 
 	/*
-	 * The state of the LU as bytes, for the journal, a joiner and the digest: the same bytes
-	 * for the same state at every controller. The length, 0 for the state of an LU that no
-	 * entry has touched (or that is as if none had), -EMSGSIZE.
+	 * The state of the LU as of the last apply() or load(), as bytes, for the journal, a joiner
+	 * and the digest: the same bytes for the same state at every controller. The length, 0 for
+	 * the state of an LU that no entry has touched (or that is as if none had), -EMSGSIZE.
 	 */
 	int (*save)(void *ctx, const uint8_t lu[16], uint8_t *bytes, size_t size);
 
@@ -84,6 +86,19 @@ struct ledger {
 	 */
 	void (*submit)(void *ctx, const struct ledger_entry *entry,
 		void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg);
+};
+
+/* ----- for the administrator --------------------------------------------------------------------
+ */
+
+struct ledger_status {
+	uint64_t index; /* of the last entry applied here */
+	uint64_t acknowledged[YOKE_CONTROLLERS + 1]; /* published and durable, by controller */
+	unsigned pending; /* submitted here and not done */
+	uint64_t journal_bytes;
+	int journal_error; /* 0, or why nothing can be made durable here: a negative errno */
+	bool waits_for_fence; /* entries wait until it is certain that the lost controller is dead
+			       */
 };
 
 #endif

@@ -561,32 +561,42 @@ static void size_limit(rlim_t bytes)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+/* Ten entries, of which the disk takes only some. */
+static struct journal_status rig_overfill(struct rig *rig)
+{
+	struct journal_status status = {0};
+
+	assert_true(rig_open(rig, OWNER));
+	rig_apply(rig, 0, "good", 4);
+	rig_wait(rig, 1, false);
+	size_limit(300);
+	for (unsigned i = 0; i < 10; i++) {
+		rig_apply(rig, 0, "01234567890123456789", 20);
+		status = rig_settle(rig);
+	}
+	assert_int_equal(status.err, -EFBIG);
+	assert_true(status.durable >= 1 && status.durable < rig->index);
+	/* The disk is well again, but what was left out is missing. */
+	size_limit(RLIM_INFINITY);
+	rig_apply(rig, 1, "behind", 6);
+	assert_int_equal(rig_settle(rig).err, -EFBIG);
+	return status;
+}
+
 /* A write fails: nothing behind it is durable either, until a replacement has come. */
 static void test_write_fails(void **state)
 {
 	struct rig rig = {0}, back = {0};
-	struct journal_status status;
+	struct journal_status status = rig_overfill(&rig);
 
-	(void)state;
-	assert_true(rig_open(&rig, OWNER));
-	rig_apply(&rig, 0, "good", 4);
-	rig_wait(&rig, 1, false);
-	size_limit(300);
-	for (unsigned i = 0; i < 10; i++) {
-		rig_apply(&rig, 0, "01234567890123456789", 20);
-		status = rig_settle(&rig);
-	}
-	assert_int_equal(status.err, -EFBIG);
-	assert_true(status.durable >= 1 && status.durable < rig.index);
-	/* The disk is well again, but what was left out is missing. */
-	size_limit(RLIM_INFINITY);
-	rig_apply(&rig, 1, "behind", 6);
-	assert_int_equal(rig_settle(&rig).err, -EFBIG);
 	/* A crash here: what was said to be durable is there. */
+	rig_close(&rig);
 	assert_true(rig_open(&back, OWNER));
 	assert_int_equal(back.index, status.durable);
 	rig_close(&back);
 
+	clean(state);
+	rig_overfill(&rig);
 	journal_replace(rig.j, rig.index);
 	rig_wait(&rig, rig.index, false);
 	rig_close(&rig);
@@ -594,6 +604,29 @@ static void test_write_fails(void **state)
 	assert_int_equal(back.index, rig.index);
 	assert_true(fake_ledger_same(&rig.scsi, &back.scsi));
 	rig_close(&back);
+}
+
+/* One directory, two daemons: the second goes without, and the first does not notice. */
+static void test_two_daemons(void **state)
+{
+	struct rig rig = {0}, second = {0};
+	struct journal_status status;
+
+	(void)state;
+	assert_true(rig_open(&rig, OWNER));
+	rig_apply(&rig, 0, "one", 3);
+	rig_wait(&rig, 1, false);
+	assert_true(rig_open(&second, OWNER));
+	journal_status(second.j, &status);
+	assert_int_equal(status.err, -EBUSY);
+	journal_replace(second.j, 0);
+	rig_close(&second);
+	rig_apply(&rig, 0, "two", 3);
+	rig_wait(&rig, 2, false);
+	rig_close(&rig);
+	assert_true(rig_open(&rig, OWNER));
+	assert_int_equal(rig.index, 2);
+	rig_close(&rig);
 }
 
 int main(void)
@@ -612,6 +645,7 @@ int main(void)
 		cmocka_unit_test_setup(test_full, clean),
 		cmocka_unit_test_setup(test_read_only, clean),
 		cmocka_unit_test_setup(test_write_fails, clean),
+		cmocka_unit_test_setup(test_two_daemons, clean),
 	};
 	int failed;
 
