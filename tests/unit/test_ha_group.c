@@ -218,6 +218,71 @@ static void test_key_lost(void **state)
 	sim_free(sim);
 }
 
+/* Everything that can happen but for one kind of work, which a disk or a store does not end. */
+static void run_without(struct sim *sim, enum sim_work stuck)
+{
+	bool any = true;
+
+	while (any) {
+		any = false;
+		for (uint8_t id = 1; id <= 2; id++) {
+			struct sim_node *n = &sim->node[id];
+
+			if (n->inbox_count) {
+				sim_deliver(n);
+				any = true;
+			}
+			if (n->outbox_count) {
+				sim_order(n);
+				any = true;
+			}
+			for (unsigned i = 0; i < n->job_count; i++) {
+				if (n->jobs[i].work != stuck) {
+					sim_job_do(n, i);
+					any = true;
+					break;
+				}
+			}
+		}
+	}
+}
+
+/* Invariant I2: the owner says DRAINED only when the epoch that it made way for is on its disk. */
+static void test_drained_waits_for_the_disk(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	struct ha_group *g = sim_group(sim, 1, 0);
+	int result;
+
+	sim_promote(sim, 2, 0, &result);
+	run_without(sim, WORK_SAVE);
+	assert_int_equal(g->phase, PHASE_PREPARING);
+	assert_false(sim->node[1].claimed[0]);
+	assert_true(g->sent_drained < g->top);
+	assert_true(sim->node[1].disk[0].top < g->top);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_true(sim->node[1].disk[0].epoch == g->epoch);
+	sim_free(sim);
+}
+
+/* Invariant I1: what runs in the store of the old owner ends before it lets go of the extents. */
+static void test_release_waits_for_the_store(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	int result;
+
+	sim_promote(sim, 2, 0, &result);
+	run_without(sim, WORK_DRAIN);
+	assert_int_equal(sim_group(sim, 1, 0)->phase, PHASE_PREPARING);
+	assert_int_equal(sim_access(sim, 1, 0), GROUP_HELD);
+	assert_true(sim->node[1].claimed[0]);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_int_equal(sim_access(sim, 2, 0), GROUP_LOCAL);
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +291,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_sender),
 		cmocka_unit_test(test_dropped),
 		cmocka_unit_test(test_key_lost),
+		cmocka_unit_test(test_drained_waits_for_the_disk),
+		cmocka_unit_test(test_release_waits_for_the_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
