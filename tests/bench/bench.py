@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import cells
-from report import machine, plots, table
+from report import machine, pair_table, plots, table
 from servers import IQN, BenchError, Backing, Tgt, Yoked
 
 TOP = Path(__file__).resolve().parents[2]
@@ -219,6 +219,8 @@ def parse():
     parser.add_argument("--cells", help="only these, by commas: " + ", ".join(c.name for c in cells.CELLS))
     parser.add_argument("--no-peer", action="store_true", help="without tgt")
     parser.add_argument("--plots", action="store_true", help="also rate against depth, sessions, LUs")
+    parser.add_argument("--pair", action="store_true",
+                        help="only: through the owner and through the other controller of a pair")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only: mixed load for so long")
     parser.add_argument("--out", type=Path, default=TOP / "build" / "bench")
     arguments = parser.parse_args()
@@ -241,6 +243,15 @@ def soak(bench, minutes):
     return rows
 
 
+def pair(arguments):
+    """Needs what tests/demo needs: Corosync, Pacemaker, namespaces."""
+    from pair import Pair  # pylint: disable=import-outside-toplevel
+    build = Path(os.environ.get("YOKE_BUILD") or TOP / "build" / "product")
+    with Pair(build / "tests/bench/yoke-load") as both:
+        verified = both.verify()
+        return {"cells": both.measure(arguments.rounds, arguments.seconds), "verified_blocks": verified}
+
+
 def main():
     arguments = parse()
     chosen = [c for c in cells.CELLS if (not arguments.cells and (not arguments.quick or c.name in cells.QUICK))
@@ -250,6 +261,11 @@ def main():
         return 2
     arguments.out.mkdir(parents=True, exist_ok=True)
     try:
+        if arguments.pair:
+            result = {"machine": machine(), "pair": pair(arguments)}
+            (arguments.out / "pair.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            print(pair_table(result["pair"]))
+            return 0
         with Bench(arguments) as bench:
             if arguments.soak:
                 result = {"machine": machine(), "soak": soak(bench, arguments.soak)}

@@ -54,6 +54,15 @@ def table(result, chosen):
     return "\n".join(lines)
 
 
+def pair_table(result):
+    """The two ways to the same LU, side by side."""
+    lines = [f"{'cell':10}{'owner/s':>12}{'other/s':>12}{'ratio':>8}{'owner us':>10}{'other us':>10}{'x':>6}"]
+    for cell, v in result["cells"].items():
+        lines.append(f"{cell:10}{v['per_s']['optimized']:12,.0f}{v['per_s']['shipped']:12,.0f}{v['ratio']:8.2f}"
+                     f"{v['p50_us']['optimized']:10.0f}{v['p50_us']['shipped']:10.0f}{v['latency_ratio']:6.2f}")
+    return "\n".join(lines + [f"blocks verified through the other controller: {result['verified_blocks']}"])
+
+
 PLOT = """set terminal svg size 640,400 background "white"
 set output "{out}"
 set xlabel "{label}"

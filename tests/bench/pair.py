@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The shipped path: two whole controllers on this machine, the same LU through either of them.
+
+The shared disk is on tmpfs, so that the way and not the disk is measured. Both daemons have CPU 1,
+the load CPU 0: the ratio is the work of one controller against that of two.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CELLS = {
+    "rr-qd1": ["--rw", "randread", "--depth", "1"],
+    "rw-qd1": ["--rw", "randwrite", "--depth", "1"],
+    "rr-qd32": ["--rw", "randread", "--depth", "32"],
+    "rw-qd32": ["--rw", "randwrite", "--depth", "32"],
+    "read-1m": ["--rw", "read", "--bs", "1M", "--depth", "4"],
+    "write-1m": ["--rw", "write", "--bs", "1M", "--depth", "4"],
+}
+SPAN = "64M"
+
+
+class Pair:
+    """A lab with one reactor for each controller; use it as a context."""
+
+    def __init__(self, load_program):
+        self.place = Path(tempfile.mkdtemp(prefix="yoke-bench-", dir="/var/tmp"))
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.place], check=True)
+        os.environ["YOKE_LAB_BASE"] = str(self.place)
+        sys.path.insert(0, str(HERE.parent / "lab"))
+        import lab as lab_module  # pylint: disable=import-outside-toplevel
+        import layout
+        self.load_program = load_program
+        self.target = layout.TARGET
+        self.portals = {name: layout.portals(name)[0] for name in layout.NODES}
+        self.lab = lab_module.Lab(purpose="bench", lus=1, lu_mib=64, groups={"g1": "a"},
+                                  yoke_settings={"reactors": 1})
+
+    def __enter__(self):
+        try:
+            self.settle()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def settle(self):
+        self.lab.up()
+        self.lab.wait_settled()
+        # Blocks that were never written are not read from anywhere.
+        self.load("a", ["--rw", "randrw", "--verify", "--span", SPAN, "--depth", "8"], 0.2)
+        for name in self.portals:
+            for pid in self.pids(name):
+                subprocess.run(["taskset", "-a", "-c", "-p", "1", str(pid)], check=True, capture_output=True)
+
+    def __exit__(self, *_):
+        self.lab.down()
+        subprocess.run(["umount", self.place], check=False)
+        self.place.rmdir()
+
+    def pids(self, name):
+        """The daemon's process id as this side of the namespaces sees it."""
+        tree = self.lab.controller(name)
+        return tree.pids("yoked")
+
+    def load(self, name, options, seconds):
+        words = ["taskset", "-c", "0", self.load_program, "--portal", self.portals[name], "--target",
+                 self.target, "--lun", "0", "--seconds", seconds, "--pid", self.pids(name)[0], *options]
+        done = self.lab.host_run([str(w) for w in words], timeout=120)
+        answer = json.loads(done.stdout)
+        if answer["error"] or answer["mismatches"]:
+            raise RuntimeError(f"{name}: {answer}")
+        return answer
+
+    def measure(self, rounds, seconds):
+        """{cell: {optimized, shipped: medians; ratio}}."""
+        found = {cell: {"optimized": [], "shipped": []} for cell in CELLS}
+        for _ in range(rounds):
+            for cell, options in CELLS.items():
+                for kind, name in (("optimized", "a"), ("shipped", "b")):
+                    found[cell][kind].append(self.load(name, [*options, "--span", SPAN], seconds))
+        result = {}
+        for cell, kinds in found.items():
+            rates = {kind: statistics.median(a["per_s"] for a in answers) for kind, answers in kinds.items()}
+            p50 = {kind: statistics.median(a["p50_us"] for a in answers) for kind, answers in kinds.items()}
+            result[cell] = {"per_s": rates, "p50_us": p50, "ratio": rates["shipped"] / rates["optimized"],
+                            "latency_ratio": p50["shipped"] / p50["optimized"]}
+        return result
+
+    def verify(self):
+        """The shipped path with every read checked."""
+        return self.load("b", ["--rw", "randrw", "--depth", "32", "--verify", "--span", SPAN], 1)["verified"]
