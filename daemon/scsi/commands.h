@@ -33,7 +33,14 @@ void scsi_rtpg_run(struct scsi_task *task);
 bool scsi_rsoc_decode(struct scsi_task *task);
 void scsi_rsoc_run(struct scsi_task *task);
 
-/* rw.c, sync.c, verify.c, write_same.c, unmap.c */
+/* atomic.c, rw.c, sync.c, verify.c, write_same.c, unmap.c */
+bool scsi_compare_write_decode(struct scsi_task *task);
+void scsi_compare_write_run(struct scsi_task *task);
+bool scsi_orwrite_decode(struct scsi_task *task);
+void scsi_orwrite_run(struct scsi_task *task);
+bool scsi_write_atomic_decode(struct scsi_task *task);
+void scsi_write_atomic_run(struct scsi_task *task);
+bool scsi_write_atomic_available(const struct scsi_lu *lu);
 bool scsi_read_decode(struct scsi_task *task);
 void scsi_read_run(struct scsi_task *task);
 bool scsi_write_decode(struct scsi_task *task);
@@ -42,6 +49,10 @@ bool scsi_sync_decode(struct scsi_task *task);
 void scsi_sync_run(struct scsi_task *task);
 bool scsi_verify_decode(struct scsi_task *task);
 void scsi_verify_run(struct scsi_task *task);
+bool scsi_write_verify_decode(struct scsi_task *task);
+void scsi_write_verify_run(struct scsi_task *task);
+bool scsi_prefetch_decode(struct scsi_task *task);
+void scsi_prefetch_run(struct scsi_task *task);
 bool scsi_write_same_decode(struct scsi_task *task);
 void scsi_write_same_run(struct scsi_task *task);
 bool scsi_unmap_decode(struct scsi_task *task);

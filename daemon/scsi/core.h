@@ -16,13 +16,15 @@
 #define SCSI_PEER_BUCKETS 64
 #define SCSI_AGAIN_PAUSE_MS \
 	5 /* before a task that came back is shipped under the same view again */
-#define SCSI_BUFFER_POLL_MS   5 /* buffers that came back by a way we do not see */
-#define SCSI_CLAIM_PAUSE_MS   5 /* between two attempts to claim an extent */
-#define SCSI_UNMAP_RANGES_MAX 256u
-#define SCSI_UNMAP_LIST_MAX   (8u + 16u * SCSI_UNMAP_RANGES_MAX)
-#define SCSI_UNMAP_BYTES_MAX  (512ull << 20) /* of one command: at most 1 Mi blocks of 512 */
-#define SCSI_SAME_BYTES_MAX   (256ull << 20) /* of one WRITE SAME or VERIFY */
-#define SCSI_SAME_CHUNK	      (1u << 20) /* their pieces */
+#define SCSI_BUFFER_POLL_MS	5 /* buffers that came back by a way we do not see */
+#define SCSI_CLAIM_PAUSE_MS	5 /* between two attempts to claim an extent */
+#define SCSI_UNMAP_RANGES_MAX	256u
+#define SCSI_UNMAP_LIST_MAX	(8u + 16u * SCSI_UNMAP_RANGES_MAX)
+#define SCSI_UNMAP_BYTES_MAX	(512ull << 20) /* of one command: at most 1 Mi blocks of 512 */
+#define SCSI_SAME_BYTES_MAX	(256ull << 20) /* of one WRITE SAME or VERIFY */
+#define SCSI_COMPARE_BLOCKS_MAX 128u /* of COMPARE AND WRITE */
+#define SCSI_PREFETCH_BYTES_MAX (64ull << 20)
+#define SCSI_SAME_CHUNK		(1u << 20) /* their pieces */
 
 /* A logical unit: one for each extent. Immutable after scsi_new(). */
 struct scsi_lu {
@@ -56,6 +58,10 @@ struct scsi_counters {
 
 struct scsi_core_lu {
 	struct qb_list_head tasks; /* every task of this reactor that names the LU */
+	struct qb_list_head guards; /* parts of guards, in the order in which they came */
+	struct qb_list_head fenced; /* tasks that wait for a guard to go */
+	uint64_t turn; /* of the last of either */
+	bool freeing; /* inside range_freed() of guard.c */
 	struct scsi_counters count;
 };
 

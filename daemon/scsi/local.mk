@@ -3,6 +3,7 @@ noinst_LIBRARIES += libyokescsi.a
 libyokescsi_a_SOURCES = \
 	daemon/scsi/alua.c \
 	daemon/scsi/apply.c daemon/scsi/apply.h \
+	daemon/scsi/atomic.c \
 	daemon/scsi/capacity.c \
 	daemon/scsi/claim.c \
 	daemon/scsi/commands.h \
@@ -16,6 +17,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/extended_copy.c \
 	daemon/scsi/gate.c daemon/scsi/gate.h \
 	daemon/scsi/group.c daemon/scsi/group.h \
+	daemon/scsi/guard.c daemon/scsi/guard.h \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
 	daemon/scsi/inquiry.c \
 	daemon/scsi/ledger.c \
@@ -55,6 +57,9 @@ tests_unit_test_scsi_rw_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_copy
 tests_unit_test_scsi_copy_SOURCES = tests/unit/test_scsi_copy.c tests/unit/copy_lists.h $(scsi_rig_sources)
 tests_unit_test_scsi_copy_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_guard
+tests_unit_test_scsi_guard_SOURCES = tests/unit/test_scsi_guard.c $(scsi_rig_sources)
+tests_unit_test_scsi_guard_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_hold
 tests_unit_test_scsi_hold_SOURCES = tests/unit/test_scsi_hold.c $(scsi_rig_sources)
 tests_unit_test_scsi_hold_LDADD = $(scsi_rig_libs)
@@ -96,3 +101,4 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/scsi_copy/lid1-mixed.bin \
 	tests/fuzz/corpus/scsi_copy/lid1-tape.bin \
 	tests/fuzz/corpus/scsi_copy/lid4.bin
+EXTRA_DIST += tests/unit/scsi_rows.golden

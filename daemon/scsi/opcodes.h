@@ -49,6 +49,7 @@ enum {
 	SCSI_WRITES = 1 << 2, /* changes the medium: refused by a read-only LU */
 	SCSI_BY_OTHERS = 1 << 3, /* does no I/O but by commands of its own: a drain of its group
 				    does not wait for it */
+	SCSI_GUARDED = 1 << 4, /* needs its blocks for itself while it runs (guard.h) */
 };
 
 struct scsi_row {

@@ -115,6 +115,12 @@ bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 		return false;
 	}
 	if (view->epoch == task->epoch && !scsi_lease_holds(core)) {
+		if (task->guard) {
+			/* It may not keep its guard while it is held, and without it what it has
+			 * done so far is worth nothing. */
+			scsi_task_requeue(task);
+			return false;
+		}
 		task->unsure = true;
 		task->unsure_res = res;
 		scsi_hold(task);

@@ -6,6 +6,7 @@
 
 #include "daemon/scsi/copy.h"
 #include "daemon/scsi/group.h"
+#include "daemon/scsi/guard.h"
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/nexus.h"
@@ -28,6 +29,7 @@ static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *
 	core->lus = calloc(scsi->lu_count + 1u, sizeof(*core->lus));
 	for (unsigned i = 0; core->lus && i < scsi->lu_count; i++) {
 		qb_list_init(&core->lus[i].tasks);
+		scsi_guard_init(&core->lus[i]);
 	}
 	for (unsigned i = 0; core->groups && i < scsi->group_count; i++) {
 		struct scsi_core_group *group = &core->groups[i];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "daemon/scsi/gate.h"
+#include "daemon/scsi/guard.h"
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/lu.h"
@@ -15,6 +16,7 @@ static const char *const state_names[SCSI_TASK_STATE_COUNT] = {
 	[SCSI_TASK_BLOCKED] = "blocked",
 	[SCSI_TASK_HELD] = "held",
 	[SCSI_TASK_STARVED] = "starved",
+	[SCSI_TASK_FENCED] = "fenced",
 	[SCSI_TASK_DOOMED] = "doomed",
 	[SCSI_TASK_RUNNING] = "running",
 	[SCSI_TASK_SHIPPED] = "shipped",
@@ -46,6 +48,8 @@ void scsi_task_init(struct scsi_task *task)
 	task->in_order = false;
 	task->lba = 0;
 	task->blocks = 0;
+	task->guard = NULL;
+	task->turn = 0;
 	task->since_ms = 0;
 	task->step = 0;
 	task->state = SCSI_TASK_STARTED;
@@ -183,6 +187,8 @@ void scsi_task_drop(struct scsi_task *task)
 
 static void task_execute(struct scsi_task *task, struct scsi_core *core)
 {
+	bool stores = task->row->where == SCSI_RUNS_OWNER && !(task->row->flags & SCSI_BY_OTHERS);
+
 	if (task->buf_bytes && !task->buf) {
 		task->buf = buf_get(reactor_buffers(core->reactor), task->buf_bytes);
 		if (!task->buf) {
@@ -190,8 +196,11 @@ static void task_execute(struct scsi_task *task, struct scsi_core *core)
 			return;
 		}
 	}
+	if (stores && !scsi_guard_enter(task)) {
+		return;
+	}
 	task->state = SCSI_TASK_RUNNING;
-	if (task->row->where == SCSI_RUNS_OWNER && !(task->row->flags & SCSI_BY_OTHERS)) {
+	if (stores) {
 		struct scsi_core_group *group = &core->groups[task->lu->group];
 
 		task->epoch = group->view.epoch;
@@ -220,12 +229,18 @@ void scsi_task_admit(struct scsi_task *task)
 {
 	struct scsi_core *core = task->nexus->core;
 
-	switch (scsi_gate(task)) {
+	enum scsi_verdict verdict = scsi_gate(task);
+
+	if (verdict != SCSI_VERDICT_RUN && verdict != SCSI_VERDICT_HOLD) {
+		scsi_guard_leave(task);
+	}
+	switch (verdict) {
 	case SCSI_VERDICT_RUN:
 		task_execute(task, core);
 		break;
 	case SCSI_VERDICT_HOLD:
 		scsi_hold(task);
+		scsi_guard_leave(task); /* who waited for it is held behind it */
 		break;
 	case SCSI_VERDICT_SHIP:
 		task_ship(task, core);
@@ -265,11 +280,13 @@ static void work_put(struct scsi_task *task)
 void scsi_task_requeue(struct scsi_task *task)
 {
 	work_put(task);
+	scsi_guard_leave(task);
 	task->step = 0;
 	task->status = SCSI_GOOD;
 	task->sense_length = 0;
 	task->in_length = 0;
 	task_leave_store(task);
+	scsi_guard_check(task->nexus->core, task->lu);
 	scsi_task_admit(task);
 }
 
@@ -277,6 +294,7 @@ void scsi_task_finish(struct scsi_task *task)
 {
 	struct scsi_nexus *nexus = task->nexus;
 	struct scsi_itl *itl = task->itl; /* lives as long as the nexus */
+	struct scsi_lu *lu = task->lu;
 	bool swept = task->abort_wanted;
 
 	task_leave_store(task);
@@ -292,7 +310,11 @@ void scsi_task_finish(struct scsi_task *task)
 		task->in_length = 0;
 	}
 	nexus->pins++;
+	scsi_guard_leave(task);
 	task->done(task);
+	if (lu) {
+		scsi_guard_check(nexus->core, lu);
+	}
 	if (swept) {
 		scsi_sweeps_check(nexus->core);
 	}
@@ -342,6 +364,7 @@ static void task_doom(
 	case SCSI_TASK_BLOCKED:
 	case SCSI_TASK_HELD:
 	case SCSI_TASK_STARVED:
+	case SCSI_TASK_FENCED:
 		qb_list_del(&task->wait_link);
 		qb_list_add_tail(&task->wait_link, doomed);
 		task->state = SCSI_TASK_DOOMED;

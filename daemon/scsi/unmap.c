@@ -23,6 +23,7 @@ bool scsi_unmap_decode(struct scsi_task *task)
 		return false;
 	}
 	task->out_bytes = length;
+	task->blocks = task->lu->blocks; /* which ones is in a list that has not come yet */
 	return true;
 }
 
@@ -35,10 +36,13 @@ static void range_get(const struct scsi_task *task, uint32_t index, uint64_t *lb
 	*blocks = be32_get(range + 8);
 }
 
-/*
- * The parameter list: all ranges are checked before one is unmapped. Their number is left in
- * task->blocks. False with the outcome set.
- */
+/* How many ranges there are; of a list that was checked. */
+static uint32_t range_count(const struct scsi_task *task)
+{
+	return task->out_bytes ? be16_get(task->buf->data + 2) / UNMAP_RANGE : 0;
+}
+
+/* The parameter list: all ranges are checked before one is unmapped. False with the outcome set. */
 static bool list_check(struct scsi_task *task)
 {
 	struct cursor c =
@@ -71,7 +75,6 @@ static bool list_check(struct scsi_task *task)
 			return false;
 		}
 	}
-	task->blocks = count;
 	return true;
 }
 
@@ -88,7 +91,7 @@ static void unmap_done(struct extent_io *io, int res)
 
 static void unmap_next(struct scsi_task *task)
 {
-	while (task->step < task->blocks) {
+	while (task->step < range_count(task)) {
 		uint64_t lba;
 		uint32_t blocks;
 

@@ -115,19 +115,24 @@ static void page_b0(const struct scsi_task *task, struct cursor *c)
 	bool unmap = scsi_unmap_available(lu);
 	uint32_t shift = lu->block_shift;
 	uint32_t physical = lu->conf->physical_block_size;
+	uint32_t atomic = scsi_write_atomic_available(lu) ? lu->info.atomic_bytes >> shift : 0;
 
 	cursor_put_u8(c, 0x01); /* WSNZ: WRITE SAME of 0 blocks is refused */
-	cursor_put_u8(c, 0); /* no COMPARE AND WRITE */
+	cursor_put_u8(c, SCSI_COMPARE_BLOCKS_MAX);
 	cursor_put_u16(c, (uint16_t)(physical > lu->block_size ? physical >> shift : 1));
 	cursor_put_u32(c, BUF_MAX_BYTES >> shift);
 	cursor_put_u32(c, OPTIMAL_BYTES >> shift);
-	cursor_put_u32(c, 0); /* no PRE-FETCH */
+	cursor_put_u32(c, 0); /* PRE-FETCH: no limit */
 	cursor_put_u32(c, unmap ? (uint32_t)(SCSI_UNMAP_BYTES_MAX >> shift) : 0);
 	cursor_put_u32(c, unmap ? SCSI_UNMAP_RANGES_MAX : 0);
 	cursor_put_u32(c, unmap ? lu->info.unmap_granularity_bytes >> shift : 0);
 	cursor_put_u32(c, unmap ? 0x80000000u : 0); /* UGAVALID, alignment 0 */
 	cursor_put_u64(c, SCSI_SAME_BYTES_MAX >> shift);
-	cursor_put_zeros(c, 20); /* no atomic writes */
+	cursor_put_u32(c, atomic);
+	cursor_put_u32(c, 0); /* no alignment */
+	cursor_put_u32(c, 0); /* no granularity but the block */
+	cursor_put_u32(c, atomic); /* with an atomic boundary */
+	cursor_put_u32(c, atomic); /* the largest boundary */
 }
 
 static void page_b1(const struct scsi_task *task, struct cursor *c)

@@ -6,6 +6,9 @@
 
 #include "extent.h"
 
+/* A loss of power takes all of it; so long a write is one copy, which nothing interrupts. */
+#define RAM_ATOMIC_BYTES (1u << 20)
+
 static int ram_open(struct extent *extent, char *error, size_t error_size)
 {
 	uint64_t size = extent->config.size_bytes;
@@ -28,6 +31,7 @@ static int ram_open(struct extent *extent, char *error, size_t error_size)
 		.size_bytes = size,
 		.unmap = true,
 		.unmap_granularity_bytes = BUF_ALIGN,
+		.atomic_bytes = RAM_ATOMIC_BYTES,
 		.io_align_bytes = 1,
 	};
 	return 0;

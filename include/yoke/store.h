@@ -52,6 +52,8 @@ struct extent_info {
 	bool volatile_cache; /* a write is safe only after a flush or with FUA: WCE=1 */
 	bool unmap; /* EXTENT_UNMAP works and unmapped blocks read as zeros */
 	uint32_t unmap_granularity_bytes; /* power of two; 0 when unmap is false */
+	uint32_t atomic_bytes; /* a write up to this is never cut, not even by a loss of power; 0 =
+				  no such promise */
 	uint32_t io_align_bytes; /* alignment of offset, length and memory for direct I/O; 1 = none
 				  */
 };

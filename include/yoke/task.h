@@ -57,6 +57,7 @@ struct scsi_nexus; /* an I_T nexus, private to scsi */
 struct scsi_itl; /* an I_T_L nexus, private to scsi */
 struct scsi_lu; /* private to scsi */
 struct scsi_row; /* a row of the opcode table, private to scsi */
+struct scsi_guard; /* a range of blocks that a task has for itself, private to scsi */
 
 struct scsi_task {
 	/* --- set by whoever makes the task, before scsi_task_start() --- */
@@ -108,7 +109,9 @@ struct scsi_task {
 	struct iovec iov;
 	struct buf *work; /* second buffer of commands that need one */
 	uint64_t lba;
-	uint64_t blocks;
+	uint64_t blocks; /* from lba on: what it touches, and no block outside */
+	struct scsi_guard *guard; /* has it, or waits for it */
+	uint64_t turn; /* fenced, or was until now: its place in the queue of its LU; else 0 */
 	uint64_t epoch; /* epoch it was admitted under */
 	uint64_t since_ms; /* reactor time it was first held; 0 = never */
 	uint32_t buf_bytes; /* data-in buffer to get before it runs; 0 = none */

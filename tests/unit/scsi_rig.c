@@ -14,7 +14,7 @@ struct extent {
 };
 
 static struct extent rig_extents[RIG_EXTENTS];
-static struct extent_io *kept[256];
+static struct extent_io *kept[1024];
 static unsigned kept_count;
 
 struct extent *extent_open(const struct extent_config *config, char *error, size_t error_size)
@@ -32,6 +32,7 @@ struct extent *extent_open(const struct extent_config *config, char *error, size
 		.volatile_cache = index == 1,
 		.unmap = index == 0,
 		.unmap_granularity_bytes = index == 0 ? 65536 : 0,
+		.atomic_bytes = index == 0 ? 65536 : 0,
 		.io_align_bytes = 1};
 	return extent;
 }
@@ -62,6 +63,9 @@ static void io_complete(struct extent_io *io)
 		break;
 	case EXTENT_WRITE:
 		memcpy(data, io->iov[0].iov_base, io->length_bytes);
+		if (rig_store.bad_byte) {
+			data[rig_store.bad_byte] ^= 1;
+		}
 		break;
 	case EXTENT_UNMAP:
 	case EXTENT_WRITE_ZEROES:
@@ -88,7 +92,7 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 	io->extent = extent;
 	io->reactor = r;
 	if (rig_store.wait) {
-		assert_true(kept_count < 256);
+		assert_true(kept_count < ARRAY_SIZE(kept));
 		kept[kept_count++] = io;
 	} else {
 		io_complete(io);
@@ -98,7 +102,7 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 unsigned rig_store_run(void)
 {
 	unsigned count = kept_count;
-	struct extent_io *now[256];
+	struct extent_io *now[ARRAY_SIZE(kept)];
 
 	memcpy(now, kept, count * sizeof(now[0]));
 	kept_count = 0;

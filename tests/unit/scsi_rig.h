@@ -75,6 +75,7 @@ struct rig {
 struct rig_store {
 	bool wait; /* keep I/Os until rig_store_run() */
 	int error; /* answer this to every I/O */
+	unsigned bad_byte; /* of each write, comes out wrong; 0 = none */
 	int claim_error; /* extent_claim() */
 	unsigned claim_failures; /* as many times, then it works */
 	int check_error;

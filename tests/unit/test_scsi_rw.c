@@ -223,9 +223,44 @@ static void verify_compares(void **state)
 	assert_int_equal(t.sense[0], 0xf0); /* VALID */
 	assert_int_equal(be32_get(t.sense + 3), 1000);
 	assert_int_equal(DO(0, data, 512, 0x2f, 4, 0, 0, 0, 1, 0, 0, 1, 0), INVALID_FIELD);
-	assert_int_equal(DO(0, data, 512, 0x2f, 6, 0, 0, 0, 1, 0, 0, 1, 0), INVALID_FIELD);
 	rig_store.error = -EIO;
 	assert_int_equal(DO(0, NULL, 0, 0x2f, 0, 0, 0, 0, 1, 0, 0, 3, 0), 0x031100);
+}
+
+/* BYTCHK 11b: one block of data-out for all of them. */
+static void verify_compares_every_block_with_one(void **state)
+{
+	static uint8_t data[512];
+
+	memset(data, 0x5c, sizeof(data));
+	memset(rig_store.data[0] + 512, 0x5c, RIG_BYTES - 512);
+	assert_int_equal(DO(0, data, 512, 0x2f, 6, 0, 0, 0, 1, 0, 7, 0xff, 0), SCSI_GOOD);
+	assert_int_equal(DO(0, data, 512, 0x2f, 6, 0, 0, 0, 0, 0, 0, 2, 0), 0x0e1d00);
+	rig_store.data[0][512 + 5000] ^= 1;
+	assert_int_equal(
+		DO(0, data, 512, 0x8f, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0), 0x0e1d00);
+	assert_int_equal(be32_get(t.sense + 3), 5000);
+	assert_int_equal(DO(0, data, 100, 0x2f, 6, 0, 0, 0, 1, 0, 0, 2, 0), 0x0b0c0d);
+	assert_int_equal(DO(0, NULL, 0, 0x2f, 6, 0, 0, 0, 1, 0, 0, 0, 0), SCSI_GOOD);
+	assert_int_equal(DO(0, NULL, 0, 0x2f, 6, 0, 0, 8, 0, 0, 0, 1, 0), OUT_OF_RANGE);
+}
+
+static void prefetch(void **state)
+{
+	/* the extents of the rig have no cache to fetch into: only checked */
+	assert_int_equal(DO(0, NULL, 0, 0x34, 0, 0, 0, 0, 1, 0, 0, 8, 0), SCSI_GOOD);
+	assert_int_equal(rig_store.reads, 0);
+	((struct scsi_lu *)&rig->scsi->lus[0])->info.direct = false;
+	assert_int_equal(DO(0, NULL, 0, 0x34, 0, 0, 0, 0, 1, 0, 0, 8, 0), SCSI_CONDITION_MET);
+	assert_int_equal(DO(0, NULL, 0, 0x34, 2, 0, 0, 0, 1, 0, 0, 8, 0), SCSI_CONDITION_MET);
+	assert_int_equal(rig_store.reads, 2);
+	/* to the end */
+	assert_int_equal(DO(0, NULL, 0, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+		SCSI_CONDITION_MET);
+	assert_int_equal(rig_store.reads, 3);
+	assert_int_equal(DO(0, NULL, 0, 0x34, 0, 0, 0, 8, 0, 0, 0, 1, 0), OUT_OF_RANGE);
+	rig_store.error = -EIO;
+	assert_int_equal(DO(0, NULL, 0, 0x34, 0, 0, 0, 0, 1, 0, 0, 8, 0), 0x031100);
 }
 
 static void write_same_fills(void **state)
@@ -388,6 +423,8 @@ int main(void)
 		TEST(errors_of_the_store),
 		TEST(a_read_only_unit_refuses_writes_before_data_moves),
 		TEST(verify_compares),
+		TEST(verify_compares_every_block_with_one),
+		TEST(prefetch),
 		TEST(write_same_fills),
 		TEST(unmap_checks_all_before_it_does_one),
 		TEST(unmap_lists_that_lie),
