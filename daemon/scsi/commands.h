@@ -57,7 +57,7 @@ bool scsi_write_same_decode(struct scsi_task *task);
 void scsi_write_same_run(struct scsi_task *task);
 bool scsi_unmap_decode(struct scsi_task *task);
 void scsi_unmap_run(struct scsi_task *task);
-/* extended_copy.c, copy_results.c, copy_vpd.c */
+/* extended_copy.c, odx.c, copy_results.c, copy_vpd.c */
 bool scsi_extended_copy_decode(struct scsi_task *task);
 void scsi_extended_copy_run(struct scsi_task *task);
 void scsi_copy_abort_run(struct scsi_task *task);
@@ -69,6 +69,14 @@ bool scsi_copy_failure_decode(struct scsi_task *task);
 void scsi_copy_failure_run(struct scsi_task *task);
 bool scsi_copy_status_lid4_decode(struct scsi_task *task);
 void scsi_copy_status_lid4_run(struct scsi_task *task);
+bool scsi_populate_token_decode(struct scsi_task *task);
+void scsi_populate_token_run(struct scsi_task *task);
+bool scsi_write_using_token_decode(struct scsi_task *task);
+void scsi_write_using_token_run(struct scsi_task *task);
+bool scsi_token_information_decode(struct scsi_task *task);
+void scsi_token_information_run(struct scsi_task *task);
+bool scsi_all_tokens_decode(struct scsi_task *task);
+void scsi_all_tokens_run(struct scsi_task *task);
 void scsi_copy_vpd_put(const struct scsi_task *task, struct cursor *c); /* the page's descriptors */
 bool scsi_unmap_available(const struct scsi_lu *lu);
 

@@ -254,7 +254,7 @@ static void copy_next(struct scsi_copy *copy)
 			copy_end(copy);
 			return;
 		}
-		copy->backwards = must_go_backwards(&copy->range);
+		copy->backwards = !copy->in_order && must_go_backwards(&copy->range);
 		if (!copy->range.to && copy->range.from) {
 			piece_test(copy);
 			return;

@@ -12,6 +12,7 @@
 #define YOKE_SCSI_COPY_H
 
 #include "daemon/scsi/core.h"
+#include "daemon/scsi/odx_list.h"
 #include "daemon/scsi/sense.h"
 
 #define SCSI_COPIES_MAX	      8u /* of one reactor at a time; more are told BUSY */
@@ -36,6 +37,8 @@ struct scsi_copy_record {
 	uint8_t status; /* of the command, once it has ended */
 	uint8_t sense_length;
 	uint8_t sense[SCSI_SENSE_MAX];
+	bool has_token; /* POPULATE TOKEN */
+	uint8_t token[ODX_TOKEN_BYTES];
 };
 
 /* The next thing to do. */
@@ -62,6 +65,7 @@ struct scsi_copy {
 	/* The source was read: may that data be written? False with the outcome set. May be NULL.
 	 */
 	bool (*fresh)(struct scsi_copy *copy);
+	bool in_order; /* never from a range's end: how much was done is a length */
 	/* Frees what is around the object. */
 	void (*free)(struct scsi_copy *copy);
 

@@ -11,23 +11,27 @@
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
+#include "daemon/scsi/token.h"
 
-#define LIST_ID_FIELD	 2
-#define LID1_STATUS_MOST 12
-#define FAILURE_HEADER	 60
-#define LID4_HEADER	 32
-#define PARAMETERS_MOST	 64
-#define SNLID		 0x01 /* commands without a list identifier are welcome */
-#define UNITS_BYTES	 0x00
-#define UNITS_MIB	 0x02
-#define NO_ESTIMATE	 0xffffffffu
-#define LID1_IN_PROGRESS 0x00
-#define LID1_COMPLETED	 0x01
-#define LID1_FAILED	 0x02
-#define LID4_COMPLETED	 0x01
-#define LID4_FAILED	 0x02
-#define LID4_IN_PROGRESS 0x11 /* in the foreground */
-#define LID4_ABORTED	 0x60
+#define LIST_ID_FIELD	  2
+#define LID1_STATUS_MOST  12
+#define FAILURE_HEADER	  60
+#define LID4_HEADER	  32
+#define PARAMETERS_MOST	  64
+#define SNLID		  0x01 /* commands without a list identifier are welcome */
+#define UNITS_BYTES	  0x00
+#define UNITS_MIB	  0x02
+#define UNITS_BLOCKS	  0xf1
+#define TOKEN_DESCRIPTOR  (4 + 2 + ODX_TOKEN_BYTES)
+#define ALL_TOKENS_HEADER 8
+#define NO_ESTIMATE	  0xffffffffu
+#define LID1_IN_PROGRESS  0x00
+#define LID1_COMPLETED	  0x01
+#define LID1_FAILED	  0x02
+#define LID4_COMPLETED	  0x01
+#define LID4_FAILED	  0x02
+#define LID4_IN_PROGRESS  0x11 /* in the foreground */
+#define LID4_ABORTED	  0x60
 
 static uint32_t allocation(const struct scsi_task *task)
 {
@@ -161,6 +165,61 @@ void scsi_copy_status_lid4_run(struct scsi_task *task)
 		lid4_put(&c, record, UNITS_BYTES, record->bytes);
 		answer_end(task, &c, record);
 	}
+}
+
+/* ----- ROD TOKEN INFORMATION -------------------------------------------------------------------
+ */
+
+bool scsi_token_information_decode(struct scsi_task *task)
+{
+	return scsi_parameter_decode(
+		task, allocation(task), LID4_HEADER + SCSI_SENSE_MAX + TOKEN_DESCRIPTOR);
+}
+
+void scsi_token_information_run(struct scsi_task *task)
+{
+	struct cursor c = scsi_parameter_begin(task);
+	struct scsi_copy_record *record = record_asked(task, be32_get(task->cdb + LIST_ID_FIELD));
+
+	if (!record) {
+		return;
+	}
+	lid4_put(&c, record, UNITS_BLOCKS, record->bytes >> task->lu->block_shift);
+	if (record->has_token) {
+		cursor_put_u32(&c, 2 + ODX_TOKEN_BYTES);
+		cursor_put_u16(&c, 0);
+		cursor_put_bytes(&c, record->token, ODX_TOKEN_BYTES);
+	} else {
+		cursor_put_u32(&c, 0);
+	}
+	answer_end(task, &c, record);
+}
+
+/* ----- ALL ROD TOKENS ---------------------------------------------------------------------------
+ */
+
+bool scsi_all_tokens_decode(struct scsi_task *task)
+{
+	return scsi_parameter_decode(task, allocation(task),
+		ALL_TOKENS_HEADER + SCSI_TOKENS_MAX * SCSI_TOKEN_SHOWN_BYTES);
+}
+
+static void token_show(void *arg, const struct scsi_token *token)
+{
+	cursor_put_bytes(arg, scsi_token_bytes(token), SCSI_TOKEN_SHOWN_BYTES);
+}
+
+void scsi_all_tokens_run(struct scsi_task *task)
+{
+	struct cursor c = scsi_parameter_begin(task);
+
+	cursor_put_u32(&c, 0);
+	cursor_put_u32(&c, 0);
+	scsi_tokens_each(task->nexus, token_show, &c);
+	if (cursor_ok(&c)) {
+		be32_put(c.base, (uint32_t)(c.pos - 4));
+	}
+	scsi_parameter_end(task, &c);
 }
 
 /* ----- OPERATING PARAMETERS --------------------------------------------------------------------

@@ -3,16 +3,23 @@
 #include "daemon/scsi/commands.h"
 #include "daemon/scsi/copy.h"
 #include "daemon/scsi/copy_list.h"
+#include "daemon/scsi/odx_list.h"
 #include "daemon/scsi/opcodes.h"
 #include "yoke/util.h"
 
 enum {
+	TOKEN_LIMITS = 0x0000,
 	SUPPORTED_COMMANDS = 0x0001,
 	PARAMETER_DATA = 0x0004,
 	SUPPORTED_DESCRIPTORS = 0x0008,
 	SUPPORTED_CSCD_IDS = 0x000c,
+	TOKEN_FEATURES = 0x0106,
+	TOKEN_TYPES = 0x0108,
 	GENERAL_COPY = 0x8001,
 };
+
+#define TOKEN_OUT 0x01 /* we make such tokens */
+#define TOKEN_IN  0x02 /* and take them */
 
 static size_t descriptor_begin(struct cursor *c, uint16_t type)
 {
@@ -94,6 +101,64 @@ static void cscd_ids_put(struct cursor *c)
 	descriptor_end(c, begin);
 }
 
+/* Block device ROD token limits: where Windows looks. */
+static void token_limits_put(const struct scsi_task *task, struct cursor *c)
+{
+	size_t begin = descriptor_begin(c, TOKEN_LIMITS);
+	unsigned shift = task->lu->block_shift;
+
+	cursor_put_zeros(c, 6);
+	cursor_put_u16(c, ODX_RANGES_MAX);
+	cursor_put_u32(c, ODX_TIMEOUT_MAX_S);
+	cursor_put_u32(c, ODX_TIMEOUT_DEFAULT_S);
+	cursor_put_u64(c, ODX_TRANSFER_BYTES_MAX >> shift);
+	cursor_put_u64(c, ODX_TRANSFER_OPTIMAL >> shift);
+	descriptor_end(c, begin);
+}
+
+static void token_features_put(struct cursor *c)
+{
+	size_t begin = descriptor_begin(c, TOKEN_FEATURES);
+
+	cursor_put_u8(c, 0); /* no tokens of other copy managers */
+	cursor_put_zeros(c, 11);
+	cursor_put_u32(c, 0); /* a write can end a token's life at once */
+	cursor_put_u32(c, UINT32_MAX);
+	cursor_put_u32(c, ODX_TIMEOUT_MAX_S);
+	cursor_put_zeros(c, 18);
+	cursor_put_u16(c, 48);
+	cursor_put_u16(c, 0); /* for block devices */
+	cursor_put_u16(c, 44);
+	cursor_put_u16(c, 0);
+	cursor_put_u16(c, 0); /* no granularity but the block */
+	cursor_put_u64(c, ODX_TRANSFER_BYTES_MAX);
+	cursor_put_u64(c, ODX_TRANSFER_OPTIMAL);
+	cursor_put_u64(c, ODX_TRANSFER_OPTIMAL);
+	cursor_put_u64(c, ODX_TRANSFER_OPTIMAL);
+	cursor_put_zeros(c, 8);
+	descriptor_end(c, begin);
+}
+
+static void token_type_put(struct cursor *c, uint32_t type, uint8_t flags)
+{
+	cursor_put_u32(c, type);
+	cursor_put_u8(c, flags);
+	cursor_put_u8(c, 0);
+	cursor_put_u16(c, 0);
+	cursor_put_zeros(c, 56);
+}
+
+static void token_types_put(struct cursor *c)
+{
+	size_t begin = descriptor_begin(c, TOKEN_TYPES);
+
+	cursor_put_u16(c, 0);
+	cursor_put_u16(c, 2 * 64);
+	token_type_put(c, ODX_TYPE_POINT_IN_TIME, TOKEN_OUT | TOKEN_IN);
+	token_type_put(c, ODX_TYPE_ZERO, TOKEN_IN);
+	descriptor_end(c, begin);
+}
+
 static void general_put(const struct scsi_task *task, struct cursor *c)
 {
 	size_t begin = descriptor_begin(c, GENERAL_COPY);
@@ -109,9 +174,12 @@ static void general_put(const struct scsi_task *task, struct cursor *c)
 
 void scsi_copy_vpd_put(const struct scsi_task *task, struct cursor *c)
 {
+	token_limits_put(task, c);
 	commands_put(c);
 	parameter_data_put(c);
 	descriptors_put(c);
 	cscd_ids_put(c);
+	token_features_put(c);
+	token_types_put(c);
 	general_put(task, c);
 }

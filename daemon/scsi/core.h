@@ -62,6 +62,7 @@ struct scsi_core_lu {
 	struct qb_list_head fenced; /* tasks that wait for a guard to go */
 	uint64_t turn; /* of the last of either */
 	bool freeing; /* inside range_freed() of guard.c */
+	bool tokens; /* a ROD token stands for some of its blocks: writes look at token.h */
 	struct scsi_counters count;
 };
 
@@ -111,6 +112,7 @@ struct scsi {
 	const struct ledger *ledger;
 	struct scsi_lu *lus;
 	unsigned lu_count;
+	struct scsi_tokens *tokens; /* ROD tokens */
 	uint16_t *uuid_map; /* open hash of UUIDs: index of the LU plus 1 */
 	unsigned uuid_mask;
 	struct scsi_target *targets;

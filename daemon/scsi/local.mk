@@ -24,6 +24,8 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/lu.c daemon/scsi/lu.h \
 	daemon/scsi/mode.c \
 	daemon/scsi/nexus.c daemon/scsi/nexus.h \
+	daemon/scsi/odx.c \
+	daemon/scsi/odx_list.c daemon/scsi/odx_list.h \
 	daemon/scsi/opcodes.c daemon/scsi/opcodes.h \
 	daemon/scsi/order.c \
 	daemon/scsi/parameter.c \
@@ -38,6 +40,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/sync.c \
 	daemon/scsi/task.c daemon/scsi/tasks.h \
 	daemon/scsi/tmf.c \
+	daemon/scsi/token.c daemon/scsi/token.h \
 	daemon/scsi/unmap.c \
 	daemon/scsi/verify.c \
 	daemon/scsi/vpd.c \
@@ -60,6 +63,9 @@ tests_unit_test_scsi_copy_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_guard
 tests_unit_test_scsi_guard_SOURCES = tests/unit/test_scsi_guard.c $(scsi_rig_sources)
 tests_unit_test_scsi_guard_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_odx
+tests_unit_test_scsi_odx_SOURCES = tests/unit/test_scsi_odx.c $(scsi_rig_sources)
+tests_unit_test_scsi_odx_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_hold
 tests_unit_test_scsi_hold_SOURCES = tests/unit/test_scsi_hold.c $(scsi_rig_sources)
 tests_unit_test_scsi_hold_LDADD = $(scsi_rig_libs)
@@ -100,5 +106,8 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/scsi_copy/lid1.bin \
 	tests/fuzz/corpus/scsi_copy/lid1-mixed.bin \
 	tests/fuzz/corpus/scsi_copy/lid1-tape.bin \
-	tests/fuzz/corpus/scsi_copy/lid4.bin
+	tests/fuzz/corpus/scsi_copy/lid4.bin \
+	tests/fuzz/corpus/scsi_copy/populate.bin \
+	tests/fuzz/corpus/scsi_copy/write-token.bin \
+	tests/fuzz/corpus/scsi_copy/write-zero.bin
 EXTRA_DIST += tests/unit/scsi_rows.golden

@@ -10,6 +10,7 @@
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/nexus.h"
+#include "daemon/scsi/token.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -107,7 +108,8 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 		scsi_free(scsi);
 		return NULL;
 	}
-	if (cores_make(scsi, setup)) {
+	scsi->tokens = scsi_tokens_new();
+	if (!scsi->tokens || cores_make(scsi, setup)) {
 		snprintf(error, error_size, "out of memory for the device server");
 		scsi_free(scsi);
 		return NULL;
@@ -127,6 +129,7 @@ void scsi_free(struct scsi *scsi)
 	}
 	free(scsi->cores);
 	scsi_rounds_free(scsi);
+	scsi_tokens_free(scsi->tokens);
 	scsi_units_free(scsi);
 	free(scsi);
 }

@@ -86,6 +86,15 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 	[SENSE_COPY_NOT_REACHABLE] = {"copy target device not reachable", KEY_COPY_ABORTED, 0x0d,
 		0x02},
 	[SENSE_COPY_INEXACT_SEGMENT] = {"unexpected inexact segment", KEY_COPY_ABORTED, 0x26, 0x0a},
+	[SENSE_TOKEN_INVALID] = {"invalid token operation", KEY_ILLEGAL_REQUEST, 0x23, 0x00},
+	[SENSE_TOKEN_TYPE] = {"unsupported token type", KEY_ILLEGAL_REQUEST, 0x23, 0x01},
+	[SENSE_TOKEN_UNKNOWN] = {"token unknown", KEY_ILLEGAL_REQUEST, 0x23, 0x04},
+	[SENSE_TOKEN_REVOKED] = {"token revoked", KEY_ILLEGAL_REQUEST, 0x23, 0x06},
+	[SENSE_TOKEN_EXPIRED] = {"token expired", KEY_ILLEGAL_REQUEST, 0x23, 0x07},
+	[SENSE_TOKEN_DELETED] = {"token deleted", KEY_ILLEGAL_REQUEST, 0x23, 0x09},
+	[SENSE_TOKEN_LENGTH] = {"invalid token length", KEY_ILLEGAL_REQUEST, 0x23, 0x0a},
+	[SENSE_TOKEN_RESOURCES] = {"insufficient resources to create ROD token",
+		KEY_ILLEGAL_REQUEST, 0x55, 0x0d},
 	[SENSE_MISCOMPARE] = {"miscompare during verify", KEY_MISCOMPARE, 0x1d, 0x00},
 };
 

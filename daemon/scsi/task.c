@@ -6,6 +6,7 @@
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
+#include "daemon/scsi/token.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -206,6 +207,9 @@ static void task_execute(struct scsi_task *task, struct scsi_core *core)
 		task->epoch = group->view.epoch;
 		task->in_store = true;
 		group->in_store++;
+		if (core->lus[task->lu->index].tokens) {
+			scsi_tokens_written(task);
+		}
 	}
 	task->row->run(task);
 }
