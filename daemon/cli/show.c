@@ -384,6 +384,9 @@ static void cli_lu_print(const json_t *lu)
 	for (i = 0; i < ARRAY_SIZE(texts); i++) {
 		printf("%-14s%s\n", texts[i], cli_get_text(lu, texts[i]));
 	}
+	if (json_is_string(json_object_get(lu, "comment"))) {
+		printf("%-14s%s\n", "comment", cli_get_text(lu, "comment"));
+	}
 	json_array_foreach (json_object_get(lu, "luns"), i, row) {
 		printf("%-14s%lld at %s\n", i == 0 ? "LUN" : "",
 			(long long)cli_get_number(row, "lun"), cli_get_text(row, "target"));

@@ -285,6 +285,12 @@ static void check_extent_sizes(
 			"to 65536",
 			physical, e->block_size);
 	}
+	if (e->lowest_aligned_lba >= physical / e->block_size && e->lowest_aligned_lba) {
+		complain_key(l, "extents", e->name, item, "lowest_aligned_lba",
+			"%u is not inside the first physical block; allowed: 0 to %u",
+			e->lowest_aligned_lba,
+			physical < e->block_size ? 0 : physical / e->block_size - 1);
+	}
 	if (e->rotation_rpm > 1 && e->rotation_rpm < 1025) {
 		complain_key(l, "extents", e->name, item, "rotation_rpm",
 			"%u has no meaning; allowed: 0, 1, 1025 to 65534", e->rotation_rpm);
@@ -293,26 +299,29 @@ static void check_extent_sizes(
 }
 
 /*
- * Without a cluster name the scope is the target's name, which is world-wide unique: two single
- * targets with an extent "disk1" each must not present one and the same disk to a host.
+ * Without a cluster name the scope is the name of the first target that has the extent, which is
+ * world-wide unique: two single targets with an extent "disk1" each must not present one and the
+ * same disk to a host. By extent; NULL for those without a target.
  */
-static const char *extent_scope(const struct conf *conf, unsigned extent)
+static const char **extent_scopes(struct conf_loader *l)
 {
-	if (conf->cluster) {
-		return conf->cluster;
-	}
-	for (unsigned t = 0; t < conf->target_count; t++) {
+	const struct conf *conf = l->conf;
+	const char **scopes = conf_loader_get(l, (conf->extent_count + 1u) * sizeof(*scopes));
+
+	for (unsigned t = 0; scopes && t < conf->target_count; t++) {
 		for (unsigned i = 0; i < conf->targets[t].lun_count; i++) {
-			if (conf->targets[t].luns[i].extent == extent && conf->targets[t].name) {
-				return conf->targets[t].name;
+			unsigned extent = conf->targets[t].luns[i].extent;
+
+			if (extent < conf->extent_count && !scopes[extent]) {
+				scopes[extent] = conf->targets[t].name;
 			}
 		}
 	}
-	return "local";
+	return scopes;
 }
 
-static void check_extent_identity(
-	struct conf_loader *l, struct conf_extent *e, const struct conf_node *item)
+static void check_extent_identity(struct conf_loader *l, struct conf_extent *e, const char *scope,
+	const struct conf_node *item)
 {
 	char text[37], serial[33];
 	unsigned n = 0;
@@ -320,9 +329,10 @@ static void check_extent_identity(
 	if (!e->name) {
 		return;
 	}
-	if (!conf_node_get(item, "uuid") &&
-		!conf_uuid_derive(extent_scope(l->conf, (unsigned)(e - l->conf->extents)), e->name,
-			e->uuid)) {
+	if (!conf_node_get(item, "uuid") && !conf_uuid_derive(l->conf->cluster ? l->conf->cluster
+							      : scope	       ? scope
+									       : "local",
+						    e->name, e->uuid)) {
 		complain_key(l, "extents", e->name, item, "uuid",
 			"cannot be derived, SHA-1 is not available; give a uuid");
 	}
@@ -342,10 +352,11 @@ static void check_extent_identity(
 
 static void check_extents(struct conf_loader *l, const struct conf_node *root)
 {
+	const char **scopes = extent_scopes(l);
 	struct walk w = walk_list(root, "extents");
 	struct conf *conf = l->conf;
 
-	for (; w.item && w.i < conf->extent_count; w.item = w.item->next, w.i++) {
+	for (; scopes && w.item && w.i < conf->extent_count; w.item = w.item->next, w.i++) {
 		struct conf_extent *e = &conf->extents[w.i];
 
 		if (w.item->type != CONF_NODE_MAP) {
@@ -353,7 +364,7 @@ static void check_extents(struct conf_loader *l, const struct conf_node *root)
 		}
 		check_extent_type(l, e, w.item);
 		check_extent_sizes(l, e, w.item);
-		check_extent_identity(l, e, w.item);
+		check_extent_identity(l, e, scopes[w.i], w.item);
 		if (!conf_node_get(w.item, "group") && conf->group_count > 1) {
 			complain_key(l, "extents", e->name, w.item, "group",
 				"is missing; there are several groups, name one");

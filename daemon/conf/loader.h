@@ -17,6 +17,13 @@ struct conf_complaint {
 	unsigned line;
 };
 
+/* Where the objects of a kind are found by name; made at the first reference to one. */
+struct conf_ref_index {
+	uint32_t *slots; /* open hash: index plus 1 */
+	uint32_t mask;
+	unsigned count; /* objects in it */
+};
+
 struct conf_loader {
 	struct conf *conf;
 	struct conf_arena *arena;
@@ -26,6 +33,7 @@ struct conf_loader {
 	struct conf_error *errors; /* sorted by line */
 	unsigned error_count;
 	bool out_of_memory;
+	struct conf_ref_index refs[CONF_REFS];
 };
 
 /* Adds "FILE:LINE: WHERE: what; what is allowed", the message without FILE, LINE and WHERE. */

@@ -4,6 +4,7 @@ libyokeconf_a_SOURCES = \
 	daemon/conf/arena.c daemon/conf/arena.h \
 	daemon/conf/check.c \
 	daemon/conf/conf.c \
+	daemon/conf/copy.c \
 	daemon/conf/dump.c daemon/conf/dump.h \
 	daemon/conf/load.c daemon/conf/loader.h \
 	daemon/conf/names.c daemon/conf/names.h \

@@ -310,6 +310,35 @@ bool conf_uuid_parse(const char *text, uint8_t uuid[16])
 	return digits == 32 && all;
 }
 
+uint8_t conf_naa_parse(const char *text, uint8_t naa[16])
+{
+	unsigned n = 0;
+
+	if (!strncmp(text, "naa.", 4)) {
+		text += 4;
+	} else if (!strncmp(text, "0x", 2)) {
+		text += 2;
+	}
+	memset(naa, 0, 16);
+	for (; *text; text++, n++) {
+		int digit = hex_digit(*text);
+
+		if (digit < 0 || n == 32) {
+			return 0;
+		}
+		naa[n / 2] = (uint8_t)(naa[n / 2] << 4 | digit);
+	}
+	switch (naa[0] >> 4) {
+	case 2:
+	case 3:
+	case 5:
+		return n == 16 ? 8 : 0;
+	case 6:
+		return n == 32 ? 16 : 0;
+	}
+	return 0;
+}
+
 void conf_uuid_format(const uint8_t uuid[16], char out[static 37])
 {
 	static const char digits[] = "0123456789abcdef";

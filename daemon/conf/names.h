@@ -26,6 +26,11 @@ bool conf_address_equal(const struct conf_address *a, const struct conf_address 
 /* 32 hexadecimal digits, hyphens in the usual places or nowhere; false when it is no UUID or all
  * zero. */
 bool conf_uuid_parse(const char *text, uint8_t uuid[16]);
+/*
+ * An NAA identifier of type 2, 3, 5 (16 hexadecimal digits) or 6 (32), with or without "naa." or
+ * "0x" before it: its length in bytes, 0 = not one. SPC-4 7.8.6.6.
+ */
+uint8_t conf_naa_parse(const char *text, uint8_t naa[16]);
 void conf_uuid_format(const uint8_t uuid[16], char out[static 37]);
 
 /* RFC 4122 4.3: the version-5 UUID of "scope/name" in Yoke's name space. False: no SHA-1. */

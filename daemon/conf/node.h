@@ -11,8 +11,8 @@
 
 #include "arena.h"
 
-#define CONF_BYTES_MAX (4u << 20)
-#define CONF_NODES_MAX 262144u
+#define CONF_BYTES_MAX (16u << 20)
+#define CONF_NODES_MAX (1u << 20)
 #define CONF_DEPTH_MAX 16u
 
 enum conf_node_type {

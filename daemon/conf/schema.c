@@ -227,6 +227,15 @@ static const struct conf_key keys_extent[] = {
 			"block_size.",
 	},
 	{
+		.name = "lowest_aligned_lba",
+		.type = CONF_TYPE_UINT,
+		FIELD(conf_extent, lowest_aligned_lba),
+		.max = 127,
+		.initial = "0",
+		.help = "The first logical block that begins a physical one, for a store that is "
+			"not aligned itself; less than physical_block_size / block_size.",
+	},
+	{
 		.name = "read_only",
 		.type = CONF_TYPE_BOOL,
 		FIELD(conf_extent, read_only),
@@ -254,6 +263,16 @@ static const struct conf_key keys_extent[] = {
 		.help = "Identity of the disk: the NAA designator and the default serial number "
 			"follow "
 			"from it.",
+	},
+	{
+		.name = "naa",
+		.type = CONF_TYPE_NAA,
+		FIELD(conf_extent, naa),
+		.flags = CONF_UNIQUE,
+		.initial_help = "made of uuid",
+		.help = "Device identification designator (VPD page 83h) in place of the one made "
+			"of "
+			"uuid, for a disk that comes from another array: hosts keep its name.",
 	},
 	{
 		.name = "serial",
@@ -300,6 +319,14 @@ static const struct conf_key keys_extent[] = {
 		.help = "Without a cluster: go past the page cache (O_DIRECT); a file or device "
 			"that cannot is "
 			"refused. With a cluster every extent does, where it can.",
+	},
+	{
+		.name = "comment",
+		.type = CONF_TYPE_TEXT,
+		FIELD(conf_extent, comment),
+		.min = 1,
+		.max = 255,
+		.help = "A note for people, shown by \"yokectl lu list\". Hosts do not see it.",
 	},
 };
 
@@ -416,7 +443,7 @@ static const struct conf_key keys_target[] = {
 		.type = CONF_TYPE_LIST,
 		ITEMS(conf_target, luns, lun_count),
 		.section = &section_lun,
-		.items_max = 4096,
+		.items_max = 16384,
 		.help = "The logical units.",
 	},
 	{
@@ -763,7 +790,7 @@ static const struct conf_key keys_file[] = {
 		.type = CONF_TYPE_LIST,
 		ITEMS(conf, extents, extent_count),
 		.section = &section_extent,
-		.items_max = 4096,
+		.items_max = CONF_EXTENTS_MAX,
 		.help = "The extents.",
 	},
 	{

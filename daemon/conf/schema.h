@@ -31,6 +31,7 @@ enum conf_type {
 	CONF_TYPE_NETWORK, /* struct conf_network */
 	CONF_TYPE_SECRET, /* const char *: as TEXT; never shown */
 	CONF_TYPE_UUID, /* uint8_t[16], all zero = not given */
+	CONF_TYPE_NAA, /* struct conf_naa */
 	CONF_TYPE_REF, /* names an object of another section: its index (a controller: its id) */
 	CONF_TYPE_MAP, /* a section of keys */
 	CONF_TYPE_LIST, /* a list of sections */
@@ -42,7 +43,8 @@ enum conf_ref {
 	CONF_REF_CONTROLLER,
 	CONF_REF_GROUP,
 	CONF_REF_EXTENT,
-	CONF_REF_INITIATOR_GROUP
+	CONF_REF_INITIATOR_GROUP,
+	CONF_REFS
 };
 
 enum conf_flag {

@@ -332,8 +332,18 @@ static const char *ref_name(const struct conf *conf, enum conf_ref ref, unsigned
 	case CONF_REF_INITIATOR_GROUP:
 		return index < conf->initiator_group_count ? conf->initiator_groups[index].name
 							   : NULL;
+	case CONF_REFS:
+		break;
 	}
 	return NULL;
+}
+
+static bool naa_parse(const struct value *v)
+{
+	struct conf_naa *naa = v->field;
+
+	naa->length = conf_naa_parse(v->text, naa->bytes);
+	return naa->length || value_refuse(v, "is no NAA identifier");
 }
 
 static unsigned ref_count(const struct conf *conf, enum conf_ref ref)
@@ -347,25 +357,71 @@ static unsigned ref_count(const struct conf *conf, enum conf_ref ref)
 		return conf->extent_count;
 	case CONF_REF_INITIATOR_GROUP:
 		return conf->initiator_group_count;
+	case CONF_REFS:
+		break;
 	}
 	return 0;
+}
+
+/* The slot of a name, or the free one where it would go. */
+static uint32_t *ref_slot(const struct conf *conf, const struct conf_ref_index *index,
+	enum conf_ref ref, const char *name)
+{
+	uint32_t at = 5381;
+
+	for (const char *p = name; *p; p++) {
+		at = at * 33 + (unsigned char)*p;
+	}
+	for (at &= index->mask; index->slots[at]; at = (at + 1) & index->mask) {
+		if (!strcmp(ref_name(conf, ref, index->slots[at] - 1), name)) {
+			break;
+		}
+	}
+	return &index->slots[at];
+}
+
+/* What is referred to has been loaded before (keys_file): the index is complete. */
+static bool ref_index_make(struct conf_loader *l, enum conf_ref ref)
+{
+	struct conf_ref_index *index = &l->refs[ref];
+	unsigned count = ref_count(l->conf, ref);
+
+	if (index->slots && index->count == count) {
+		return true;
+	}
+	index->count = count;
+	index->mask = 15;
+	while (index->mask < 2 * count) {
+		index->mask = 2 * index->mask + 1;
+	}
+	index->slots = conf_loader_get(l, (index->mask + 1) * sizeof(*index->slots));
+	for (unsigned i = 0; index->slots && i < count; i++) {
+		const char *name = ref_name(l->conf, ref, i);
+		uint32_t *slot = name ? ref_slot(l->conf, index, ref, name) : NULL;
+
+		if (slot && !*slot) { /* of two of one name the first counts, as the reader does */
+			*slot = i + 1;
+		}
+	}
+	return index->slots;
 }
 
 static bool ref_parse(const struct value *v)
 {
 	const struct conf *conf = v->l->conf;
 	const struct conf_key *key = v->key;
+	uint32_t i;
 
-	for (unsigned i = 0; i < ref_count(conf, key->ref); i++) {
-		const char *name = ref_name(conf, key->ref, i);
-
-		if (name && !strcmp(name, v->text)) {
-			uint_put(v->field, key->size,
-				key->ref == CONF_REF_CONTROLLER ? conf->controllers[i].id : i);
-			return true;
-		}
+	if (!ref_index_make(v->l, key->ref)) {
+		return value_refuse(v, "cannot be looked up: out of memory");
 	}
-	return value_refuse(v, "does not exist");
+	i = *ref_slot(conf, &v->l->refs[key->ref], key->ref, v->text);
+	if (!i) {
+		return value_refuse(v, "does not exist");
+	}
+	uint_put(v->field, key->size,
+		key->ref == CONF_REF_CONTROLLER ? conf->controllers[i - 1].id : i - 1);
+	return true;
 }
 
 static bool size_format(
@@ -476,6 +532,17 @@ static bool secret_format(
 	const struct conf *conf, const struct conf_key *key, const void *field, char *out)
 {
 	return false;
+}
+
+static bool naa_format(
+	const struct conf *conf, const struct conf_key *key, const void *field, char *out)
+{
+	const struct conf_naa *naa = field;
+
+	for (unsigned i = 0; i < naa->length; i++) {
+		snprintf(out + 2 * i, 3, "%02x", naa->bytes[i]);
+	}
+	return naa->length;
 }
 
 static bool uuid_format(
@@ -600,6 +667,8 @@ static const struct value_row {
 	[CONF_TYPE_SECRET] = {"secret", text_parse, secret_format, allowed_characters, NULL},
 	[CONF_TYPE_UUID] = {"UUID", uuid_parse, uuid_format, NULL,
 		"32 hexadecimal digits, as in 01234567-89ab-cdef-0123-456789abcdef, not all zero"},
+	[CONF_TYPE_NAA] = {"NAA", naa_parse, naa_format, NULL,
+		"16 hexadecimal digits that begin with 2, 3 or 5, or 32 that begin with 6"},
 	[CONF_TYPE_REF] = {"reference", ref_parse, ref_format, allowed_ref, NULL},
 	[CONF_TYPE_MAP] = {"mapping", NULL, NULL, NULL, "keys with values"},
 	[CONF_TYPE_LIST] = {"list", NULL, NULL, NULL,

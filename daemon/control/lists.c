@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The lists: sessions and logical units. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control_private.h"
 
@@ -30,27 +31,32 @@ void control_get_sessions(struct control_request *req)
 	control_answer(req, json_pack("{s:o}", "sessions", list));
 }
 
-/* Under which targets and numbers hosts see the extent. */
-static json_t *control_lu_luns(const struct conf *conf, const struct conf_extent *extent)
+/*
+ * Under which targets and numbers hosts see each extent: a list for each, made in one walk over the
+ * targets. NULL when out of memory.
+ */
+static json_t **control_luns(const struct conf *conf)
 {
-	json_t *list = json_array();
+	json_t **luns = calloc(conf->extent_count + 1u, sizeof(*luns));
 
-	for (unsigned t = 0; t < conf->target_count; t++) {
+	for (unsigned i = 0; luns && i < conf->extent_count; i++) {
+		luns[i] = json_array();
+	}
+	for (unsigned t = 0; luns && t < conf->target_count; t++) {
 		const struct conf_target *target = &conf->targets[t];
 
 		for (unsigned i = 0; i < target->lun_count; i++) {
-			if (&conf->extents[target->luns[i].extent] == extent) {
-				json_array_append_new(
-					list, json_pack("{s:o, s:i}", "target",
-						      control_json_text(target->name), "lun",
-						      (int)target->luns[i].lun));
-			}
+			json_array_append_new(luns[target->luns[i].extent],
+				json_pack("{s:o, s:i}", "target", control_json_text(target->name),
+					"lun", (int)target->luns[i].lun));
 		}
 	}
-	return list;
+	return luns;
 }
 
-static json_t *control_lu_json(const struct control *control, const struct scsi_lu_info *lu)
+/* `luns` is taken. */
+static json_t *control_lu_json(
+	const struct control *control, const struct scsi_lu_info *lu, json_t *luns)
 {
 	const struct conf *conf = control->setup.conf;
 	const struct conf_extent *extent = lu->extent;
@@ -58,29 +64,42 @@ static json_t *control_lu_json(const struct control *control, const struct scsi_
 	bool known = control_group_info(control, extent->group, &group);
 
 	return json_pack(
-		"{s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:s, s:o,"
-		" s:I, s:I, s:I, s:I, s:s}",
-		"extent", control_json_text(extent->name), "luns", control_lu_luns(conf, extent),
-		"type", extent_type_name(extent->type), "path", control_json_text(extent->path),
-		"group", control_json_text(conf->groups[extent->group].name), "owner",
+		"{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:i, s:b, s:b, s:b,"
+		" s:s, s:o, s:I, s:I, s:I, s:I, s:s}",
+		"extent", control_json_text(extent->name), "comment",
+		control_json_text(extent->comment), "luns", luns, "type",
+		extent_type_name(extent->type), "path", control_json_text(extent->path), "group",
+		control_json_text(conf->groups[extent->group].name), "owner",
 		control_json_controller(control, known ? group.owner : 0), "size_bytes",
 		(json_int_t)lu->store.size_bytes, "block_size_bytes",
 		(json_int_t)extent->block_size, "physical_block_size_bytes",
-		(json_int_t)extent->physical_block_size, "read_only", (int)extent->read_only,
-		"direct", (int)lu->store.direct, "volatile_cache", (int)lu->store.volatile_cache,
-		"unmap", (int)(lu->store.unmap && extent->thin), "naa", lu->naa, "serial",
+		(json_int_t)extent->physical_block_size, "lowest_aligned_lba",
+		(json_int_t)extent->lowest_aligned_lba, "read_only", (int)extent->read_only,
+		"rotation_rpm", (int)extent->rotation_rpm, "direct", (int)lu->store.direct,
+		"volatile_cache", (int)lu->store.volatile_cache, "unmap",
+		(int)(lu->store.unmap && extent->thin), "naa", lu->naa, "serial",
 		control_json_text(extent->serial), "reads", (json_int_t)lu->reads, "writes",
 		(json_int_t)lu->writes, "read_bytes", (json_int_t)lu->read_bytes, "written_bytes",
 		(json_int_t)lu->written_bytes, "write_key", extent_write_key_name(lu->write_key));
 }
 
+/* LUs stand in the order of the configuration. */
 void control_get_lus(struct control_request *req)
 {
+	struct control *control = req->control;
+	json_t **luns = control_luns(control->setup.conf);
 	json_t *list = json_array();
 	struct scsi_lu_info lu;
+	unsigned count = control->setup.conf->extent_count;
+	unsigned i = 0;
 
-	for (unsigned i = 0; scsi_lu_info(req->control->setup.scsi, i, &lu); i++) {
-		json_array_append_new(list, control_lu_json(req->control, &lu));
+	for (; luns && scsi_lu_info(control->setup.scsi, i, &lu); i++) {
+		json_array_append_new(
+			list, control_lu_json(control, &lu, i < count ? luns[i] : json_array()));
 	}
+	for (; luns && i < count; i++) {
+		json_decref(luns[i]);
+	}
+	free(luns);
 	control_answer(req, json_pack("{s:o}", "lus", list));
 }

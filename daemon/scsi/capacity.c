@@ -3,8 +3,9 @@
 #include "daemon/scsi/commands.h"
 #include "daemon/scsi/opcodes.h"
 
-#define LBPME 0x80 /* byte 14: unmapping is supported */
-#define LBPRZ 0x40 /* and unmapped blocks read as zeros */
+/* Bytes 14 and 15, with the lowest aligned LBA in the other 14 bits */
+#define LBPME 0x8000 /* unmapping is supported */
+#define LBPRZ 0x4000 /* and unmapped blocks read as zeros */
 
 bool scsi_capacity10_decode(struct scsi_task *task)
 {
@@ -38,7 +39,8 @@ void scsi_capacity16_run(struct scsi_task *task)
 	cursor_put_u8(&c, physical > lu->block_size
 				  ? (uint8_t)(__builtin_ctz(physical) - lu->block_shift)
 				  : 0);
-	cursor_put_u8(&c, scsi_unmap_available(lu) ? LBPME | LBPRZ : 0);
-	cursor_put_zeros(&c, 17);
+	cursor_put_u16(&c, (uint16_t)((scsi_unmap_available(lu) ? LBPME | LBPRZ : 0) |
+				      lu->conf->lowest_aligned_lba));
+	cursor_put_zeros(&c, 16);
 	scsi_parameter_end(task, &c);
 }

@@ -26,26 +26,51 @@
 #define SCSI_PREFETCH_BYTES_MAX (64ull << 20)
 #define SCSI_SAME_CHUNK		(1u << 20) /* their pieces */
 
-/* A logical unit: one for each extent. Immutable after scsi_new(). */
+/*
+ * A logical unit: one for each extent, in a slot of scsi->lus that it keeps while it lives. All but
+ * `blocks` is immutable from the message on that tells the reactors about it until every one of
+ * them has let go (see change.c).
+ */
 struct scsi_lu {
 	struct scsi *scsi;
-	const struct conf_extent *conf;
+	struct conf_extent *conf; /* its own copy; NULL: the slot is free */
 	struct extent *extent;
 	struct extent_info info;
-	uint64_t blocks;
+	_Atomic uint64_t blocks; /* grows when the extent has grown */
 	uint32_t block_size;
 	uint8_t block_shift;
-	uint16_t index; /* in scsi->lus, which is the extent's in the configuration */
+	uint16_t index; /* in scsi->lus */
 	uint16_t group;
 	uint8_t naa[16];
+	uint8_t naa_length; /* 8 or 16 */
 	char naa_text[33];
+};
+
+struct scsi_unit {
+	uint16_t lun;
+	uint16_t lu; /* index in scsi->lus */
 };
 
 /* A target and its LUNs; immutable. */
 struct scsi_target {
-	const struct conf_target *conf;
-	uint16_t *unit_of_lun; /* [lun]: position in conf->luns plus 1, 0 = no unit */
+	char *name;
+	struct scsi_unit *units; /* sorted by lun */
+	unsigned unit_count;
+	uint16_t *unit_of_lun; /* [lun]: position in units plus 1, 0 = no unit */
 	unsigned lun_limit; /* entries in unit_of_lun */
+};
+
+/*
+ * What commands look LUs up by; immutable. A change makes a new one; the old one lives until every
+ * reactor has passed a message that was posted after the change. See map.c.
+ */
+struct scsi_map {
+	uint16_t *uuids; /* open hash of UUIDs: index of the LU plus 1 */
+	unsigned uuid_mask;
+	struct scsi_target *targets;
+	unsigned target_count;
+	uint16_t *order; /* indexes of the LUs in the order of the configuration */
+	unsigned lu_count;
 };
 
 /* Relaxed counters: written by one reactor, read by the control thread. */
@@ -63,6 +88,7 @@ struct scsi_core_lu {
 	uint64_t turn; /* of the last of either */
 	bool freeing; /* inside range_freed() of guard.c */
 	bool tokens; /* a ROD token stands for some of its blocks: writes look at token.h */
+	struct qb_list_head itls; /* every I_T_L nexus of this reactor with it */
 	struct scsi_counters count;
 };
 
@@ -81,7 +107,7 @@ struct scsi_core {
 	struct scsi *scsi;
 	struct reactor *reactor;
 	struct scsi_core_group *groups;
-	struct scsi_core_lu *lus;
+	struct scsi_core_lu *lus; /* by index; room for all there may ever be */
 	struct qb_list_head nexuses; /* of sessions here */
 	struct qb_list_head
 		peers[SCSI_PEER_BUCKETS]; /* nexuses that stand for the other controller's */
@@ -110,13 +136,9 @@ struct scsi {
 	struct mailbox *control;
 	const struct group_ship *ship;
 	const struct ledger *ledger;
-	struct scsi_lu *lus;
-	unsigned lu_count;
+	struct scsi_lu *lus; /* CONF_EXTENTS_MAX slots; those without `conf` are free */
+	struct scsi_map *_Atomic map;
 	struct scsi_tokens *tokens; /* ROD tokens */
-	uint16_t *uuid_map; /* open hash of UUIDs: index of the LU plus 1 */
-	unsigned uuid_mask;
-	struct scsi_target *targets;
-	unsigned target_count;
 	struct scsi_group *groups;
 	unsigned group_count;
 	struct scsi_core *cores;
@@ -132,6 +154,9 @@ static inline struct scsi_core *scsi_core_of(const struct reactor *r)
 {
 	return reactor_slot(r, REACTOR_SLOT_SCSI);
 }
+
+/* Makes the reactor's part of a new LU. */
+void scsi_core_lu_init(struct scsi_core *core, uint16_t index);
 
 /* May the owner run and acknowledge commands? One relaxed load for each. */
 static inline bool scsi_lease_holds(const struct scsi_core *core)

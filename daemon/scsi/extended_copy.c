@@ -50,8 +50,8 @@ static void extended_free(struct scsi_copy *copy)
 static bool is_naa_of(const struct copy_cscd *cscd, const struct scsi_lu *lu)
 {
 	return cscd->kind == KIND_LU_NAA && cscd->code_set == CODE_BINARY &&
-	       cscd->length == sizeof(lu->naa) &&
-	       memcmp(cscd->designator, lu->naa, sizeof(lu->naa)) == 0;
+	       cscd->length == lu->naa_length &&
+	       memcmp(cscd->designator, lu->naa, lu->naa_length) == 0;
 }
 
 /* The T10 designator as VPD page 83 shows it, when it fits into a CSCD descriptor. */
@@ -75,8 +75,8 @@ static struct scsi_lu *unit_find(const struct scsi_nexus *nexus, const struct co
 {
 	const struct scsi_target *target = nexus->target;
 
-	for (unsigned i = 0; target && i < target->conf->lun_count; i++) {
-		struct scsi_lu *lu = &nexus->core->scsi->lus[target->conf->luns[i].extent];
+	for (unsigned i = 0; target && i < target->unit_count; i++) {
+		struct scsi_lu *lu = &nexus->core->scsi->lus[target->units[i].lu];
 
 		if (is_naa_of(cscd, lu) || is_t10_of(cscd, lu)) {
 			return lu;

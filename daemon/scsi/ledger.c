@@ -28,11 +28,12 @@ static int ledger_load(
 static bool ledger_lu(void *ctx, unsigned i, uint8_t uuid[16])
 {
 	const struct scsi *scsi = ctx;
+	const struct scsi_map *map = scsi->map;
 
-	if (i >= scsi->lu_count) {
+	if (i >= map->lu_count) {
 		return false;
 	}
-	memcpy(uuid, scsi->lus[i].conf->uuid, 16);
+	memcpy(uuid, scsi->lus[map->order[i]].conf->uuid, 16);
 	return true;
 }
 

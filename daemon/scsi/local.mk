@@ -22,6 +22,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/inquiry.c \
 	daemon/scsi/ledger.c \
 	daemon/scsi/lu.c daemon/scsi/lu.h \
+	daemon/scsi/map.c \
 	daemon/scsi/mode.c \
 	daemon/scsi/nexus.c daemon/scsi/nexus.h \
 	daemon/scsi/odx.c \
@@ -49,7 +50,7 @@ libyokescsi_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
 scsi_rig_sources = tests/unit/scsi_rig.c tests/unit/scsi_rig.h
-scsi_rig_libs = libyokescsi.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+scsi_rig_libs = libyokescsi.a libyokeconf.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
 
 UNIT_TESTS += tests/unit/test_scsi_table
 tests_unit_test_scsi_table_SOURCES = tests/unit/test_scsi_table.c $(scsi_rig_sources)

@@ -42,45 +42,15 @@ void scsi_naa_make(const uint8_t uuid[16], uint8_t naa[16])
 	memcpy(naa + 8, uuid + 8, 8);
 }
 
-const struct scsi_target *scsi_target_find(const struct scsi *scsi, const char *name)
-{
-	for (unsigned i = 0; i < scsi->target_count; i++) {
-		if (strcmp(scsi->targets[i].conf->name, name) == 0) {
-			return &scsi->targets[i];
-		}
-	}
-	return NULL;
-}
-
-/* The slot of a UUID in the open hash, or the free one where it would go. */
-static uint16_t *uuid_slot(const struct scsi *scsi, const uint8_t uuid[16])
-{
-	uint64_t hash = (be64_get(uuid) ^ be64_get(uuid + 8)) * 0x9e3779b97f4a7c15ull;
-	unsigned at = (unsigned)(hash >> 32) & scsi->uuid_mask;
-
-	while (scsi->uuid_map[at] &&
-		memcmp(scsi->lus[scsi->uuid_map[at] - 1].conf->uuid, uuid, 16) != 0) {
-		at = (at + 1) & scsi->uuid_mask;
-	}
-	return &scsi->uuid_map[at];
-}
-
-struct scsi_lu *scsi_lu_by_uuid(const struct scsi *scsi, const uint8_t uuid[16])
-{
-	uint16_t index = *uuid_slot(scsi, uuid);
-
-	return index ? &scsi->lus[index - 1] : NULL;
-}
-
 /* Marks the write keys of this cluster's controllers. */
 static uint32_t cluster_id(const struct conf *conf)
 {
 	return conf->cluster ? crc32c(conf->cluster, strlen(conf->cluster)) & 0xffffff : 0;
 }
 
-static int lu_open(struct scsi *scsi, struct scsi_lu *lu, char *error, size_t error_size)
+int scsi_lu_open(struct scsi *scsi, struct scsi_lu *lu, const struct conf_extent *c, char *error,
+	size_t error_size)
 {
-	const struct conf_extent *c = lu->conf;
 	struct extent_config config = {.name = c->name,
 		.type = c->type,
 		.path = c->path,
@@ -92,6 +62,23 @@ static int lu_open(struct scsi *scsi, struct scsi_lu *lu, char *error, size_t er
 		.write_key = c->write_key,
 		.cluster_id = cluster_id(scsi->conf)};
 
+	lu->scsi = scsi;
+	lu->index = (uint16_t)(lu - scsi->lus);
+	lu->group = c->group;
+	lu->naa_length = c->naa.length ? c->naa.length : 16;
+	if (c->naa.length) {
+		memcpy(lu->naa, c->naa.bytes, sizeof(lu->naa));
+	} else {
+		scsi_naa_make(c->uuid, lu->naa);
+	}
+	for (int i = 0; i < lu->naa_length; i++) {
+		snprintf(lu->naa_text + 2 * i, 3, "%02x", lu->naa[i]);
+	}
+	lu->conf = conf_extent_copy(c);
+	if (!lu->conf) {
+		snprintf(error, error_size, "extent %s: out of memory", c->name);
+		return -ENOMEM;
+	}
 	lu->extent = extent_open(&config, error, error_size);
 	if (!lu->extent) {
 		return -EIO;
@@ -109,101 +96,71 @@ static int lu_open(struct scsi *scsi, struct scsi_lu *lu, char *error, size_t er
 	return 0;
 }
 
-static int lus_make(struct scsi *scsi, char *error, size_t error_size)
+void scsi_lu_close(struct scsi_lu *lu)
 {
-	const struct conf *conf = scsi->conf;
-
-	for (unsigned i = 0; i < conf->extent_count; i++) {
-		struct scsi_lu *lu = &scsi->lus[i];
-		int err;
-
-		lu->scsi = scsi;
-		lu->conf = &conf->extents[i];
-		lu->index = (uint16_t)i;
-		lu->group = lu->conf->group;
-		scsi_naa_make(lu->conf->uuid, lu->naa);
-		for (int k = 0; k < 16; k++) {
-			snprintf(lu->naa_text + 2 * k, 3, "%02x", lu->naa[k]);
-		}
-		err = lu_open(scsi, lu, error, error_size);
-		if (err) {
-			return err;
-		}
-		scsi->lu_count = i + 1;
-		*uuid_slot(scsi, lu->conf->uuid) = (uint16_t)(i + 1);
-		for (unsigned k = 0; k < i; k++) {
-			if (memcmp(scsi->lus[k].naa, lu->naa, 16) == 0) {
-				snprintf(error, error_size,
-					"extents %s and %s have the same identity (NAA %s); give "
-					"one of "
-					"them another `uuid`",
-					scsi->lus[k].conf->name, lu->conf->name, lu->naa_text);
-				return -EEXIST;
-			}
-		}
+	if (lu->extent) {
+		extent_close(lu->extent);
 	}
-	return 0;
+	conf_extent_free(lu->conf);
+	memset(lu, 0, sizeof(*lu));
 }
 
-static int target_make(struct scsi_target *target, const struct conf_target *conf)
+/* At the start the extents of the configuration take the slots from the first on. */
+static int units_open(struct scsi *scsi, char *error, size_t error_size)
 {
-	target->conf = conf;
-	target->lun_limit = conf->lun_count ? conf->luns[conf->lun_count - 1].lun + 1u : 0;
-	target->unit_of_lun = calloc(target->lun_limit + 1u, sizeof(*target->unit_of_lun));
-	if (!target->unit_of_lun) {
+	const struct conf *conf = scsi->conf;
+	cleanup_free uint16_t *slot_of = calloc(conf->extent_count + 1u, sizeof(*slot_of));
+	int err = 0;
+
+	for (unsigned i = 0; slot_of && !err && i < conf->extent_count; i++) {
+		slot_of[i] = (uint16_t)i;
+		err = scsi_lu_open(scsi, &scsi->lus[i], &conf->extents[i], error, error_size);
+	}
+	if (err) {
+		return err;
+	}
+	if (!slot_of) {
+		snprintf(error, error_size, "out of memory for the logical units");
 		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < conf->lun_count; i++) {
-		target->unit_of_lun[conf->luns[i].lun] = (uint16_t)(i + 1);
-	}
-	return 0;
+	scsi->map = scsi_map_new(scsi, conf, slot_of, error, error_size);
+	return scsi->map ? 0 : -EEXIST;
 }
 
 static int groups_make(struct scsi *scsi)
 {
-	for (unsigned g = 0; g < scsi->group_count; g++) {
-		struct scsi_group *group = &scsi->groups[g];
+	const struct scsi_map *map = scsi->map;
 
-		group->lus = calloc(scsi->lu_count + 1u, sizeof(*group->lus));
-		if (!group->lus) {
+	for (unsigned g = 0; g < scsi->group_count; g++) {
+		scsi->groups[g].lus = calloc(map->lu_count + 1u, sizeof(*scsi->groups[g].lus));
+		if (!scsi->groups[g].lus) {
 			return -ENOMEM;
 		}
-		for (unsigned i = 0; i < scsi->lu_count; i++) {
-			if (scsi->lus[i].group == g) {
-				group->lus[group->lu_count++] = (uint16_t)i;
-			}
-		}
+	}
+	for (unsigned i = 0; i < map->lu_count; i++) {
+		struct scsi_group *group = &scsi->groups[scsi->lus[map->order[i]].group];
+
+		group->lus[group->lu_count++] = map->order[i];
 	}
 	return 0;
 }
 
 int scsi_units_make(struct scsi *scsi, char *error, size_t error_size)
 {
-	const struct conf *conf = scsi->conf;
 	int err;
 
-	scsi->lus = calloc(conf->extent_count + 1u, sizeof(*scsi->lus));
-	scsi->targets = calloc(conf->target_count + 1u, sizeof(*scsi->targets));
-	scsi->groups = calloc(conf->group_count + 1u, sizeof(*scsi->groups));
-	scsi->uuid_mask = 15;
-	while (scsi->uuid_mask < conf->extent_count * 2) {
-		scsi->uuid_mask = scsi->uuid_mask * 2 + 1;
-	}
-	scsi->uuid_map = calloc(scsi->uuid_mask + 1u, sizeof(*scsi->uuid_map));
-	if (!scsi->lus || !scsi->uuid_map || !scsi->targets || !scsi->groups) {
+	scsi->lus = calloc(CONF_EXTENTS_MAX, sizeof(*scsi->lus));
+	scsi->groups = calloc(scsi->conf->group_count + 1u, sizeof(*scsi->groups));
+	if (!scsi->lus || !scsi->groups) {
 		snprintf(error, error_size, "out of memory for the logical units");
 		return -ENOMEM;
 	}
-	err = lus_make(scsi, error, error_size);
+	err = units_open(scsi, error, error_size);
 	if (err) {
 		return err;
 	}
-	scsi->group_count = conf->group_count;
+	scsi->group_count = scsi->conf->group_count;
 	err = groups_make(scsi);
-	for (unsigned i = 0; !err && i < conf->target_count; i++) {
-		err = target_make(&scsi->targets[i], &conf->targets[i]);
-		scsi->target_count = i + 1;
-	}
 	if (err) {
 		snprintf(error, error_size, "out of memory for the logical units");
 	}
@@ -212,19 +169,15 @@ int scsi_units_make(struct scsi *scsi, char *error, size_t error_size)
 
 void scsi_units_free(struct scsi *scsi)
 {
-	for (unsigned i = 0; i < scsi->target_count; i++) {
-		free(scsi->targets[i].unit_of_lun);
-	}
+	scsi_map_free(scsi->map);
 	for (unsigned i = 0; i < scsi->group_count; i++) {
 		free(scsi->groups[i].lus);
 	}
-	for (unsigned i = 0; scsi->lus && i < scsi->conf->extent_count; i++) {
-		if (scsi->lus[i].extent) {
-			extent_close(scsi->lus[i].extent);
+	for (unsigned i = 0; scsi->lus && i < CONF_EXTENTS_MAX; i++) {
+		if (scsi->lus[i].conf) {
+			scsi_lu_close(&scsi->lus[i]);
 		}
 	}
-	free(scsi->uuid_map);
-	free(scsi->targets);
 	free(scsi->groups);
 	free(scsi->lus);
 }

@@ -6,16 +6,32 @@
 #include "daemon/scsi/core.h"
 
 /*
- * Opens the extents and makes scsi->lus, scsi->targets and scsi->groups. 0 or a negative errno with
+ * Opens the extents and makes scsi->lus, scsi->map and scsi->groups. 0 or a negative errno with
  * a message. Whatever was made is undone by scsi_units_free(), also after an error. Control thread.
  */
 int scsi_units_make(struct scsi *scsi, char *error, size_t error_size);
 void scsi_units_free(struct scsi *scsi);
 
-/* The target of that iSCSI name; NULL when there is none. */
-const struct scsi_target *scsi_target_find(const struct scsi *scsi, const char *name);
+/*
+ * Opens the extent and fills the LU in; lu_close() undoes it, also after an error. The slot is not
+ * to be had by anybody else. Control thread.
+ */
+int scsi_lu_open(struct scsi *scsi, struct scsi_lu *lu, const struct conf_extent *conf, char *error,
+	size_t error_size);
+void scsi_lu_close(struct scsi_lu *lu);
 
-/* The LU with that UUID; NULL when there is none. */
+/*
+ * The map of a configuration: slot_of[i] is the slot of the LU of extent i. NULL with a message
+ * when two LUs have one identity, or out of memory. Control thread.
+ */
+struct scsi_map *scsi_map_new(const struct scsi *scsi, const struct conf *conf,
+	const uint16_t *slot_of, char *error, size_t error_size);
+void scsi_map_free(struct scsi_map *map);
+
+/* The target of that iSCSI name; NULL when there is none. */
+const struct scsi_target *scsi_target_find(const struct scsi_map *map, const char *name);
+
+/* The LU with that UUID; NULL when there is none. Any thread. */
 struct scsi_lu *scsi_lu_by_uuid(const struct scsi *scsi, const uint8_t uuid[16]);
 
 /*
@@ -26,7 +42,7 @@ int scsi_lun_decode(const uint8_t lun[8]);
 /* Peripheral addressing up to 255, flat above. */
 void scsi_lun_encode(uint16_t lun, uint8_t to[8]);
 
-/* Position in target->conf->luns of a LUN; -1 when it has no unit. */
+/* Position in target->units of a LUN; -1 when it has no unit. */
 static inline int scsi_target_unit(const struct scsi_target *target, int lun)
 {
 	return lun >= 0 && (unsigned)lun < target->lun_limit ? (int)target->unit_of_lun[lun] - 1

@@ -83,38 +83,60 @@ bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identi
 void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_ua ua,
 	const struct scsi_identity *but)
 {
-	struct scsi_nexus *nexus;
+	struct scsi_itl *itl;
 
-	qb_list_for_each_entry (nexus, &core->nexuses, link) {
-		if (but && scsi_identity_equal(&nexus->who, but)) {
-			continue;
-		}
-		/* An I_T_L nexus that is not made yet begins with "power on", which covers the
-		 * rest. */
-		for (unsigned i = 0; i < nexus->target->conf->lun_count; i++) {
-			if (nexus->itls[i] && nexus->itls[i]->lu == lu) {
-				nexus->itls[i]->pending |= 1u << ua;
-			}
+	/* An I_T_L nexus that is not made yet begins with "power on", which covers the rest. */
+	qb_list_for_each_entry (itl, &core->lus[lu->index].itls, link) {
+		if (!but || !scsi_identity_equal(&itl->nexus->who, but)) {
+			itl->pending |= 1u << ua;
 		}
 	}
 }
 
+struct scsi_itl *scsi_itl_find(const struct scsi_nexus *nexus, unsigned lun)
+{
+	const struct scsi_itl_chunk *chunk = nexus->itls[lun / SCSI_ITL_CHUNK];
+
+	return chunk ? chunk->itls[lun % SCSI_ITL_CHUNK] : NULL;
+}
+
 struct scsi_itl *scsi_itl_get(struct scsi_nexus *nexus, unsigned unit)
 {
-	struct scsi_itl *itl = nexus->itls[unit];
+	const struct scsi_unit *u = &nexus->target->units[unit];
+	struct scsi_itl_chunk **chunk = &nexus->itls[u->lun / SCSI_ITL_CHUNK];
+	struct scsi_itl *itl = scsi_itl_find(nexus, u->lun);
 
-	if (!itl) {
-		itl = calloc(1, sizeof(*itl));
-		if (!itl) {
-			return NULL;
-		}
-		itl->lu = &nexus->core->scsi->lus[nexus->target->conf->luns[unit].extent];
-		itl->pending = 1u << SCSI_UA_POWER_ON;
-		itl->seen = nexus->born;
-		qb_list_init(&itl->blocked);
-		nexus->itls[unit] = itl;
+	if (itl) {
+		return itl;
 	}
+	if (!*chunk) {
+		*chunk = calloc(1, sizeof(**chunk));
+	}
+	itl = calloc(1, sizeof(*itl));
+	if (!itl || !*chunk) {
+		free(itl);
+		return NULL;
+	}
+	itl->nexus = nexus;
+	itl->lu = &nexus->core->scsi->lus[u->lu];
+	itl->lun = u->lun;
+	itl->pending = 1u << SCSI_UA_POWER_ON;
+	itl->seen = nexus->born;
+	qb_list_init(&itl->blocked);
+	qb_list_add_tail(&itl->link, &nexus->core->lus[u->lu].itls);
+	(*chunk)->itls[u->lun % SCSI_ITL_CHUNK] = itl;
 	return itl;
+}
+
+static void itl_chunk_free(struct scsi_itl_chunk *chunk)
+{
+	for (unsigned i = 0; chunk && i < SCSI_ITL_CHUNK; i++) {
+		if (chunk->itls[i]) {
+			qb_list_del(&chunk->itls[i]->link);
+			free(chunk->itls[i]);
+		}
+	}
+	free(chunk);
 }
 
 static struct scsi_nexus *nexus_make(struct scsi_core *core, const struct scsi_identity *who)
@@ -129,14 +151,15 @@ static struct scsi_nexus *nexus_make(struct scsi_core *core, const struct scsi_i
 	nexus->born = core->changes;
 	qb_list_init(&nexus->link);
 	qb_list_init(&nexus->tasks);
-	nexus->target = scsi_target_find(core->scsi, who->target);
+	nexus->target = scsi_target_find(
+		atomic_load_explicit(&core->scsi->map, memory_order_acquire), who->target);
 	return nexus;
 }
 
 void scsi_nexus_destroy(struct scsi_nexus *nexus)
 {
-	for (unsigned i = 0; nexus->itls && i < nexus->target->conf->lun_count; i++) {
-		free(nexus->itls[i]);
+	for (unsigned i = 0; nexus->itls && i < SCSI_ITL_CHUNKS; i++) {
+		itl_chunk_free(nexus->itls[i]);
 	}
 	free(nexus->itls);
 	scsi_copy_nexus_gone(nexus->core, nexus);
@@ -154,7 +177,7 @@ struct scsi_nexus *scsi_nexus_new(
 		free(nexus);
 		return NULL;
 	}
-	nexus->itls = calloc(nexus->target->conf->lun_count + 1u, sizeof(*nexus->itls));
+	nexus->itls = calloc(SCSI_ITL_CHUNKS, sizeof(*nexus->itls));
 	if (!nexus->itls) {
 		free(nexus);
 		return NULL;

@@ -27,7 +27,10 @@ enum scsi_ua {
 const char *scsi_ua_name(enum scsi_ua ua);
 
 struct scsi_itl {
+	struct qb_list_head link; /* core's LU: itls */
+	struct scsi_nexus *nexus;
 	struct scsi_lu *lu;
+	uint16_t lun;
 	uint32_t pending; /* bits of enum scsi_ua */
 	uint64_t seen; /* core->changes when the nexus was last told of the ALUA table */
 	uint32_t active; /* tasks that run or wait, but for those in `blocked` */
@@ -36,11 +39,22 @@ struct scsi_itl {
 	struct qb_list_head blocked; /* tasks that wait for their turn */
 };
 
+#define SCSI_ITL_CHUNK	64u
+#define SCSI_ITL_CHUNKS (16384u / SCSI_ITL_CHUNK)
+
+struct scsi_itl_chunk {
+	struct scsi_itl *itls[SCSI_ITL_CHUNK];
+};
+
 struct scsi_nexus {
 	struct qb_list_head link; /* core->nexuses or a bucket of core->peers */
 	struct scsi_core *core;
 	const struct scsi_target *target; /* may be NULL for one at the other controller */
-	struct scsi_itl **itls; /* by unit; made at the first command */
+	/*
+	 * By LUN, in chunks; both made at the first command, so that an idle nexus costs no more
+	 * with 16,384 LUNs than with one. NULL for a nexus that stands for the other controller's.
+	 */
+	struct scsi_itl_chunk **itls;
 	struct qb_list_head tasks;
 	uint64_t born; /* core->changes when it was made */
 	uint32_t refs; /* of a peer's nexus */
@@ -54,6 +68,8 @@ struct scsi_nexus {
 
 /* The I_T_L nexus of a unit of the nexus's target; NULL when out of memory. */
 struct scsi_itl *scsi_itl_get(struct scsi_nexus *nexus, unsigned unit);
+/* The same if it has been made; NULL when not. */
+struct scsi_itl *scsi_itl_find(const struct scsi_nexus *nexus, unsigned lun);
 
 /*
  * Takes the unit attention that is to be told now, as sense; SENSE_NONE when there is none. One at

@@ -23,14 +23,13 @@ bool scsi_report_luns_decode(struct scsi_task *task)
 		scsi_set_cdb_field(task, 6, -1);
 		return false;
 	}
-	return scsi_parameter_decode(
-		task, allocation, 8 + 8 * task->nexus->target->conf->lun_count);
+	return scsi_parameter_decode(task, allocation, 8 + 8 * task->nexus->target->unit_count);
 }
 
 void scsi_report_luns_run(struct scsi_task *task)
 {
-	const struct conf_target *target = task->nexus->target->conf;
-	unsigned count = task->cdb[2] == SELECT_WELL_KNOWN ? 0 : target->lun_count;
+	const struct scsi_target *target = task->nexus->target;
+	unsigned count = task->cdb[2] == SELECT_WELL_KNOWN ? 0 : target->unit_count;
 	struct cursor c = scsi_parameter_begin(task);
 
 	cursor_put_u32(&c, 8 * count);
@@ -38,7 +37,7 @@ void scsi_report_luns_run(struct scsi_task *task)
 	for (unsigned i = 0; i < count; i++) {
 		uint8_t lun[8];
 
-		scsi_lun_encode(target->luns[i].lun, lun);
+		scsi_lun_encode(target->units[i].lun, lun);
 		cursor_put_bytes(&c, lun, sizeof(lun));
 	}
 	scsi_parameter_end(task, &c);

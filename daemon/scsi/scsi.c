@@ -2,6 +2,7 @@
 /* Making and ending the device server. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "daemon/scsi/copy.h"
@@ -13,6 +14,16 @@
 #include "daemon/scsi/token.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
+
+void scsi_core_lu_init(struct scsi_core *core, uint16_t index)
+{
+	struct scsi_core_lu *lu = &core->lus[index];
+
+	memset(lu, 0, sizeof(*lu));
+	qb_list_init(&lu->tasks);
+	qb_list_init(&lu->itls);
+	scsi_guard_init(lu);
+}
 
 /* Half of it may be missing when it fails: core_end() copes. */
 static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *r)
@@ -27,10 +38,9 @@ static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *
 	scsi_hold_init(core);
 	scsi_copies_init(core);
 	core->groups = calloc(scsi->group_count + 1u, sizeof(*core->groups));
-	core->lus = calloc(scsi->lu_count + 1u, sizeof(*core->lus));
-	for (unsigned i = 0; core->lus && i < scsi->lu_count; i++) {
-		qb_list_init(&core->lus[i].tasks);
-		scsi_guard_init(&core->lus[i]);
+	core->lus = calloc(CONF_EXTENTS_MAX, sizeof(*core->lus)); /* what is not used stays zero */
+	for (unsigned i = 0; core->lus && i < scsi->map->lu_count; i++) {
+		scsi_core_lu_init(core, scsi->map->order[i]);
 	}
 	for (unsigned i = 0; core->groups && i < scsi->group_count; i++) {
 		struct scsi_core_group *group = &core->groups[i];
@@ -146,18 +156,19 @@ static uint64_t counter_get(_Atomic uint64_t *counter)
 
 bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 {
+	const struct scsi_map *map = scsi->map;
 	const struct scsi_lu *lu;
 
-	if (index >= scsi->lu_count) {
+	if (index >= map->lu_count) {
 		return false;
 	}
-	lu = &scsi->lus[index];
+	lu = &scsi->lus[map->order[index]];
 	*info = (struct scsi_lu_info){.extent = lu->conf,
 		.store = lu->info,
 		.write_key = extent_write_key(lu->extent),
 		.naa = lu->naa_text};
 	for (unsigned i = 0; i < scsi->core_count; i++) {
-		struct scsi_counters *count = &scsi->cores[i].lus[index].count;
+		struct scsi_counters *count = &scsi->cores[i].lus[lu->index].count;
 
 		info->reads += counter_get(&count->reads);
 		info->writes += counter_get(&count->writes);

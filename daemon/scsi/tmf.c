@@ -247,8 +247,8 @@ static void tmf_target_reset(struct scsi_tmf *tmf)
 
 	log_notice("target %s: TARGET WARM RESET from %s", nexus->who.target, nexus->who.initiator);
 	tmf->pending = 1;
-	for (unsigned i = 0; i < nexus->target->conf->lun_count; i++) {
-		tmf_reset_lu(tmf, &scsi->lus[nexus->target->conf->luns[i].extent]);
+	for (unsigned i = 0; i < nexus->target->unit_count; i++) {
+		tmf_reset_lu(tmf, &scsi->lus[nexus->target->units[i].lu]);
 	}
 	tmf_left_lower(tmf);
 }
@@ -271,7 +271,7 @@ void scsi_tmf_run(struct scsi_tmf *tmf)
 	int unit = scsi_target_unit(nexus->target, scsi_lun_decode(tmf->lun));
 
 	tmf->response = SCSI_TMF_COMPLETE;
-	tmf->lu = unit < 0 ? NULL : &nexus->core->scsi->lus[nexus->target->conf->luns[unit].extent];
+	tmf->lu = unit < 0 ? NULL : &nexus->core->scsi->lus[nexus->target->units[unit].lu];
 	if (tmf->function >= ARRAY_SIZE(functions) || !functions[tmf->function].run) {
 		tmf_end(tmf, SCSI_TMF_NOT_SUPPORTED);
 	} else if (functions[tmf->function].names_lu && !tmf->lu) {

@@ -495,8 +495,8 @@ static bool target_has(const struct scsi_nexus *nexus, const struct scsi_lu *lu)
 {
 	const struct scsi_target *target = nexus->target;
 
-	for (unsigned i = 0; target && i < target->conf->lun_count; i++) {
-		if (target->conf->luns[i].extent == lu->index) {
+	for (unsigned i = 0; target && i < target->unit_count; i++) {
+		if (target->units[i].lu == lu->index) {
 			return true;
 		}
 	}

@@ -79,7 +79,7 @@ static void page_83(const struct scsi_task *task, struct cursor *c)
 	size_t begin;
 
 	begin = designator_begin(c, CODE_BINARY, ASSOCIATION_LU | TYPE_NAA);
-	cursor_put_bytes(c, lu->naa, sizeof(lu->naa));
+	cursor_put_bytes(c, lu->naa, lu->naa_length);
 	designator_end(c, begin);
 
 	begin = designator_begin(c, CODE_ASCII, ASSOCIATION_LU | TYPE_T10);

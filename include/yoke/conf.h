@@ -16,6 +16,8 @@
 #include "yoke/store.h"
 #include "yoke/task.h"
 
+#define CONF_EXTENTS_MAX 16384
+
 /* A literal IPv4 or IPv6 address and a port: "10.77.1.1", "10.77.1.1:3260", "[fd00::1]:3260". */
 struct conf_address {
 	struct sockaddr_storage addr;
@@ -31,17 +33,26 @@ struct conf_controller {
 	struct conf_address interconnect; /* required when clustered */
 };
 
+/* A designator of network address authority (SPC-4 7.8.6.6); length 0 = not given. */
+struct conf_naa {
+	uint8_t length; /* 8 or 16 */
+	uint8_t bytes[16];
+};
+
 struct conf_extent {
 	const char *name;
+	const char *comment; /* or NULL */
 	enum extent_type type;
 	const char *path; /* NULL for ram */
 	uint64_t size_bytes; /* 0 = as it is */
 	uint32_t block_size; /* 512 or 4096 */
 	uint32_t physical_block_size;
+	uint16_t lowest_aligned_lba; /* below physical_block_size / block_size */
 	bool read_only;
 	bool rotational_known;
 	uint16_t rotation_rpm; /* VPD B1: 0 unknown, 1 solid state, else rpm */
 	uint8_t uuid[16]; /* given, or derived (version 5) from cluster name and extent name */
+	struct conf_naa naa; /* in place of the one made of uuid */
 	const char *serial; /* VPD 80; by default the UUID's 32 hex digits */
 	uint16_t group; /* index in groups */
 	bool thin; /* offer UNMAP */
@@ -217,6 +228,10 @@ struct conf_secrets *conf_secrets_load(const struct conf *conf, struct conf_erro
 struct conf_secrets *conf_secrets_parse(const struct conf *conf, const char *text, size_t length,
 	const char *name, struct conf_error **errors);
 void conf_secrets_free(struct conf_secrets *secrets);
+
+/* A copy that does not need its configuration any more; NULL = out of memory. */
+struct conf_extent *conf_extent_copy(const struct conf_extent *extent);
+void conf_extent_free(struct conf_extent *extent);
 
 /* By id, by name; NULL when there is none. */
 const struct conf_controller *conf_controller_by_id(const struct conf *conf, uint8_t id);

@@ -233,11 +233,34 @@ static void rig_conf_fill(struct rig *rig, uint64_t buffer_bytes)
 		.target_count = 1};
 }
 
+/* Makes the device server. */
+static void rig_start(struct rig *rig)
+{
+	struct scsi_setup setup;
+	char error[256] = "";
+
+	setup = (struct scsi_setup){.conf = &rig->conf,
+		.controller = rig->controller,
+		.control = &rig->control,
+		.reactors = rig->reactors,
+		.reactor_count = RIG_REACTORS,
+		.ship = &rig->ship_ops};
+	rig->scsi = scsi_new(&setup, error, sizeof(error));
+	if (!rig->scsi) {
+		fail_msg("scsi_new: %s", error);
+	}
+	rig->serve = scsi_serve(rig->scsi);
+}
+
+void rig_restart(struct rig *rig)
+{
+	scsi_free(rig->scsi);
+	rig_start(rig);
+}
+
 struct rig *rig_new(uint8_t controller, uint64_t buffer_bytes)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
-	struct scsi_setup setup;
-	char error[256] = "";
 
 	assert_non_null(rig);
 	memset(&rig_store, 0, sizeof(rig_store));
@@ -252,17 +275,8 @@ struct rig *rig_new(uint8_t controller, uint64_t buffer_bytes)
 	}
 	rig->ship_ops = (struct group_ship){
 		.ctx = &rig->ship, .task = ship_task, .abort = ship_abort, .tmf = ship_tmf};
-	setup = (struct scsi_setup){.conf = &rig->conf,
-		.controller = controller,
-		.control = &rig->control,
-		.reactors = rig->reactors,
-		.reactor_count = RIG_REACTORS,
-		.ship = &rig->ship_ops};
-	rig->scsi = scsi_new(&setup, error, sizeof(error));
-	if (!rig->scsi) {
-		fail_msg("scsi_new: %s", error);
-	}
-	rig->serve = scsi_serve(rig->scsi);
+	rig->controller = controller;
+	rig_start(rig);
 	return rig;
 }
 

@@ -55,6 +55,7 @@ struct rig_task {
 };
 
 struct rig {
+	uint8_t controller;
 	struct conf conf;
 	struct mailbox control;
 	struct reactor *reactors[RIG_REACTORS];
@@ -90,6 +91,8 @@ unsigned rig_store_run(void);
 
 /* `controller` is this daemon's id. Views are not published yet: rig_serve() does. */
 struct rig *rig_new(uint8_t controller, uint64_t buffer_bytes);
+/* Makes the device server anew, after the test has changed rig->conf; nothing is served yet. */
+void rig_restart(struct rig *rig);
 /* Closes the nexuses of rig_serve() too; every buffer must have come back. */
 void rig_free(struct rig *rig);
 /* Runs reactors and control thread until nothing moves (bounded). */

@@ -183,7 +183,8 @@ static void test_dump_of_everything(void **state)
 		"4096,\n"
 		"     physical_block_size: 8192, read_only: yes, rotation_rpm: 7200, serial: \"S "
 		"1\", group: g2,\n"
-		"     thin: no, direct: yes}\n"
+		"     thin: no, lowest_aligned_lba: 1, comment: \"no: note\",\n"
+		"     naa: naa.600140512345678901234567890ABCDE, direct: yes}\n"
 		"  - {name: e2, type: block, path: /dev/x, uuid: "
 		"01234567-89AB-cdef-0123-456789abcdef, group: g1}\n"
 		"groups:\n"
@@ -266,6 +267,8 @@ static void test_identity(void **state)
 }
 
 /* 1,024 LUNs: quick, also under the sanitizers. */
+#define LUNS_MAX CONF_EXTENTS_MAX
+
 static void test_many_luns(void **state)
 {
 	char *text = NULL;
@@ -275,22 +278,22 @@ static void test_many_luns(void **state)
 	struct conf *conf;
 
 	fputs(CLUSTER GROUPS "extents:\n", f);
-	for (unsigned i = 0; i < 1024; i++) {
+	for (unsigned i = 0; i < LUNS_MAX; i++) {
 		fprintf(f, "  - {name: e%u, type: file, path: /srv/%u, group: g%u}\n", i, i,
 			i % 2 + 1);
 	}
 	fputs("targets:\n  - name: iqn.2026-01.org.example:t\n    luns:\n", f);
-	for (unsigned i = 0; i < 1024; i++) {
-		fprintf(f, "      - {lun: %u, extent: e%u}\n", 1023 - i, i);
+	for (unsigned i = 0; i < LUNS_MAX; i++) {
+		fprintf(f, "      - {lun: %u, extent: e%u}\n", LUNS_MAX - 1 - i, i);
 	}
 	fclose(f);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
 	conf = parse_ok(text);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
-	assert_int_equal(conf->targets[0].lun_count, 1024);
-	for (unsigned i = 0; i < 1024; i++) {
+	assert_int_equal(conf->targets[0].lun_count, LUNS_MAX);
+	for (unsigned i = 0; i < LUNS_MAX; i++) {
 		assert_int_equal(conf->targets[0].luns[i].lun, i);
-		assert_int_equal(conf->targets[0].luns[i].extent, 1023 - i);
+		assert_int_equal(conf->targets[0].luns[i].extent, LUNS_MAX - 1 - i);
 	}
 	assert_true((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9 <
 		    2.0);
@@ -346,6 +349,12 @@ static const struct {
 		"t:6: extents[d].physical_block_size: 1536 is no power of two or less than "
 		"block_size; allowed: "
 		"powers of two from 512 to 65536\n"},
+	{SINGLE "extents:\n  - {name: d, type: file, path: /x, lowest_aligned_lba: 8}\n",
+		"t:6: extents[d].lowest_aligned_lba: 8 is not inside the first physical block; "
+		"allowed: 0 to 7\n"},
+	{SINGLE "extents:\n  - {name: d, type: file, path: /x, naa: 7001405123456789}\n",
+		"t:6: extents[d].naa: \"7001405123456789\" is no NAA identifier; allowed: 16 "
+		"hexadecimal digits that begin with 2, 3 or 5, or 32 that begin with 6\n"},
 	{SINGLE "extents:\n  - {name: d, type: file, path: /x, rotation_rpm: 1024}\n",
 		"t:6: extents[d].rotation_rpm: 1024 has no meaning; allowed: 0, 1, 1025 to "
 		"65534\n"},
@@ -561,11 +570,11 @@ static void assert_complains(const char *text, size_t length, const char *part)
 
 static void test_hostile_files(void **state)
 {
-	size_t size = (4u << 20) + 1;
+	size_t size = (16u << 20) + 1;
 	char *big = malloc(size);
 
 	memset(big, '[', size);
-	assert_complains(big, size, "t: is larger than 4 MiB");
+	assert_complains(big, size, "t: is larger than 16 MiB");
 	assert_complains(big, size - 1, "t:1: is nested too deeply; at most 16 levels are allowed");
 	memset(big, '{', size);
 	assert_complains(big, size - 1, "t:1: ");
@@ -573,7 +582,7 @@ static void test_hostile_files(void **state)
 		big[i] = i ? ',' : '[';
 		big[i + 1] = 'a';
 	}
-	assert_complains(big, size - 1, "t:1: too many values; at most 262144 are allowed");
+	assert_complains(big, size - 1, "t:1: too many values; at most 1048576 are allowed");
 	memset(big, ' ', size);
 	assert_complains(big, size - 1, "is empty");
 	memset(big, '-', size);
@@ -631,7 +640,7 @@ static void test_unreadable_files(void **state)
 				  "the path and its permissions"},
 		{"/", "/: cannot be read: Is a directory; check the path and its permissions"},
 		{"/dev/null", "/dev/null:1: is empty; start with \"yoke: 1\""},
-		{"/dev/zero", "/dev/zero: is larger than 4 MiB, which is the limit"},
+		{"/dev/zero", "/dev/zero: is larger than 16 MiB, which is the limit"},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -646,6 +655,27 @@ static void test_unreadable_files(void **state)
 	conf_free(NULL);
 }
 
+/* A copy of an extent stands alone. */
+static void test_copy(void **state)
+{
+	struct conf *conf = parse_ok(
+		SINGLE "extents: [{name: e, type: file, path: /srv/e, comment: a note, naa: "
+		       "5000c500a1b2c3d4}]\n");
+	struct conf_extent *copy = conf_extent_copy(&conf->extents[0]);
+
+	assert_non_null(copy);
+	assert_ptr_not_equal(copy->name, conf->extents[0].name);
+	assert_memory_equal(copy->uuid, conf->extents[0].uuid, 16);
+	conf_free(conf);
+	assert_string_equal(copy->name, "e");
+	assert_string_equal(copy->path, "/srv/e");
+	assert_string_equal(copy->comment, "a note");
+	assert_int_equal(strlen(copy->serial), 32);
+	assert_int_equal(copy->naa.length, 8);
+	assert_int_equal(copy->naa.bytes[7], 0xd4);
+	conf_extent_free(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -655,6 +685,7 @@ int main(void)
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_many_luns),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_golden_complaints),
 		cmocka_unit_test(test_all_errors_in_one_pass),
 		cmocka_unit_test(test_complaints_are_bounded),

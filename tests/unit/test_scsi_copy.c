@@ -396,7 +396,7 @@ static void what_the_nexus_may_not_see_is_not_there(void **state)
 	uint8_t nobody[16] = {0x60}, hidden[SCSI_SENSE_MAX];
 	uint8_t hidden_length;
 
-	rig->targets[0].lun_count = 2; /* LU 2 exists, and this target has it not */
+	rig->scsi->map->targets[0].unit_count = 2; /* LU 2 exists, and this target has it not */
 	cscd(2);
 	cscd(0);
 	segment_add(&list, 0, 0, 1, 8, 0, 100);
@@ -417,7 +417,7 @@ static void what_the_nexus_may_not_see_is_not_there(void **state)
 	segment_add(&list, 0, 1, 0, 8, 0, 100);
 	assert_int_equal(copy_do(0), UNREACHABLE);
 	assert_int_equal(rig_store.reads + rig_store.writes, 0);
-	rig->targets[0].lun_count = ARRAY_SIZE(rig->luns);
+	rig->scsi->map->targets[0].unit_count = ARRAY_SIZE(rig->luns);
 }
 
 /* ----- what the LUs answer ------------------------------------------------------------------- */

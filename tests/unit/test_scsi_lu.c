@@ -75,6 +75,73 @@ static void a_start_that_fails_says_why(void **state)
 	rig_free(rig);
 }
 
+static struct rig_task task;
+
+/* A device server of its own over a configuration that the test has changed. */
+static struct rig *rig_again(void (*change)(struct rig *rig))
+{
+	struct rig *rig = rig_new(1, 1 << 20);
+
+	change(rig);
+	rig_restart(rig);
+	rig_serve(rig);
+	return rig;
+}
+
+static void extent_options(struct rig *rig)
+{
+	rig->extents[0].naa = (struct conf_naa){16, "\x60\x01\x40\x51\x23\x45\x67\x89\x0a\xbc"};
+	rig->extents[0].physical_block_size = 8192;
+	rig->extents[0].lowest_aligned_lba = 7;
+	rig->extents[0].rotation_rpm = 7200;
+	rig->extents[1].naa = (struct conf_naa){8, "\x50\x00\xc5\x00\xa1\xb2\xc3\xd4"};
+	rig->extents[1].rotational_known = false;
+	rig->extents[1].physical_block_size = 4096;
+}
+
+#define DO(rig, lun, ...) rig_do(rig, &task, (rig)->nexus[0], lun, RIG_CDB(__VA_ARGS__), NULL, 0)
+
+/* What an administrator sets is what hosts are told, byte by byte. */
+static void extent_options_on_the_wire(void **state)
+{
+	struct rig *rig = rig_again(extent_options);
+
+	assert_int_equal(DO(rig, 0, 0x12, 1, 0x83, 4, 0, 0), SCSI_GOOD);
+	rig_assert_hex(
+		task.in + 4, 20, "01 03 00 10 60 01 40 51 23 45 67 89 0a bc 00 00 00 00 00 00");
+	assert_int_equal(DO(rig, 1, 0x12, 1, 0x83, 4, 0, 0), SCSI_GOOD);
+	rig_assert_hex(task.in + 4, 14, "01 03 00 08 50 00 c5 00 a1 b2 c3 d4 02 01");
+	/* 16 blocks in a physical one (exponent 4), aligned at 7, thin */
+	assert_int_equal(
+		DO(rig, 0, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0), SCSI_GOOD);
+	rig_assert_hex(task.in, 16, "00 00 00 00 00 00 07 ff 00 00 02 00 00 04 c0 07");
+	assert_int_equal(
+		DO(rig, 1, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0), SCSI_GOOD);
+	rig_assert_hex(task.in, 16, "00 00 00 00 00 00 00 ff 00 00 10 00 00 00 00 00");
+	assert_int_equal(DO(rig, 0, 0x12, 1, 0xb1, 0, 96, 0), SCSI_GOOD);
+	rig_assert_hex(task.in, 6, "00 b1 00 3c 1c 20");
+	assert_int_equal(DO(rig, 1, 0x12, 1, 0xb1, 0, 96, 0), SCSI_GOOD);
+	rig_assert_hex(task.in, 6, "00 b1 00 3c 00 00");
+	/* WP in the mode parameter header, and no write */
+	assert_int_equal(DO(rig, 2, 0x1a, 0, 0x0a, 0, 64, 0), SCSI_GOOD);
+	assert_int_equal(task.in[2] & 0x80, 0x80);
+	assert_int_equal(DO(rig, 2, 0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0x072700);
+	assert_int_equal(DO(rig, 0, 0x1a, 0, 0x0a, 0, 64, 0), SCSI_GOOD);
+	assert_int_equal(task.in[2] & 0x80, 0);
+	rig_free(rig);
+}
+
+/* An NAA that is given counts as well as one that is made of a UUID. */
+static void naas_that_collide(void **state)
+{
+	struct rig *rig = rig_new(1, 1 << 20);
+
+	rig->extents[1].naa = (struct conf_naa){8, "\x50\x00\xc5\x00\xa1\xb2\xc3\xd4"};
+	rig->extents[2].naa = rig->extents[1].naa;
+	start_fails(rig, "same identity (NAA 5000c500a1b2c3d4)", "disk2");
+	rig_free(rig);
+}
+
 static void never(void *arg)
 {
 	fail_msg("a drain ended while its group was served");
@@ -96,6 +163,8 @@ int main(void)
 		cmocka_unit_test(naa_differs_with_every_bit_of_the_uuid),
 		cmocka_unit_test(uuids_are_found),
 		cmocka_unit_test(a_start_that_fails_says_why),
+		cmocka_unit_test(extent_options_on_the_wire),
+		cmocka_unit_test(naas_that_collide),
 		cmocka_unit_test(a_drain_without_end_is_forgotten_with_the_server),
 	};
 

@@ -570,11 +570,11 @@ static void all_tokens_without_their_secrets(void **state)
 	assert_int_equal(r.in_length, 8 + 2 * 96);
 	assert_int_equal(be32_get(r.in), 4 + 2 * 96);
 	assert_memory_equal(r.in + 8 + 96, token, 96);
-	rig->targets[0].lun_count = 2; /* LU 2 is not this target's any more */
+	rig->scsi->map->targets[0].unit_count = 2; /* LU 2 is not this target's any more */
 	assert_int_equal(rig_do(rig, &r, rig->nexus[1], 0, cdb, 16, NULL, 0), SCSI_GOOD);
 	assert_int_equal(r.in_length, 8 + 96);
 	assert_memory_equal(r.in + 8, token, 96);
-	rig->targets[0].lun_count = ARRAY_SIZE(rig->luns);
+	rig->scsi->map->targets[0].unit_count = ARRAY_SIZE(rig->luns);
 	/* What was shown is not the token. */
 	memset(token + 96, 0, sizeof(token) - 96);
 	expect_write(UNKNOWN);
