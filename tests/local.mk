@@ -3,3 +3,4 @@ EXTRA_DIST += tests/mutants/run tests/mutants/bugs.py
 include tests/bench/local.mk
 include tests/io/local.mk
 include tests/lab/local.mk
+include tests/faultdisk/local.mk

@@ -145,17 +145,55 @@ void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	claim_step(claim);
 }
 
-bool scsi_healthy(void *ctx, uint16_t group)
+/* Commands are in the store, and none has come out for a while. */
+static bool lu_hangs(struct scsi *scsi, struct scsi_lu *lu)
 {
-	const struct scsi *scsi = ctx;
-	const struct scsi_group *g = &scsi->groups[group];
+	struct scsi_progress *progress = &lu->progress;
+	uint64_t left = 0, entered = 0, now_ms = monotonic_ms();
+	bool hangs;
 
-	for (unsigned i = 0; i < g->lu_count; i++) {
-		if (extent_check(scsi->lus[g->lus[i]].extent)) {
-			return false;
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		left += atomic_load_explicit(
+			&scsi->cores[i].lus[lu->index].left, memory_order_acquire);
+	}
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		entered += atomic_load_explicit(
+			&scsi->cores[i].lus[lu->index].entered, memory_order_relaxed);
+	}
+	if (entered == left || left != progress->left) {
+		progress->left = left;
+		progress->since_ms = now_ms;
+	}
+	hangs = now_ms - progress->since_ms >= SCSI_HANGS_MS;
+	if (hangs != progress->hangs) {
+		progress->hangs = hangs;
+		if (hangs) {
+			log_err("extent %s: its store has completed nothing for %d s, with %llu "
+				"commands in it: it hangs at this controller; check the disk and "
+				"the way to it",
+				lu->conf->name, SCSI_HANGS_MS / 1000,
+				(unsigned long long)(entered - left));
+		} else {
+			log_notice("extent %s: its store completes commands again", lu->conf->name);
 		}
 	}
-	return true;
+	return hangs;
+}
+
+bool scsi_healthy(void *ctx, uint16_t group)
+{
+	struct scsi *scsi = ctx;
+	const struct scsi_group *g = &scsi->groups[group];
+	bool healthy = true;
+
+	for (unsigned i = 0; i < g->lu_count; i++) {
+		struct scsi_lu *lu = &scsi->lus[g->lus[i]];
+
+		if (lu_hangs(scsi, lu) || extent_check(lu->extent)) {
+			healthy = false;
+		}
+	}
+	return healthy;
 }
 
 bool scsi_key_lost(void *ctx, uint16_t group)

@@ -18,6 +18,7 @@
 	5 /* before a task that came back is shipped under the same view again */
 #define SCSI_BUFFER_POLL_MS	5 /* buffers that came back by a way we do not see */
 #define SCSI_CLAIM_PAUSE_MS	5 /* between two attempts to claim an extent */
+#define SCSI_HANGS_MS		5000 /* a store that completes nothing for so long hangs */
 #define SCSI_UNMAP_RANGES_MAX	256u
 #define SCSI_UNMAP_LIST_MAX	(8u + 16u * SCSI_UNMAP_RANGES_MAX)
 #define SCSI_UNMAP_BYTES_MAX	(512ull << 20) /* of one command: at most 1 Mi blocks of 512 */
@@ -25,6 +26,13 @@
 #define SCSI_COMPARE_BLOCKS_MAX 128u /* of COMPARE AND WRITE */
 #define SCSI_PREFETCH_BYTES_MAX (64ull << 20)
 #define SCSI_SAME_CHUNK		(1u << 20) /* their pieces */
+
+/* Control thread: does an LU's store get on with its work? */
+struct scsi_progress {
+	uint64_t left;
+	uint64_t since_ms;
+	bool hangs;
+};
 
 /*
  * A logical unit: one for each extent, in a slot of scsi->lus that it keeps while it lives. All but
@@ -44,6 +52,7 @@ struct scsi_lu {
 	uint8_t naa[16];
 	uint8_t naa_length; /* 8 or 16 */
 	char naa_text[33];
+	struct scsi_progress progress; /* control thread */
 };
 
 struct scsi_unit {
@@ -90,6 +99,8 @@ struct scsi_core_lu {
 	bool tokens; /* a ROD token stands for some of its blocks: writes look at token.h */
 	struct qb_list_head itls; /* every I_T_L nexus of this reactor with it */
 	struct scsi_counters count;
+	/* Tasks that went into the store and came out again. */
+	_Atomic uint64_t entered, left;
 };
 
 struct scsi_core_group {

@@ -210,6 +210,7 @@ static void task_execute(struct scsi_task *task, struct scsi_core *core)
 		if (core->lus[task->lu->index].tokens) {
 			scsi_tokens_written(task);
 		}
+		scsi_count(&core->lus[task->lu->index].entered, 1);
 	}
 	task->row->run(task);
 }
@@ -268,6 +269,7 @@ static void task_leave_store(struct scsi_task *task)
 
 		task->in_store = false;
 		group->in_store--;
+		scsi_count(&core->lus[task->lu->index].left, 1);
 		scsi_drains_check(group);
 	}
 }

@@ -39,7 +39,8 @@ def yoke_yaml(settings):
     lines.append("extents:")
     for name, group, size, block in extents(settings):
         lines += [f"  - name: {name}", "    type: file", f"    path: /srv/yoke/{name}.img",
-                  f"    size: {size // MIB}MiB", f"    block_size: {block}", f"    group: {group}"]
+                  f"    size: {size // MIB}MiB", f"    block_size: {block}", f"    group: {group}",
+                  *(f"    {k}: {v}" for k, v in settings.get("extent_settings", {}).items())]
     lines += ["targets:", f"  - name: {TARGET}", "    alias: array1", "    luns:"]
     for lun, (name, _, _, _) in enumerate(extents(settings)):
         lines += [f"      - lun: {lun}", f"        extent: {name}"]

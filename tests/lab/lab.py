@@ -20,6 +20,7 @@ import time
 import cgroups
 import cluster
 import config
+import faultdisk
 import net
 import node
 import power
@@ -37,6 +38,8 @@ DEFAULTS = {
     "purpose": "test",             # who made it: for `lab status` and `tests/demo --stop`
     "lus": 4,
     "lu_mib": 64,
+    "fault_disk": False,           # the shared disk is tests/faultdisk, which can go wrong
+    "extent_settings": {},         # more keys of every extent
     "token": 1000,
     "consensus": 300,              # ms, allowed for two nodes; None: Corosync's 1.2 * token
     "fencing": ["ipmi", "fast"],   # the levels, in order
@@ -308,6 +311,14 @@ class Lab:
     def host_link(self, network, up):
         net.link_set(self.layout, "host", network, up)
 
+    def disk(self):
+        """The fault disk's control connection, a faultdisk.FaultDisk; close() it."""
+        return faultdisk.FaultDisk(self.layout.disk_socket)
+
+    def disk_log(self):
+        """What the fault disk has done so far, in order."""
+        return faultdisk.read_log(self.layout.log("disk"))
+
     def portals(self):
         """All portals, path by path."""
         return [portals(name)[i] for i in range(len(HOST_NETWORKS)) for name in NODES]
@@ -347,6 +358,10 @@ class Lab:
 
     def heal(self, timeout=60):
         """Undoes every fault: power and links on, BMCs alive, failures forgotten; waits."""
+        if self.settings.get("fault_disk"):
+            disk = self.disk()
+            disk.unrule()
+            disk.close()
         for name, controller in self.controllers.items():
             for via in ("ipmi", "fast"):
                 controller.fence_fault(via, "none")

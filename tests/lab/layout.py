@@ -57,6 +57,7 @@ class Layout:
         self.supervisor_pid = self.dir / "supervisor.pid"
         self.settings = self.dir / "settings.json"
         self.shared = self.dir / "shared"
+        self.disk_socket = self.dir / "disk.sock"
         self.overlay = self.dir / "overlay"
         self.switch = f"{prefix}-switch"
         self.host = f"{prefix}-host"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import faultdisk
 import net
 import proc
 from layout import HERE
@@ -73,6 +74,11 @@ class Node:
         """Cuts the power. When this returns nothing of the controller runs any more."""
         if net.exists(self.layout, self.name):
             net.unplug(self.layout, self.name)
+        if self.layout.disk_socket.exists():
+            # What it had sent to the disk is on its way all the same, but nobody waits for it.
+            disk = faultdisk.FaultDisk(self.layout.disk_socket)
+            disk.detach(self.name)
+            disk.close()
         self.tree.kill(self.name)
         if self.process is not None:
             self.process.wait(10)

@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+import faultdisk
+
 MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 32, 4096, 16384
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "loop-control",
            "net", "pts", "mapper", "mqueue", "hugepages")
@@ -57,7 +59,7 @@ def mount_devices():
     mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID, "mode=1777")
 
 
-def mount_all(home, lab, stage):
+def mount_all(home, lab, stage, fault_disk):
     """What the controller sees: the machine's system with our product on top, its own state."""
     # Pacemaker may decide to panic: it must not find the machine's own switches for that.
     if Path("/proc/sysrq-trigger").exists():
@@ -78,7 +80,12 @@ def mount_all(home, lab, stage):
                            ("pacemaker", "/var/lib/pacemaker"), ("state", "/var/lib/yoke"),
                            ("yoke", "/etc/yoke"), ("log", "/var/log")):
         bind(home / source, target)
-    bind(lab / "shared", "/srv/yoke")
+    if fault_disk:
+        disk = faultdisk.FaultDisk(lab / "disk.sock")
+        disk.attach(home.name, "/srv/yoke")
+        disk.close()
+    else:
+        bind(lab / "shared", "/srv/yoke")
 
 
 class Syslog:
@@ -134,7 +141,7 @@ def main():
     home = lab / name
     settings = json.loads((lab / "settings.json").read_text(encoding="utf-8"))
     socket.sethostname(name)
-    mount_all(home, lab, settings.get("stage"))
+    mount_all(home, lab, settings.get("stage"), settings.get("fault_disk"))
     log = Syslog()
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ import traceback
 
 import bmc
 import cgroups
+import faultdisk
 import net
 import proc
 from layout import NODES, Layout
@@ -60,15 +62,29 @@ class Supply:
         self.faults = {}
         self.bmcs = {}
         self.count = {name: 0 for name in NODES}
+        self.disk = None
 
     def up(self):
-        self.tree.create([*NODES, "host", *(bmc.machine(n) for n in NODES)])
+        self.tree.create([*NODES, "host", "disk", *(bmc.machine(n) for n in NODES)])
         net.create(self.layout)
+        if json.loads(self.layout.settings.read_text(encoding="utf-8")).get("fault_disk"):
+            self.disk_start()
         for name in NODES:
             self.bmcs[name] = bmc.start(self.layout, self.tree, name)
             self.nodes[name] = Node(self.layout, self.tree, name)
         for name in NODES:
             self.power(name, "on", "lab")
+
+    def disk_start(self):
+        """The fault disk, a machine of its own that serves the files of the shared disk."""
+        program = faultdisk.program()
+        command = [program, "--disk", self.layout.shared, "--socket", self.layout.disk_socket,
+                   "--log", self.layout.log("disk"), "--until-eof"]
+        self.disk = subprocess.Popen(self.tree.enter("disk", command), stdin=subprocess.PIPE)
+        proc.wait_for(lambda: self.layout.disk_socket.exists() or self.disk.poll() is not None, 10,
+                      "the fault disk serves")
+        if self.disk.poll() is not None:
+            raise proc.LabError("the fault disk did not start; see the supervisor's log")
 
     def power(self, name, state, via):
         """Does or asks, under the fault that is set for this way; returns whether power is on."""
