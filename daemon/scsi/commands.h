@@ -30,6 +30,21 @@ bool scsi_report_luns_decode(struct scsi_task *task);
 void scsi_report_luns_run(struct scsi_task *task);
 bool scsi_rtpg_decode(struct scsi_task *task);
 void scsi_rtpg_run(struct scsi_task *task);
+/* diagnostic.c, log_sense.c, lba_status.c */
+bool scsi_send_diagnostic_decode(struct scsi_task *task);
+void scsi_send_diagnostic_run(struct scsi_task *task);
+bool scsi_receive_diagnostic_decode(struct scsi_task *task);
+void scsi_receive_diagnostic_run(struct scsi_task *task);
+bool scsi_write_buffer_decode(struct scsi_task *task);
+void scsi_write_buffer_run(struct scsi_task *task);
+bool scsi_read_buffer_decode(struct scsi_task *task);
+void scsi_read_buffer_run(struct scsi_task *task);
+bool scsi_log_sense_decode(struct scsi_task *task);
+void scsi_log_sense_run(struct scsi_task *task);
+bool scsi_lba_status_decode(struct scsi_task *task);
+void scsi_lba_status_run(struct scsi_task *task);
+bool scsi_rstmf_decode(struct scsi_task *task);
+void scsi_rstmf_run(struct scsi_task *task);
 bool scsi_rsoc_decode(struct scsi_task *task);
 void scsi_rsoc_run(struct scsi_task *task);
 
@@ -91,6 +106,8 @@ bool scsi_transfer_check(struct scsi_task *task);
  */
 void scsi_io_submit(struct scsi_task *task, enum extent_op op, uint8_t *data, uint64_t offset_bytes,
 	uint64_t length_bytes, void (*done)(struct extent_io *io, int res));
+/* The first half of it: false when what the I/O came to does not count. */
+bool scsi_io_stands(struct scsi_task *task, int res);
 /*
  * To be called first in an I/O's done(): false when the task is over (error, or its epoch is).
  */
@@ -106,6 +123,8 @@ void scsi_parameter_end(struct scsi_task *task, const struct cursor *c);
 
 /* One VPD page (page code in the CDB) and whether there is such a page. */
 bool scsi_vpd_has(uint8_t page);
+/* Room that the page may need. */
+uint32_t scsi_vpd_most(const struct scsi_task *task);
 void scsi_vpd_put(const struct scsi_task *task, struct cursor *c);
 
 #endif

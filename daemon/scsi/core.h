@@ -25,6 +25,8 @@
 #define SCSI_SAME_BYTES_MAX	(256ull << 20) /* of one WRITE SAME or VERIFY */
 #define SCSI_COMPARE_BLOCKS_MAX 128u /* of COMPARE AND WRITE */
 #define SCSI_PREFETCH_BYTES_MAX (64ull << 20)
+#define SCSI_BUFFER_BYTES	4096u /* of READ BUFFER and WRITE BUFFER */
+#define SCSI_THRESHOLD_EXPONENT 11 /* unit of what log page 0C counts: 2048 blocks */
 #define SCSI_SAME_CHUNK		(1u << 20) /* their pieces */
 
 /* Control thread: does an LU's store get on with its work? */
@@ -88,6 +90,8 @@ struct scsi_counters {
 	_Atomic uint64_t writes;
 	_Atomic uint64_t read_bytes;
 	_Atomic uint64_t written_bytes;
+	_Atomic uint64_t read_errors; /* commands that the medium failed */
+	_Atomic uint64_t write_errors;
 };
 
 struct scsi_core_lu {

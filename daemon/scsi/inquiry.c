@@ -14,7 +14,6 @@
 #include "daemon/scsi/tasks.h"
 
 #define INQUIRY_BYTES	   96
-#define INQUIRY_MOST	   1024
 #define INQUIRY_EVPD	   0x01
 #define NO_UNIT		   0x7f /* qualifier 3, type 1F */
 #define VERSION_SPC4	   0x06
@@ -35,17 +34,19 @@ static const uint16_t versions[] = {
 bool scsi_inquiry_decode(struct scsi_task *task)
 {
 	const uint8_t *cdb = task->cdb;
+	uint32_t most = INQUIRY_BYTES;
 
 	if (cdb[1] & INQUIRY_EVPD) {
 		if (!task->lu || !scsi_vpd_has(cdb[2])) {
 			scsi_set_cdb_field(task, 2, -1);
 			return false;
 		}
+		most = scsi_vpd_most(task);
 	} else if (cdb[2]) {
 		scsi_set_cdb_field(task, 2, -1);
 		return false;
 	}
-	return scsi_parameter_decode(task, be16_get(cdb + 3), INQUIRY_MOST);
+	return scsi_parameter_decode(task, be16_get(cdb + 3), most);
 }
 
 /* `text`, padded with spaces to `n` bytes. */

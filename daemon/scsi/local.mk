@@ -14,13 +14,16 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/copy_vpd.c \
 	daemon/scsi/core.h \
 	daemon/scsi/entry.c daemon/scsi/entry.h \
+	daemon/scsi/diagnostic.c \
 	daemon/scsi/extended_copy.c \
 	daemon/scsi/gate.c daemon/scsi/gate.h \
 	daemon/scsi/group.c daemon/scsi/group.h \
 	daemon/scsi/guard.c daemon/scsi/guard.h \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
 	daemon/scsi/inquiry.c \
+	daemon/scsi/lba_status.c \
 	daemon/scsi/ledger.c \
+	daemon/scsi/log_sense.c \
 	daemon/scsi/lu.c daemon/scsi/lu.h \
 	daemon/scsi/map.c \
 	daemon/scsi/mode.c \
@@ -90,6 +93,9 @@ UNIT_TESTS += tests/unit/test_scsi_state
 tests_unit_test_scsi_state_SOURCES = tests/unit/test_scsi_state.c tests/unit/state_fixture.h \
 	$(scsi_rig_sources)
 tests_unit_test_scsi_state_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_maintain
+tests_unit_test_scsi_maintain_SOURCES = tests/unit/test_scsi_maintain.c $(scsi_rig_sources)
+tests_unit_test_scsi_maintain_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_mode
 tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(scsi_rig_sources)
 tests_unit_test_scsi_mode_LDADD = $(scsi_rig_libs)

@@ -161,6 +161,7 @@ void scsi_nexus_destroy(struct scsi_nexus *nexus)
 	for (unsigned i = 0; nexus->itls && i < SCSI_ITL_CHUNKS; i++) {
 		itl_chunk_free(nexus->itls[i]);
 	}
+	free(nexus->buffers);
 	free(nexus->itls);
 	scsi_copy_nexus_gone(nexus->core, nexus);
 	qb_list_del(&nexus->link);

@@ -46,6 +46,14 @@ struct scsi_itl_chunk {
 	struct scsi_itl *itls[SCSI_ITL_CHUNK];
 };
 
+/* What WRITE BUFFER has left here; made at the first one. */
+struct scsi_buffers {
+	uint8_t data[SCSI_BUFFER_BYTES];
+	uint8_t echo[SCSI_BUFFER_BYTES];
+	uint32_t echo_length;
+	const struct scsi_lu *echo_lu; /* the LU that it was sent to; NULL: none yet */
+};
+
 struct scsi_nexus {
 	struct qb_list_head link; /* core->nexuses or a bucket of core->peers */
 	struct scsi_core *core;
@@ -56,6 +64,7 @@ struct scsi_nexus {
 	 */
 	struct scsi_itl_chunk **itls;
 	struct qb_list_head tasks;
+	struct scsi_buffers *buffers; /* or NULL */
 	uint64_t born; /* core->changes when it was made */
 	uint32_t refs; /* of a peer's nexus */
 	uint32_t pins; /* calls that still need it */

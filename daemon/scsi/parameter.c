@@ -11,6 +11,8 @@
 #include "yoke/log.h"
 #include "yoke/util.h"
 
+#define KEY_MEDIUM_ERROR 0x3
+
 bool scsi_decode_nothing(struct scsi_task *task)
 {
 	return true;
@@ -104,7 +106,17 @@ void scsi_io_submit(struct scsi_task *task, enum extent_op op, uint8_t *data, ui
 	extent_submit(task->lu->extent, task->reactor, &task->io);
 }
 
-bool scsi_io_check(struct scsi_task *task, int res, bool writes)
+/* For LOG SENSE: errors of the medium, not a full store or a lack of memory. */
+static void error_count(struct scsi_task *task, bool writes)
+{
+	struct scsi_counters *count = &task->nexus->core->lus[task->lu->index].count;
+
+	if (task->status == SCSI_CHECK_CONDITION && (task->sense[2] & 0xf) == KEY_MEDIUM_ERROR) {
+		scsi_count(writes ? &count->write_errors : &count->read_errors, 1);
+	}
+}
+
+bool scsi_io_stands(struct scsi_task *task, int res)
 {
 	struct scsi_core *core = task->nexus->core;
 	struct scsi_core_group *group = &core->groups[task->lu->group];
@@ -141,12 +153,21 @@ bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 		scsi_task_requeue(task);
 		return false;
 	}
+	return true;
+}
+
+bool scsi_io_check(struct scsi_task *task, int res, bool writes)
+{
+	if (!scsi_io_stands(task, res)) {
+		return false;
+	}
 	if (res < 0) {
 		/* The store has logged the error; this names the command. */
 		log_debug("LU %s: %s of %llu blocks at LBA %llu failed: %s", task->lu->conf->name,
 			task->row->name, (unsigned long long)task->blocks,
 			(unsigned long long)task->lba, strerror(-res));
 		scsi_set_errno(task, res, writes);
+		error_count(task, writes);
 		scsi_task_finish(task);
 		return false;
 	}

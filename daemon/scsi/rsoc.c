@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* REPORT SUPPORTED OPERATION CODES (SPC-4 6.35): the opcode table, as initiators see it. */
+/*
+ * REPORT SUPPORTED OPERATION CODES (SPC-4 6.35): the opcode table, as initiators see it. REPORT
+ * SUPPORTED TASK MANAGEMENT FUNCTIONS (6.36): the table of tmf.c.
+ */
 #include "daemon/scsi/commands.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/tasks.h"
+#include "yoke/util.h"
 
 #define RCTD	       0x80
 #define OPTIONS_MASK   0x07
@@ -113,6 +118,62 @@ void scsi_rsoc_run(struct scsi_task *task)
 		all_put(task, &c);
 	} else {
 		one_put(task, &c);
+	}
+	scsi_parameter_end(task, &c);
+}
+
+/* ----- task management functions ---------------------------------------------------------------
+ */
+
+#define REPD	       0x80
+#define RSTMF_BYTES    4
+#define RSTMF_EXTENDED 16
+
+static const struct {
+	uint8_t function; /* enum scsi_tmf_function */
+	uint8_t byte;
+	uint8_t bit;
+} tmf_bits[] = {
+	{SCSI_TMF_ABORT_TASK, 0, 0x80},
+	{SCSI_TMF_ABORT_TASK_SET, 0, 0x40},
+	{SCSI_TMF_CLEAR_ACA, 0, 0x20},
+	{SCSI_TMF_CLEAR_TASK_SET, 0, 0x10},
+	{SCSI_TMF_LU_RESET, 0, 0x08},
+	{SCSI_TMF_QUERY_TASK, 0, 0x04},
+	{SCSI_TMF_TARGET_WARM_RESET, 0, 0x02},
+	{SCSI_TMF_QUERY_ASYNC_EVENT, 1, 0x04},
+	{SCSI_TMF_QUERY_TASK_SET, 1, 0x02},
+	{SCSI_TMF_I_T_NEXUS_RESET, 1, 0x01},
+};
+
+bool scsi_rstmf_decode(struct scsi_task *task)
+{
+	uint32_t allocation = be32_get(task->cdb + 6);
+
+	if (allocation < RSTMF_BYTES) {
+		scsi_set_cdb_field(task, 6, -1);
+		return false;
+	}
+	return scsi_parameter_decode(task, allocation, RSTMF_EXTENDED);
+}
+
+void scsi_rstmf_run(struct scsi_task *task)
+{
+	struct cursor c = scsi_parameter_begin(task);
+	uint8_t bits[2] = {0, 0};
+	bool extended = task->cdb[2] & REPD;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tmf_bits); i++) {
+		if (scsi_tmf_is_supported((enum scsi_tmf_function)tmf_bits[i].function)) {
+			bits[tmf_bits[i].byte] |= tmf_bits[i].bit;
+		}
+	}
+	cursor_put_bytes(&c, bits, 2);
+	cursor_put_u8(&c, 0);
+	cursor_put_u8(&c, extended ? RSTMF_EXTENDED - RSTMF_BYTES : 0);
+	if (extended) {
+		/* No time-outs are told: their flags and values stay 0. */
+		cursor_put_zeros(&c, RSTMF_EXTENDED - RSTMF_BYTES);
 	}
 	scsi_parameter_end(task, &c);
 }

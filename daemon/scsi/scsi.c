@@ -174,6 +174,8 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		info->writes += counter_get(&count->writes);
 		info->read_bytes += counter_get(&count->read_bytes);
 		info->written_bytes += counter_get(&count->written_bytes);
+		info->read_errors += counter_get(&count->read_errors);
+		info->write_errors += counter_get(&count->write_errors);
 	}
 	return true;
 }

@@ -69,6 +69,8 @@ bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match);
 
 /* tmf.c: an aborted task has ended; ends the TMFs that waited for it. */
 void scsi_sweeps_check(struct scsi_core *core);
+/* Is the function carried out? For REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS. */
+bool scsi_tmf_is_supported(enum scsi_tmf_function function);
 /* group_serve */
 void scsi_tmf_peer(void *ctx, struct reactor *r, enum scsi_tmf_function function,
 	const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg), void *arg);

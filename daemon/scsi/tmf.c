@@ -265,6 +265,11 @@ static const struct {
 	[SCSI_TMF_TARGET_WARM_RESET] = {tmf_target_reset, false},
 };
 
+bool scsi_tmf_is_supported(enum scsi_tmf_function function)
+{
+	return (unsigned)function < ARRAY_SIZE(functions) && functions[function].run;
+}
+
 void scsi_tmf_run(struct scsi_tmf *tmf)
 {
 	struct scsi_nexus *nexus = tmf->nexus;

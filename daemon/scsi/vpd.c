@@ -22,6 +22,7 @@
 #define TYPE_TPG	   0x05
 #define TYPE_SCSI_NAME	   0x08
 #define BLOCK_PAGE_BYTES   0x3c
+#define SCSI_VPD_PORT_MAX  260u /* bytes of one port in page 88 */
 #define OPTIMAL_BYTES	   (1u << 20)
 
 static void page_00(const struct scsi_task *task, struct cursor *c);
@@ -97,6 +98,67 @@ static void page_83(const struct scsi_task *task, struct cursor *c)
 	name_put(c, PIV | ASSOCIATION_DEVICE, who->target);
 }
 
+/* Software identifiers (84): there are none. Network addresses for management (85): Yoke is managed
+ * over a local socket alone. */
+static void page_empty(const struct scsi_task *task, struct cursor *c)
+{
+}
+
+/* Mode page policy: one set of mode pages for all nexuses, each LU its own. */
+static void page_87(const struct scsi_task *task, struct cursor *c)
+{
+	cursor_put_u8(c, 0x3f); /* every page */
+	cursor_put_u8(c, 0xff); /* and subpage */
+	cursor_put_u8(c, 0x00); /* shared */
+	cursor_put_u8(c, 0);
+}
+
+static void port_put(
+	const struct scsi_task *task, struct cursor *c, uint8_t controller, uint16_t rtpi)
+{
+	char name[SCSI_NAME_MAX + 16];
+	size_t begin;
+
+	cursor_put_u16(c, 0);
+	cursor_put_u16(c, rtpi);
+	cursor_put_zeros(c, 6); /* no initiator port; the length of what follows comes last */
+	cursor_put_u16(c, 0);
+	begin = c->pos;
+	snprintf(name, sizeof(name), "%s,t,0x%04x", task->nexus->who.target, controller);
+	name_put(c, PIV | ASSOCIATION_PORT, name);
+	if (cursor_ok(c)) {
+		be16_put(c->base + begin - 2, (uint16_t)(c->pos - begin));
+	}
+}
+
+/* The ports of both controllers, so far as they fit into a page. */
+static void page_88(const struct scsi_task *task, struct cursor *c)
+{
+	const struct conf *conf = task->nexus->core->scsi->conf;
+
+	for (uint8_t id = 1; id <= YOKE_CONTROLLERS; id++) {
+		const struct conf_controller *controller = conf_controller_by_id(conf, id);
+
+		for (unsigned i = 0; controller && i < controller->portal_count; i++) {
+			if (cursor_left(c) < SCSI_VPD_PORT_MAX) {
+				return;
+			}
+			port_put(task, c, id, (uint16_t)(id * 256u + i + 1));
+		}
+	}
+}
+
+uint32_t scsi_vpd_most(const struct scsi_task *task)
+{
+	const struct conf *conf = task->nexus->core->scsi->conf;
+	uint32_t most = 1024;
+
+	for (unsigned i = 0; task->cdb[2] == 0x88 && i < conf->controller_count; i++) {
+		most += conf->controllers[i].portal_count * SCSI_VPD_PORT_MAX;
+	}
+	return most < UINT16_MAX ? most : UINT16_MAX;
+}
+
 /* Extended INQUIRY data: what the device server does with tasks. */
 static void page_86(const struct scsi_task *task, struct cursor *c)
 {
@@ -143,11 +205,17 @@ static void page_b1(const struct scsi_task *task, struct cursor *c)
 	cursor_put_zeros(c, BLOCK_PAGE_BYTES - 2);
 }
 
+/* Block limits extension: no streams, no scattered writes. */
+static void page_b7(const struct scsi_task *task, struct cursor *c)
+{
+	cursor_put_zeros(c, BLOCK_PAGE_BYTES);
+}
+
 static void page_b2(const struct scsi_task *task, struct cursor *c)
 {
 	bool unmap = scsi_unmap_available(task->lu);
 
-	cursor_put_u8(c, 0); /* no threshold */
+	cursor_put_u8(c, unmap ? SCSI_THRESHOLD_EXPONENT : 0); /* unit of log page 0C */
 	cursor_put_u8(c, unmap ? 0xe4 : 0); /* LBPU, LBPWS, LBPWS10, LBPRZ = 1 */
 	cursor_put_u8(c, unmap ? 0x02 : 0); /* thin provisioned */
 	cursor_put_u8(c, 0);
@@ -158,11 +226,16 @@ static void (*const pages[256])(const struct scsi_task *task, struct cursor *c) 
 	[0x00] = page_00,
 	[0x80] = page_80,
 	[0x83] = page_83,
+	[0x84] = page_empty,
+	[0x85] = page_empty,
 	[0x86] = page_86,
+	[0x87] = page_87,
+	[0x88] = page_88,
 	[0x8f] = scsi_copy_vpd_put,
 	[0xb0] = page_b0,
 	[0xb1] = page_b1,
 	[0xb2] = page_b2,
+	[0xb7] = page_b7,
 };
 
 static void page_00(const struct scsi_task *task, struct cursor *c)

@@ -21,12 +21,15 @@ static const struct extent_kind {
 static const struct extent_op_row {
 	const char *name;
 	bool changes; /* refused by a read-only extent */
+	bool whole; /* is about the whole extent: no range */
 } extent_op_rows[] = {
-	[EXTENT_READ] = {"read", false},
-	[EXTENT_WRITE] = {"write", true},
-	[EXTENT_FLUSH] = {"flush", false},
-	[EXTENT_UNMAP] = {"unmap", true},
-	[EXTENT_WRITE_ZEROES] = {"write-zeroes", true},
+	[EXTENT_READ] = {"read", false, false},
+	[EXTENT_WRITE] = {"write", true, false},
+	[EXTENT_FLUSH] = {"flush", false, true},
+	[EXTENT_UNMAP] = {"unmap", true, false},
+	[EXTENT_WRITE_ZEROES] = {"write-zeroes", true, false},
+	[EXTENT_MAP] = {"map", false, false},
+	[EXTENT_SPACE] = {"space", false, true},
 };
 
 const char *extent_type_name(enum extent_type type)
@@ -146,12 +149,12 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 		io->done(io, -EROFS);
 		return;
 	}
-	if (io->op != EXTENT_FLUSH && !io->length_bytes) {
+	if (!extent_op_rows[io->op].whole && !io->length_bytes) {
 		io->done(io, 0);
 		return;
 	}
 	/* scsi has checked it: this is the second lock on the door. */
-	if (io->op != EXTENT_FLUSH &&
+	if (!extent_op_rows[io->op].whole &&
 		(io->offset_bytes > extent->info.size_bytes ||
 			io->length_bytes > extent->info.size_bytes - io->offset_bytes)) {
 		extent_io_end(io, -EINVAL);
@@ -182,7 +185,7 @@ void extent_io_end(struct extent_io *io, int res)
 
 	if (res == -EBADE) {
 		res = extent_key_lost(extent);
-	} else if (res < 0 && res != -EOPNOTSUPP) {
+	} else if (res < 0 && res != -EOPNOTSUPP && res != -EAGAIN) {
 		unsigned count = atomic_fetch_add(&extent->errors, 1) + 1;
 
 		/* A dead disk fails every command: 1, 2, 4, 8... of them are logged. */

@@ -15,6 +15,7 @@ struct extent {
 	struct extent_config config; /* name and path are copies */
 	struct extent_info info;
 	atomic_uint errors; /* failed I/Os, for the log */
+	atomic_uint asks; /* threads of ask.c */
 	/* file, block */
 	int fd;
 	dev_t device; /* block: the device itself; file: the one that it lies on */
@@ -28,6 +29,8 @@ struct extent {
 	bool claimed;
 	/* ram */
 	unsigned char *memory;
+	_Atomic unsigned char *touched; /* for each BUF_ALIGN bytes: 1 = has been written */
+	_Atomic uint64_t touched_count;
 };
 
 /*
@@ -59,6 +62,9 @@ void extent_io_advance(struct extent_io *io, size_t bytes);
 
 /* fd_io.c */
 void extent_fd_submit(struct extent *extent, struct extent_io *io);
+
+/* ask.c: EXTENT_MAP and EXTENT_SPACE of a file. */
+void extent_fd_ask(struct extent *extent, struct extent_io *io);
 
 /*
  * block.c: facts about a block device, from the device itself and from `dir`, where sysfs

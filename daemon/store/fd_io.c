@@ -254,6 +254,19 @@ static void fd_transfer_begin(struct extent_io *io)
 	}
 }
 
+/* A device has all the storage it says it has, as far as anybody can tell from here. */
+static void fd_ask(struct extent_io *io)
+{
+	if (io->extent->config.type == EXTENT_FILE) {
+		extent_fd_ask(io->extent, io);
+		return;
+	}
+	io->mapped = true;
+	io->run_bytes = io->length_bytes;
+	io->used_bytes = io->free_bytes = EXTENT_UNKNOWN;
+	extent_io_end(io, 0);
+}
+
 void extent_fd_submit(struct extent *extent, struct extent_io *io)
 {
 	switch (io->op) {
@@ -274,6 +287,10 @@ void extent_fd_submit(struct extent *extent, struct extent_io *io)
 		} else {
 			extent_io_end(io, -EOPNOTSUPP);
 		}
+		break;
+	case EXTENT_MAP:
+	case EXTENT_SPACE:
+		fd_ask(io);
 		break;
 	case EXTENT_WRITE_ZEROES:
 		if (atomic_load_explicit(&extent->no_zero_range, memory_order_relaxed)) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 noinst_LIBRARIES += libyokestore.a
 libyokestore_a_SOURCES = \
+	daemon/store/ask.c \
 	daemon/store/block.c \
 	daemon/store/extent.c daemon/store/extent.h \
 	daemon/store/fd.c \

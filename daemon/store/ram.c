@@ -7,12 +7,13 @@
 #include "extent.h"
 
 /* A loss of power takes all of it; so long a write is one copy, which nothing interrupts. */
-#define RAM_ATOMIC_BYTES (1u << 20)
+#define RAM_ATOMIC_BYTES  (1u << 20)
+#define RAM_MAP_UNITS_MAX (1u << 20)
 
 static int ram_open(struct extent *extent, char *error, size_t error_size)
 {
 	uint64_t size = extent->config.size_bytes;
-	void *memory;
+	void *memory, *touched;
 
 	if (!size) {
 		return extent_refuse(
@@ -26,7 +27,14 @@ static int ram_open(struct extent *extent, char *error, size_t error_size)
 			"%llu bytes of memory are not to be had; give a smaller size",
 			(unsigned long long)size);
 	}
+	touched = mmap(NULL, size / BUF_ALIGN + 1, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (touched == MAP_FAILED) {
+		munmap(memory, size);
+		return extent_refuse(extent, -ENOMEM, error, error_size, "out of memory");
+	}
 	extent->memory = memory;
+	extent->touched = touched;
 	extent->info = (struct extent_info){
 		.size_bytes = size,
 		.unmap = true,
@@ -40,6 +48,7 @@ static int ram_open(struct extent *extent, char *error, size_t error_size)
 static void ram_close(struct extent *extent)
 {
 	munmap(extent->memory, extent->info.size_bytes);
+	munmap((void *)extent->touched, extent->info.size_bytes / BUF_ALIGN + 1);
 }
 
 static void ram_copy(struct extent_io *io, unsigned char *at)
@@ -73,18 +82,65 @@ static void ram_zero(struct extent *extent, uint64_t offset, uint64_t length)
 	memset(extent->memory + last, 0, end - last);
 }
 
+/* Notes which units of the range hold something. Those that a range covers only partly count when
+ * something is put there, and stay as they are when it is taken away. */
+static void ram_touch(struct extent *extent, uint64_t offset, uint64_t length, bool there)
+{
+	uint64_t first = there ? offset / BUF_ALIGN : (offset + BUF_ALIGN - 1) / BUF_ALIGN;
+	uint64_t end = there ? (offset + length + BUF_ALIGN - 1) / BUF_ALIGN
+			     : (offset + length) / BUF_ALIGN;
+
+	for (uint64_t i = first; i < end; i++) {
+		if (atomic_load_explicit(&extent->touched[i], memory_order_relaxed) != there &&
+			atomic_exchange_explicit(
+				&extent->touched[i], there, memory_order_relaxed) != there) {
+			atomic_fetch_add_explicit(&extent->touched_count, there ? 1 : UINT64_MAX,
+				memory_order_relaxed);
+		}
+	}
+}
+
+/* Looks at so many units at most: this runs on a reactor. */
+static void ram_map(const struct extent *extent, struct extent_io *io)
+{
+	uint64_t first = io->offset_bytes / BUF_ALIGN, at = first + 1;
+	uint64_t end = (io->offset_bytes + io->length_bytes + BUF_ALIGN - 1) / BUF_ALIGN;
+
+	end = end - first < RAM_MAP_UNITS_MAX ? end : first + RAM_MAP_UNITS_MAX;
+	io->mapped = atomic_load_explicit(&extent->touched[first], memory_order_relaxed);
+	while (at < end &&
+		atomic_load_explicit(&extent->touched[at], memory_order_relaxed) == io->mapped) {
+		at++;
+	}
+	io->run_bytes = at * BUF_ALIGN - io->offset_bytes;
+}
+
 static void ram_submit(struct extent *extent, struct extent_io *io)
 {
 	switch (io->op) {
-	case EXTENT_READ:
 	case EXTENT_WRITE:
+		ram_touch(extent, io->offset_bytes, io->length_bytes, true);
+		ram_copy(io, extent->memory + io->offset_bytes);
+		break;
+	case EXTENT_READ:
 		ram_copy(io, extent->memory + io->offset_bytes);
 		break;
 	case EXTENT_UNMAP:
 	case EXTENT_WRITE_ZEROES:
 		ram_zero(extent, io->offset_bytes, io->length_bytes);
+		ram_touch(
+			extent, io->offset_bytes, io->length_bytes, io->op == EXTENT_WRITE_ZEROES);
 		break;
 	case EXTENT_FLUSH:
+		break;
+	case EXTENT_MAP:
+		ram_map(extent, io);
+		break;
+	case EXTENT_SPACE:
+		io->used_bytes =
+			atomic_load_explicit(&extent->touched_count, memory_order_relaxed) *
+			BUF_ALIGN;
+		io->free_bytes = EXTENT_UNKNOWN;
 		break;
 	}
 	extent_io_end(io, 0);

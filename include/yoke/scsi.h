@@ -96,6 +96,7 @@ struct scsi_lu_info {
 	enum extent_write_key write_key;
 	const char *naa; /* 32 hex digits */
 	uint64_t reads, writes, read_bytes, written_bytes; /* approximate sums over reactors */
+	uint64_t read_errors, write_errors; /* commands that the medium failed */
 };
 bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info);
 

@@ -24,7 +24,9 @@ enum extent_op {
 	EXTENT_WRITE,
 	EXTENT_FLUSH,
 	EXTENT_UNMAP,
-	EXTENT_WRITE_ZEROES
+	EXTENT_WRITE_ZEROES,
+	EXTENT_MAP, /* has the range storage of its own? Answers about its first part */
+	EXTENT_SPACE, /* how much storage is used, and how much is left */
 };
 const char *extent_op_name(enum extent_op op);
 
@@ -71,6 +73,8 @@ struct extent_config {
 	uint32_t cluster_id; /* 24 bits, the same at both controllers: marks this cluster's keys */
 };
 
+#define EXTENT_UNKNOWN UINT64_MAX
+
 /*
  * One I/O. The caller fills the first part and keeps it, the iovecs and the memory alive until
  * done() is called, on the same reactor, exactly once, possibly before extent_submit() returns.
@@ -82,16 +86,23 @@ struct extent_io {
 	enum extent_op op;
 	bool fua; /* EXTENT_WRITE: durable before done() */
 	uint64_t offset_bytes;
-	uint64_t length_bytes; /* EXTENT_FLUSH: ignored, everything is flushed */
+	uint64_t length_bytes; /* EXTENT_FLUSH, EXTENT_SPACE: ignored, it is about everything */
 	struct iovec *iov; /* EXTENT_READ, EXTENT_WRITE; may be changed by the store */
 	int iov_count;
 	void (*done)(struct extent_io *io, int res);
+	/* answers */
+	bool mapped; /* EXTENT_MAP: it has, */
+	uint64_t run_bytes; /* from the offset so far (may go beyond the range, may be cut) */
+	uint64_t used_bytes; /* EXTENT_SPACE; EXTENT_UNKNOWN where the store cannot tell */
+	uint64_t free_bytes;
 	/* private to the store */
 	struct reactor *reactor;
 	struct reactor_io ring;
 	struct extent *extent;
 	uint64_t moved_bytes;
 	int step;
+	int ask_fd;
+	int ask_res;
 };
 
 struct extent;

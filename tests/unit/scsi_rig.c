@@ -46,6 +46,22 @@ const struct extent_info *extent_info(const struct extent *extent)
 	return &extent->info;
 }
 
+/* Storage in units of 4096 bytes: where all of one are 0 there is none. */
+static bool unit_is_mapped(const uint8_t *unit)
+{
+	return unit[0] != 0 || memcmp(unit, unit + 1, 4095) != 0;
+}
+
+static void io_map(struct extent_io *io, const uint8_t *data)
+{
+	data -= io->offset_bytes % 4096;
+	io->mapped = unit_is_mapped(data);
+	io->run_bytes = 4096 - io->offset_bytes % 4096;
+	while (io->run_bytes < io->length_bytes && unit_is_mapped(data += 4096) == io->mapped) {
+		io->run_bytes += 4096;
+	}
+}
+
 static void io_complete(struct extent_io *io)
 {
 	uint8_t *data = rig_store.data[io->extent->index] + io->offset_bytes;
@@ -54,7 +70,7 @@ static void io_complete(struct extent_io *io)
 		io->done(io, rig_store.error);
 		return;
 	}
-	if (io->op != EXTENT_FLUSH) {
+	if (io->op != EXTENT_FLUSH && io->op != EXTENT_SPACE) {
 		assert_true(io->offset_bytes + io->length_bytes <= RIG_BYTES);
 	}
 	switch (io->op) {
@@ -73,6 +89,13 @@ static void io_complete(struct extent_io *io)
 		break;
 	case EXTENT_FLUSH:
 		break;
+	case EXTENT_MAP:
+		io_map(io, data);
+		break;
+	case EXTENT_SPACE:
+		io->used_bytes = rig_store.used_bytes;
+		io->free_bytes = rig_store.free_bytes;
+		break;
 	}
 	io->done(io, 0);
 }
@@ -85,6 +108,8 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 		[EXTENT_FLUSH] = &rig_store.flushes,
 		[EXTENT_UNMAP] = &rig_store.unmaps,
 		[EXTENT_WRITE_ZEROES] = &rig_store.zeroes,
+		[EXTENT_MAP] = &rig_store.asks,
+		[EXTENT_SPACE] = &rig_store.asks,
 	};
 
 	++*counts[io->op];

@@ -80,7 +80,8 @@ struct rig_store {
 	int claim_error; /* extent_claim() */
 	unsigned claim_failures; /* as many times, then it works */
 	int check_error;
-	unsigned reads, writes, flushes, unmaps, zeroes, fuas;
+	unsigned reads, writes, flushes, unmaps, zeroes, fuas, asks;
+	uint64_t used_bytes, free_bytes; /* EXTENT_SPACE */
 	unsigned claims, releases;
 	uint64_t claim_epoch;
 	uint8_t data[RIG_EXTENTS][RIG_BYTES];

@@ -61,12 +61,12 @@ static void a_lun_without_a_unit(void **state)
 static void vpd_list_serial_and_refusals(void **state)
 {
 	assert_int_equal(DO(0, 0x12, 1, 0, 0, 96, 0), SCSI_GOOD);
-	rig_assert_hex(t.in, t.in_length, "00 00 00 08 00 80 83 86 8f b0 b1 b2");
+	rig_assert_hex(t.in, t.in_length, "00 00 00 0d 00 80 83 84 85 86 87 88 8f b0 b1 b2 b7");
 	assert_int_equal(DO(0, 0x12, 1, 0x80, 0, 96, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length, "00 80 00 07 73 65 72 69 61 6c 30");
 	for (unsigned page = 1; page < 256; page++) {
-		bool listed = page == 0x80 || page == 0x83 || page == 0x86 || page == 0x8f ||
-			      (page >= 0xb0 && page <= 0xb2);
+		bool listed = page == 0x80 || (page >= 0x83 && page <= 0x88) || page == 0x8f ||
+			      page == 0xb7 || (page >= 0xb0 && page <= 0xb2);
 
 		assert_int_equal(
 			DO(0, 0x12, 1, (uint8_t)page, 0, 96, 0), listed ? SCSI_GOOD : 0x052400);
@@ -116,10 +116,17 @@ static void both_controllers_say_the_same(void **state)
 		{0x12, 0, 0, 0, 96},
 		{0x12, 1, 0, 0, 96},
 		{0x12, 1, 0x80, 0, 96},
+		{0x12, 1, 0x84, 0, 96},
+		{0x12, 1, 0x85, 0, 96},
 		{0x12, 1, 0x86, 0, 96},
+		{0x12, 1, 0x87, 0, 96},
+		{0x12, 1, 0x88, 0xff, 0xff},
 		{0x12, 1, 0xb0, 0, 96},
 		{0x12, 1, 0xb1, 0, 96},
 		{0x12, 1, 0xb2, 0, 96},
+		{0x12, 1, 0xb7, 0, 96},
+		{0xa3, 0x0d, 0x80, [9] = 16},
+		{0x3c, 0x0b, [8] = 4},
 		{0x1a, 0, 0x3f, 0xff, 0xff},
 		{0xa0, [9] = 0xff},
 		{0xa3, 0x0c, [8] = 0x20},
@@ -163,9 +170,44 @@ static void vpd_86_and_block_pages(void **state)
 	assert_int_equal(t.in_length, 64);
 	rig_assert_hex(t.in, 8, "00 b1 00 3c 00 01 00 00");
 	assert_int_equal(DO(0, 0x12, 1, 0xb2, 0, 96, 0), SCSI_GOOD);
-	rig_assert_hex(t.in, t.in_length, "00 b2 00 04 00 e4 02 00");
+	rig_assert_hex(t.in, t.in_length, "00 b2 00 04 0b e4 02 00");
 	assert_int_equal(DO(1, 0x12, 1, 0xb2, 0, 96, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length, "00 b2 00 04 00 00 00 00");
+}
+
+static void vpd_84_to_88_and_b7(void **state)
+{
+	assert_int_equal(DO(0, 0x12, 1, 0x84, 0, 96, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length, "00 84 00 00");
+	assert_int_equal(DO(0, 0x12, 1, 0x85, 0, 96, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length, "00 85 00 00");
+	assert_int_equal(DO(0, 0x12, 1, 0x87, 0, 96, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length, "00 87 00 04 3f ff 00 00");
+	/* two ports of controller 1, one of controller 2 */
+#define PORT(rtpi, tag)                                                  \
+	"00 00 " rtpi " 00 00 00 00 00 00 00 2c 53 98 00 28 " TARGET_HEX \
+	" 2c 74 2c 30 78 30 30 30 " tag " 00"
+	assert_int_equal(DO(0, 0x12, 1, 0x88, 1, 0, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length,
+		"00 88 00 a8 " PORT("01 01", "31") " " PORT("01 02", "31") " " PORT("02 01", "32"));
+	assert_int_equal(DO(0, 0x12, 1, 0xb7, 0, 96, 0), SCSI_GOOD);
+	assert_int_equal(t.in_length, 64);
+	rig_assert_hex(t.in, 8, "00 b7 00 3c 00 00 00 00");
+}
+
+/* 255 portals at each of two controllers do not fit into a page: it ends with a whole port. */
+static void vpd_88_is_cut_between_ports(void **state)
+{
+	rig->controllers[0].portal_count = 255;
+	rig->controllers[1].portal_count = 255;
+	rig_task_set(&t, rig->nexus[0], 0, RIG_CDB(0x12, 1, 0x88, 0xff, 0xff, 0));
+	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_READY);
+	rig_run(rig);
+	rig->controllers[0].portal_count = 2;
+	rig->controllers[1].portal_count = 1;
+	assert_int_equal(t.status, SCSI_GOOD);
+	assert_int_equal(be16_get(t.in + 2), t.in_length - 4);
+	assert_int_equal((t.in_length - 4) % 56, 0);
 }
 
 static void report_luns(void **state)
@@ -232,6 +274,8 @@ int main(void)
 		TEST(vpd_83_at_controller_2_differs_in_the_port_only),
 		TEST(both_controllers_say_the_same),
 		TEST(vpd_86_and_block_pages),
+		TEST(vpd_84_to_88_and_b7),
+		TEST(vpd_88_is_cut_between_ports),
 		TEST(report_luns),
 		TEST(lun_forms),
 		TEST(request_sense),

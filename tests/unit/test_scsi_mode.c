@@ -129,7 +129,7 @@ static void one_command(void **state)
 	/* unknown */
 	assert_int_equal(DO(0, 0xa3, 0x0c, 1, 0xc0, 0, 0, 0, 0, 0, 64, 0, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length, "00 01 00 00");
-	assert_int_equal(DO(0, 0xa3, 0x0c, 2, 0x9e, 0, 0x12, 0, 0, 0, 64, 0, 0), SCSI_GOOD);
+	assert_int_equal(DO(0, 0xa3, 0x0c, 2, 0x9e, 0, 0x11, 0, 0, 0, 64, 0, 0), SCSI_GOOD);
 	assert_int_equal(t.in[1], 1);
 	assert_int_equal(DO(0, 0xa3, 0x0c, 2, 0x9e, 0xff, 0xff, 0, 0, 0, 64, 0, 0), SCSI_GOOD);
 	assert_int_equal(t.in[1], 1);

@@ -136,6 +136,23 @@ static int run_io(struct extent *extent, struct extent_io io)
 	return run.res;
 }
 
+/* Asks what there is at an offset; the bytes that it goes on for, negative for a hole. */
+static int64_t run_map(struct extent *extent, uint64_t offset)
+{
+	uint64_t left = extent_info(extent)->size_bytes - offset;
+	struct run run = {.io = {.op = EXTENT_MAP, .offset_bytes = offset, .length_bytes = left}};
+
+	run.io.done = run_done;
+	extent_submit(extent, reactor, &run.io);
+	for (unsigned i = 0; i < 10000 && !run.done; i++) {
+		reactor_run_once(reactor, 1000);
+	}
+	assert_true(run.done);
+	assert_int_equal(run.res, 0);
+	left = run.io.run_bytes < left ? run.io.run_bytes : left;
+	return run.io.mapped ? (int64_t)left : -(int64_t)left;
+}
+
 static int run_op(struct extent *extent, enum extent_op op, uint64_t offset, uint64_t length)
 {
 	return run_io(extent,
@@ -543,6 +560,94 @@ static void test_read_only_file(void **state)
 /* ----- block devices: what sysfs says -----------------------------------------------------------
  */
 
+/* What is written has storage, what is unmapped has none. */
+static void exercise_map(struct extent *extent, unsigned char *data)
+{
+	assert_int_equal(run_map(extent, 0), -8 * (int64_t)MIB);
+	assert_int_equal(run_rw(extent, EXTENT_WRITE, MIB, data, MIB), 0);
+	assert_int_equal(run_map(extent, 0), -(int64_t)MIB);
+	assert_int_equal(run_map(extent, MIB), MIB);
+	assert_int_equal(run_map(extent, MIB + 512 * 1024), 512 * 1024);
+	assert_int_equal(run_map(extent, 2 * MIB), -6 * (int64_t)MIB);
+	assert_int_equal(run_op(extent, EXTENT_UNMAP, MIB + 65536, 65536), 0);
+	assert_int_equal(run_map(extent, MIB), 65536);
+	assert_int_equal(run_map(extent, MIB + 65536), -65536);
+	assert_int_equal(run_map(extent, MIB + 2 * 65536), MIB - 2 * 65536);
+}
+
+static uint64_t used_bytes(struct extent *extent, uint64_t *free_bytes)
+{
+	struct run run = {.io = {.op = EXTENT_SPACE}};
+
+	run.io.done = run_done;
+	extent_submit(extent, reactor, &run.io);
+	for (unsigned i = 0; i < 10000 && !run.done; i++) {
+		reactor_run_once(reactor, 1000);
+	}
+	assert_true(run.done);
+	assert_int_equal(run.res, 0);
+	*free_bytes = run.io.free_bytes;
+	return run.io.used_bytes;
+}
+
+static void test_map_and_space_of_ram(void **state)
+{
+	struct extent_config config = {
+		.name = "ram", .type = EXTENT_RAM, .size_bytes = 8 * MIB, .block_size = 512};
+	struct extent *extent = open_ok(&config);
+	unsigned char *data = pattern_new(MIB, 1);
+	uint64_t free_bytes;
+
+	exercise_map(extent, data);
+	assert_int_equal(used_bytes(extent, &free_bytes), MIB - 65536);
+	assert_true(free_bytes == EXTENT_UNKNOWN);
+	/* a unit that is unmapped in part keeps its storage */
+	assert_int_equal(run_op(extent, EXTENT_UNMAP, MIB + 512, 4096), 0);
+	assert_int_equal(used_bytes(extent, &free_bytes), MIB - 65536);
+	assert_int_equal(run_op(extent, EXTENT_WRITE_ZEROES, 0, 512), 0);
+	assert_int_equal(used_bytes(extent, &free_bytes), MIB - 65536 + 4096);
+	free(data);
+	extent_close(extent);
+}
+
+static void test_map_and_space_of_a_file(void **state)
+{
+	struct file file = file_make("map", 8 * MIB);
+	struct extent_config config = file_config(&file);
+	struct extent *extent = open_ok(&config);
+	unsigned char *data = pattern_new(MIB, 1);
+	struct run runs[5] = {0};
+	unsigned busy = 0;
+	uint64_t free_bytes, used;
+
+	if (extent_info(extent)->unmap) {
+		exercise_map(extent, data);
+		assert_int_equal(run_op(extent, EXTENT_FLUSH, 0, 0), 0);
+		used = used_bytes(extent, &free_bytes);
+		assert_true(used >= MIB - 65536 && used <= 2 * MIB);
+		assert_true(free_bytes != EXTENT_UNKNOWN);
+	}
+	/* only so many at a time, and none is forgotten */
+	for (unsigned i = 0; i < ARRAY_SIZE(runs); i++) {
+		runs[i].io = (struct extent_io){.op = EXTENT_SPACE, .done = run_done};
+		extent_submit(extent, reactor, &runs[i].io);
+	}
+	assert_true(runs[4].done);
+	assert_int_equal(runs[4].res, -EAGAIN);
+	for (unsigned i = 0; i < 10000 && busy < 5; i++) {
+		reactor_run_once(reactor, 1000);
+		busy = 0;
+		for (unsigned k = 0; k < ARRAY_SIZE(runs); k++) {
+			busy += runs[k].done;
+		}
+	}
+	assert_int_equal(busy, 5);
+	assert_int_equal(runs[3].res, 0);
+	free(data);
+	extent_close(extent);
+	unlink(file.path);
+}
+
 static void sysfs_put(const char *dir, const char *name, const char *value)
 {
 	char path[128];
@@ -633,6 +738,8 @@ int main(void)
 		cmocka_unit_test(test_check_sees_a_cut_and_a_deleted_file),
 		cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_read_only_file),
+		cmocka_unit_test(test_map_and_space_of_ram),
+		cmocka_unit_test(test_map_and_space_of_a_file),
 		cmocka_unit_test(test_block_queue),
 	};
 
