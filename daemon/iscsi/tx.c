@@ -91,7 +91,8 @@ static void iscsi_tx_number(
 	uint32_t exp_cmdsn = conn->login_cmdsn;
 	uint32_t max_cmdsn = exp_cmdsn + conn->home->iscsi->setup.conf->iscsi.command_window - 1;
 
-	if (conn->session && conn->session->registered) {
+	/* A session has its TSIH to the end, so that the Logout Response is numbered as well. */
+	if (conn->session && conn->session->tsih) {
 		exp_cmdsn = conn->session->window.exp_cmdsn;
 		max_cmdsn = iscsi_window_max(&conn->session->window);
 		conn->session->max_cmdsn_told = max_cmdsn;

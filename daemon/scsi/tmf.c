@@ -95,7 +95,8 @@ static void reset_part_arrived(struct mailbox_msg *msg)
 {
 	struct reset_part *part = container_of(msg, struct reset_part, msg);
 
-	scsi_ua_raise(part->sweep.core, part->reset->lu, SCSI_UA_LU_RESET, &part->reset->who);
+	/* For every I_T nexus, the one that asked too (SAM-5 6.3.3 d). */
+	scsi_ua_raise(part->sweep.core, part->reset->lu, SCSI_UA_LU_RESET, NULL);
 	sweep_start(&part->sweep);
 }
 

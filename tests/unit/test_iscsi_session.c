@@ -53,6 +53,9 @@ static void expect_logout(struct client *c, uint8_t response)
 	client_expect(c, &pdu, ISCSI_OP_LOGOUT_RESPONSE);
 	assert_int_equal(iscsi_bhs_itt(pdu.bhs), c->itt);
 	assert_int_equal(pdu.bhs[ISCSI_LOGOUT_RESPONSE], response);
+	/* also when the session is closed, the numbers do not fall back to those of the login */
+	assert_int_equal(be32_get(pdu.bhs + ISCSI_BHS_EXPCMDSN), c->cmdsn);
+	assert_false(iscsi_sn_before(be32_get(pdu.bhs + ISCSI_BHS_MAXCMDSN), c->cmdsn - 1));
 }
 
 /* --- the byte stream --- */
@@ -403,6 +406,7 @@ static void test_discovery_session(void **state)
 	client_pdu(&c, bhs, NULL, 0);
 	client_expect(&c, &pdu, ISCSI_OP_REJECT);
 	assert_int_equal(pdu.bhs[ISCSI_REJECT_REASON], ISCSI_REJECT_NOT_SUPPORTED);
+	c.cmdsn--; /* rejected, so its number is a hole (RFC 7143 7.3) */
 	logout(&c, ISCSI_LOGOUT_SESSION, 0);
 	expect_logout(&c, ISCSI_LOGOUT_CLOSED);
 	client_expect_closed(&c);
