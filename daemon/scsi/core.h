@@ -22,7 +22,7 @@
 #define SCSI_UNMAP_RANGES_MAX	256u
 #define SCSI_UNMAP_LIST_MAX	(8u + 16u * SCSI_UNMAP_RANGES_MAX)
 #define SCSI_UNMAP_BYTES_MAX	(512ull << 20) /* of one command: at most 1 Mi blocks of 512 */
-#define SCSI_SAME_BYTES_MAX	(256ull << 20) /* of one WRITE SAME or VERIFY */
+#define SCSI_SAME_BYTES_MAX	(16ull << 20) /* of one WRITE SAME or VERIFY */
 #define SCSI_COMPARE_BLOCKS_MAX 128u /* of COMPARE AND WRITE */
 #define SCSI_PREFETCH_BYTES_MAX (64ull << 20)
 #define SCSI_BUFFER_BYTES	4096u /* of READ BUFFER and WRITE BUFFER */

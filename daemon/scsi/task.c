@@ -116,14 +116,16 @@ bool scsi_task_decode(struct scsi_task *task)
 		scsi_set_sense(task, SENSE_INVALID_FIELD_IN_CDB); /* there is never an ACA */
 		return false;
 	}
-	if (!usage_check(task) || !row->decode(task)) {
+	if (!usage_check(task)) {
 		return false;
 	}
+	/* Before the fields: whether UNMAP may be set, say, depends on what a read-only LU cannot do.
+	 */
 	if (row->flags & SCSI_WRITES && task->lu->conf->read_only) {
 		scsi_set_sense(task, SENSE_WRITE_PROTECTED);
 		return false;
 	}
-	return true;
+	return row->decode(task);
 }
 
 enum scsi_start scsi_task_start(struct scsi_task *task)

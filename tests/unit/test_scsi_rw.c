@@ -197,6 +197,8 @@ static void a_read_only_unit_refuses_writes_before_data_moves(void **state)
 
 	assert_int_equal(DO(2, block, 512, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0x072700);
 	assert_int_equal(DO(2, block, 512, 0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0x072700);
+	/* nor is it the field's fault that nothing can be unmapped */
+	assert_int_equal(DO(2, block, 512, 0x41, 8, 0, 0, 0, 0, 0, 0, 1, 0), 0x072700);
 	rig_task_set(&t, rig->nexus[0], 2, RIG_CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0));
 	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
 	assert_int_equal(DO(2, NULL, 0, 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), SCSI_GOOD);
