@@ -4,3 +4,4 @@ include tests/bench/local.mk
 include tests/io/local.mk
 include tests/lab/local.mk
 include tests/faultdisk/local.mk
+include tests/peer/local.mk

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the lab's tests: every test_*.py beside this file, every function test_* in it, in order.
+"""Runs the lab's tests: every test_*.py beside this file and in the folders of FOLDERS, every
+function test_* in it, in order.
 
 A module may have SETTINGS, the settings of its lab. A function that takes an argument is given the
 module's lab, up and settled; after it the lab is healed, and replaced when that does not succeed
-or the test failed. A function passes when it returns, is skipped when it raises Skip, else fails.
+or the test failed. A function passes when it returns, is skipped when it raises Skip, else fails; a
+text that it returns goes with the result.
 """
 
 import importlib
@@ -11,11 +13,14 @@ import inspect
 import sys
 import time
 import traceback
+from pathlib import Path
 
 import proc
 from lab import Lab
 from layout import HERE, NODES
 
+# Where tests are; the name of a test begins with the name of its folder.
+FOLDERS = (HERE, HERE.parent / "peer")
 LOGS = (("log/console", 30), ("log/syslog", 60), ("log/corosync/corosync.log", 20))
 
 
@@ -30,9 +35,13 @@ def check(condition, text):
 
 
 def modules(names):
-    """The test modules called test_NAME, or all."""
-    known = sorted(path.stem for path in HERE.glob("test_*.py"))
-    chosen = [name if name.startswith("test_") else f"test_{name}" for name in names] or known
+    """The test modules called test_NAME, or all of the lab's own."""
+    for folder in FOLDERS:
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    known = [path.stem for folder in FOLDERS for path in sorted(folder.glob("test_*.py"))]
+    own = [path.stem for path in sorted(HERE.glob("test_*.py"))]
+    chosen = [name if name.startswith("test_") else f"test_{name}" for name in names] or own
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise proc.LabError(f"no tests {' '.join(unknown)}; known: {' '.join(known)}")
@@ -81,7 +90,8 @@ class Runner:
             self.lab = None
 
     def one(self, module, name, function):
-        label = f"lab/{module.__name__.removeprefix('test_')}.{name.removeprefix('test_')}"
+        folder = Path(module.__file__).parent.name
+        label = f"{folder}/{module.__name__.removeprefix('test_')}.{name.removeprefix('test_')}"
         started = time.monotonic()
         try:
             arguments = []
@@ -90,7 +100,7 @@ class Runner:
                     self.lab = Lab(**getattr(module, "SETTINGS", {})).up()
                     self.lab.wait_settled()
                 arguments = [self.lab]
-            function(*arguments)
+            note = function(*arguments)
             if arguments:
                 self.lab.heal()
         except Skip as reason:
@@ -102,7 +112,7 @@ class Runner:
                 show_logs(self.lab)
             self.drop_lab()
         else:
-            self.report("PASS", label, started)
+            self.report("PASS", label, started, f": {note}" if note else "")
 
     def run(self, names, only=()):
         """Runs all tests of these modules; true when none failed."""

@@ -1,70 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One yoked without a cluster, with the tools that Debian has: the plain target."""
 
-import os
 import re
 import time
 
+from alone import LUNS, MIB, PORTALS, Sanitized, serve
 from lab import TARGET, wait_for
 from load import program
-from runner import Skip, check
+from runner import check
 
 SETTINGS = {"cluster": False}
-PORTAL = "10.77.1.1:3260"
-MIB = 1 << 20
-# iscsi-test-cu's tests that must pass at least, of 230.
-CU_PASSED_LEAST = 205
-
-YAML = f"""\
-yoke: 1
-cluster: none
-controllers:
-  - name: a
-    portals: [10.77.1.1]
-extents:
-  - name: ram
-    type: ram
-    size: 256MiB
-  - name: file
-    type: file
-    path: /srv/yoke/single.img
-    size: 256MiB
-  - name: large-blocks
-    type: file
-    path: /srv/yoke/single4k.img
-    size: 256MiB
-    block_size: 4096
-targets:
-  - name: {TARGET}
-    luns:
-      - lun: 0
-        extent: ram
-      - lun: 1
-        extent: file
-      - lun: 2
-        extent: large-blocks
-"""
+PORTAL = PORTALS[0]
 
 
 def url(lun=None):
     return f"iscsi://{PORTAL}/{TARGET}" + ("" if lun is None else f"/{lun}")
-
-
-def answers(lab):
-    return lab["a"].run(["yokectl", "status"], check=False).returncode == 0
-
-
-def serve(lab):
-    """The daemon runs and answers; started here when it does not."""
-    place = lab.layout.node("a") / "yoke" / "single.yaml"
-    if not place.exists():
-        place.write_text(YAML, encoding="utf-8")
-        for name in ("single", "single4k"):
-            with open(lab.layout.shared / f"{name}.img", "wb") as file:
-                file.truncate(256 * MIB)
-    if not lab["a"].pids("yoked"):
-        lab["a"].run(["yoked", "-c", "/etc/yoke/single.yaml", "--controller", "a"])
-    wait_for(lambda: answers(lab), 10, "the daemon answers")
 
 
 def test_starts(lab):
@@ -72,7 +22,7 @@ def test_starts(lab):
     serve(lab)
     listed = lab.host_run(["iscsi-ls", "-s", f"iscsi://{PORTAL}"]).stdout
     check(TARGET in listed, f"iscsi-ls does not list {TARGET}:\n{listed}")
-    check(len(re.findall(r"Lun:\s*\d+", listed)) == 3, f"iscsi-ls does not show three LUs:\n{listed}")
+    check(len(re.findall(r"Lun:\s*\d+", listed)) == LUNS * len(PORTALS), f"iscsi-ls does not show every LU:\n{listed}")
 
 
 def test_inquiry(lab):
@@ -103,21 +53,6 @@ def test_verified(lab):
     serve(lab)
     lab.host_run([program("yoke-mpio"), "--portal", PORTAL, "--target", TARGET, "--luns", "0-2",
                   "--depth", "16", "--seconds", "4"], timeout=60)
-
-
-def test_iscsi_test_cu(lab):
-    """libiscsi's own test suite; the number that pass may not fall."""
-    serve(lab)
-    words = ["iscsi-test-cu", "--dataloss", "--allow-sanitize", "-t", "ALL", url(0)]
-    done = lab.host_run(words, check=False, timeout=480)
-    match = re.search(r"^\s*tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", done.stdout, re.M)
-    check(match, f"no summary from iscsi-test-cu:\n{done.stdout[-3000:]}\n{done.stderr[-1000:]}")
-    total, ran, passed, failed = map(int, match.groups())
-    names = re.findall(r"Test: (\S+) \.\.\.FAILED", done.stdout)
-    print(f"iscsi-test-cu: {total} tests, {ran} ran, {passed} passed, {failed} failed: "
-          f"{' '.join(names)}")
-    check(passed >= CU_PASSED_LEAST, f"{passed} passed, at least {CU_PASSED_LEAST} should")
-    check(lab["a"].pids("yoked"), "the daemon died under iscsi-test-cu")
 
 
 def test_restart_keeps_data(lab):
@@ -152,31 +87,7 @@ def test_garbage(lab):
 
 def test_sanitized(lab):
     """The build with sanitizers under the same tools: no report."""
-    stage = os.environ.get("YOKE_STAGE_SANITIZED", "")
-    if not os.path.exists(os.path.join(stage, "usr/sbin/yoked")):
-        raise Skip("there is no build with sanitizers; tests/check unit single makes one")
-    serve(lab)
-    lab["a"].run(["yokectl", "stop"])
-    wait_for(lambda: not lab["a"].pids("yoked"), 20, "the daemon has ended")
-    daemon = os.path.join(stage, "usr/sbin/yoked")
-    output = lab.layout.log("sanitized")
-    with open(output, "wb") as log:
-        process = lab["a"].start([daemon, "-f", "-c", "/etc/yoke/single.yaml", "--controller", "a"],
-                                 timeout=0, stdout=log, stderr=log)
-        try:
-            wait_for(lambda: answers(lab), 20, "the sanitized daemon answers")
-            lab.host_run(["iscsi-ls", "-s", f"iscsi://{PORTAL}"])
-            lab.host_run([program("yoke-mpio"), "--portal", PORTAL, "--target", TARGET, "--luns",
-                          "0-2", "--depth", "8", "--seconds", "4"], timeout=90)
-            lab.host_run(["iscsi-test-cu", "--dataloss", "-t", "SCSI", url(0)], check=False,
-                         timeout=300)
-            lab["a"].run(["yokectl", "stop"])
-            code = process.wait(30)
-        finally:
-            if process.poll() is None:
-                lab["a"].send_signal("yoked", 9)
-                process.wait(10)
-    text = output.read_text(encoding="utf-8", errors="replace")
-    for word in ("AddressSanitizer", "runtime error", "LeakSanitizer"):
-        check(word not in text, f"the sanitizers complain:\n{text[-4000:]}")
-    check(code == 0, f"the daemon ended with {code}:\n{text[-4000:]}")
+    with Sanitized(lab):
+        lab.host_run(["iscsi-ls", "-s", f"iscsi://{PORTAL}"])
+        lab.host_run([program("yoke-mpio"), "--portal", PORTAL, "--target", TARGET, "--luns", "0-2",
+                      "--depth", "8", "--seconds", "4"], timeout=90)

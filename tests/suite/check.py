@@ -14,8 +14,9 @@ from build import Builder
 from report import Failed, Report
 
 TOP = Path(__file__).resolve().parents[2]
-PARTS = ("style", "unit", "dist", "lab", "single", "demo")
+PARTS = ("style", "unit", "dist", "lab", "single", "peer", "demo")
 LAB_SINGLE = ("single",)
+PEER = ("alone", "pair", "sanitized")
 
 
 class Check:
@@ -57,7 +58,7 @@ class Check:
             if last:
                 self.report.result(last[1], last[2], float(last[3]), "\n".join(log), last[4] or "")
         for line in process.stdout:
-            match = re.fullmatch(r"(PASS|FAIL|SKIP) (lab/\S+) \(([\d.]+) s\)(?:: (.*))?", line.strip())
+            match = re.fullmatch(r"(PASS|FAIL|SKIP) ((?:lab|peer)/\S+) \(([\d.]+) s\)(?:: (.*))?", line.strip())
             if match or re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", line.strip()):
                 flush()
                 last, log = (match and [None, *match.groups()]), []
@@ -96,7 +97,7 @@ class Check:
         """Compilers and tests without a clock, with the other lane's leave."""
         if "style" in self.parts:
             style.run(self.report, TOP, self.source)
-        if "unit" in self.parts or "single" in self.parts:
+        if {"unit", "single", "peer"} & set(self.parts):
             self.build(self.patient, "sanitized")
         if "unit" in self.parts:
             self.build(self.patient, "clang")
@@ -114,8 +115,10 @@ class Check:
         if "style" in self.parts and self.build(self.timed, "product"):
             style.run_installed(self.report, TOP / "build/stage")
         late = []
-        if "single" in self.parts and self.build(self.timed, "product"):
-            late.append(threading.Thread(target=self.guard, args=(lambda: self.lab(LAB_SINGLE),)))
+        labs = [name for part, names in (("single", LAB_SINGLE), ("peer", PEER))
+                if part in self.parts for name in names]
+        if labs and self.build(self.timed, "product"):
+            late.append(threading.Thread(target=self.guard, args=(lambda: self.lab(labs),)))
         if "dist" in self.parts and self.build(self.timed, "product"):
             late.append(threading.Thread(target=self.guard, args=(self.dist,)))
         for lane in late:

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""libiscsi's suite at two controllers: through the owner, through the other, through both."""
+
+import ways
+from questions import owner, wait_whole
+from runner import check
+
+SETTINGS = {"lus": 2, "groups": {"g1": "a", "g2": "b"}}
+
+
+def suite(lab, *portals):
+    """LUN 0 belongs to group g1, and that to controller a, before and after."""
+    wait_whole(lab)
+    pids = [lab[node].pids("yoked") for node in "ab"]
+    check(owner(lab, "g1") == "a", "g1 is not at a")
+    note = ways.suite(lab, portals, "file")
+    check([lab[node].pids("yoked") for node in "ab"] == pids, "a daemon died under iscsi-test-cu")
+    check(owner(lab, "g1") == "a", "g1 has moved")
+    return note
+
+
+def test_owner(lab):
+    """Both paths at the owner's portals."""
+    return suite(lab, *lab["a"].portals())
+
+
+def test_non_owner(lab):
+    """Both paths at the other controller: every command is shipped."""
+    return suite(lab, *lab["b"].portals())
+
+
+def test_one_path_each(lab):
+    """MultipathIO, reservations and all the rest with the second path at the other controller."""
+    return suite(lab, lab["a"].portals()[0], lab["b"].portals()[1])
+
+
+def test_one_path_each_reversed(lab):
+    """The same with the first path at the controller that does not own the LU."""
+    return suite(lab, lab["b"].portals()[0], lab["a"].portals()[1])
+
+
+def test_lu_reset_on_the_wire(lab):
+    """LU RESET at the other controller's portal: it reaches what was shipped."""
+    wait_whole(lab)
+    return ways.reset_answers(lab, lab["b"].portals()[0])
