@@ -119,8 +119,7 @@ bool scsi_task_decode(struct scsi_task *task)
 	if (!usage_check(task)) {
 		return false;
 	}
-	/* Before the fields: whether UNMAP may be set, say, depends on what a read-only LU cannot do.
-	 */
+	/* Before the fields: what may be set in them depends on what the LU can do. */
 	if (row->flags & SCSI_WRITES && task->lu->conf->read_only) {
 		scsi_set_sense(task, SENSE_WRITE_PROTECTED);
 		return false;
