@@ -152,6 +152,10 @@ static enum scsi_result release_apply(
 static enum scsi_result unreserve_apply(
 	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects)
 {
+	if (entry->flags & SCSI_ENTRY_ANYONE && state->mode != state->saved_mode) {
+		state->mode = state->saved_mode; /* told with the reset */
+		effects->changed = true;
+	}
 	if (state->reserved && (entry->flags & SCSI_ENTRY_ANYONE ||
 				       scsi_identity_equal(&state->reserver, &entry->who))) {
 		unreserve(state, effects);

@@ -95,6 +95,25 @@ void scsi_all_tokens_run(struct scsi_task *task);
 void scsi_copy_vpd_put(const struct scsi_task *task, struct cursor *c); /* the page's descriptors */
 bool scsi_unmap_available(const struct scsi_lu *lu);
 
+/* pr_in.c, pr_out.c, reserve.c, mode_select.c */
+bool scsi_pr_keys_decode(struct scsi_task *task);
+void scsi_pr_keys_run(struct scsi_task *task);
+bool scsi_pr_reservation_decode(struct scsi_task *task);
+void scsi_pr_reservation_run(struct scsi_task *task);
+bool scsi_pr_capabilities_decode(struct scsi_task *task);
+void scsi_pr_capabilities_run(struct scsi_task *task);
+bool scsi_pr_full_status_decode(struct scsi_task *task);
+void scsi_pr_full_status_run(struct scsi_task *task);
+bool scsi_pr_register_decode(struct scsi_task *task);
+bool scsi_pr_typed_decode(struct scsi_task *task);
+bool scsi_pr_clear_decode(struct scsi_task *task);
+bool scsi_pr_move_decode(struct scsi_task *task);
+void scsi_pr_out_run(struct scsi_task *task);
+void scsi_reserve_run(struct scsi_task *task);
+void scsi_release_run(struct scsi_task *task);
+bool scsi_mode_select_decode(struct scsi_task *task);
+void scsi_mode_select_run(struct scsi_task *task);
+
 /* LBA and count of a 6, 10, 12 or 16-byte CDB of that family, into task->lba and task->blocks. */
 void scsi_range_decode(struct scsi_task *task);
 /* The same, and the range must lie on the LU; false with 5/21/00. */

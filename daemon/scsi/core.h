@@ -94,6 +94,8 @@ struct scsi_counters {
 	_Atomic uint64_t write_errors;
 };
 
+struct scsi_snapshot; /* snapshot.h */
+
 struct scsi_core_lu {
 	struct qb_list_head tasks; /* every task of this reactor that names the LU */
 	struct qb_list_head guards; /* parts of guards, in the order in which they came */
@@ -102,6 +104,7 @@ struct scsi_core_lu {
 	bool freeing; /* inside range_freed() of guard.c */
 	bool tokens; /* a ROD token stands for some of its blocks: writes look at token.h */
 	struct qb_list_head itls; /* every I_T_L nexus of this reactor with it */
+	const struct scsi_snapshot *snapshot; /* NULL: as if no entry had touched it */
 	struct scsi_counters count;
 	/* Tasks that went into the store and came out again. */
 	_Atomic uint64_t entered, left;
@@ -124,6 +127,7 @@ struct scsi_core {
 	struct scsi_core_group *groups;
 	struct scsi_core_lu *lus; /* by index; room for all there may ever be */
 	struct qb_list_head nexuses; /* of sessions here */
+	unsigned reserved; /* LUs with an SPC-2 reservation */
 	struct qb_list_head
 		peers[SCSI_PEER_BUCKETS]; /* nexuses that stand for the other controller's */
 	struct qb_list_head sweeps; /* TMF parts that wait for tasks */
@@ -143,6 +147,7 @@ struct scsi_core {
 struct scsi_group {
 	uint16_t *lus; /* indexes */
 	unsigned lu_count;
+	uint64_t epoch; /* of the last view that was published */
 };
 
 struct scsi {
@@ -158,7 +163,13 @@ struct scsi {
 	unsigned group_count;
 	struct scsi_core *cores;
 	unsigned core_count;
-	struct qb_list_head rounds; /* under way, control thread; see group.c */
+	struct qb_list_head rounds; /* under way, control thread; see round.h */
+	struct scsi_book **books; /* by LU, made when first touched; control thread; ledger.c */
+	struct qb_list_head touched; /* all of them */
+	struct qb_list_head publications; /* under way, control thread; see ledger.c */
+	struct qb_list_head unreserves; /* likewise */
+	uint64_t snapshots; /* made so far: their versions; control thread */
+	bool ledger_failing; /* the last entry could not be made durable; control thread */
 	/* Reactor time until when commands may run here; UINT64_MAX = for ever. See group.c. */
 	_Atomic uint64_t lease_ms;
 	struct group_serve serve;

@@ -5,12 +5,14 @@
  *  1 unit attention: told once, the command does not run (SAM-5 5.14). Only where the nexus lives:
  *    a shipped command had it at its ingress.
  *  2 ALUA state of the port that the command came in by (SPC-4 5.16.2). Ingress too.
- *  3 reservations: the place for SPC-4 5.13; at the owner, from the replicated state.
- *  4 the group: a command for the owner runs here, waits, or is shipped, by the view. A shipped one
+ *  3 the group: a command for the owner runs here, waits, or is shipped, by the view. A shipped one
  *    must carry the epoch of this view: a lower one goes back, a higher one waits for its view.
  *    Nothing runs on a lease that has expired: this process did not run for a while, and the group
  *    may be another's (invariant I9). Nor once the disk has refused a write because the write key
  *    is another's: the machine lets the group go, and the next epoch decides.
+ *  4 where it runs, reservations (SPC-4 5.13) and software write protection, by this reactor's copy
+ *    of the LU's state, which is at least as new as every change that has been acknowledged. A
+ *    command that itself changes the state is judged when its entry is applied.
  *
  * A command that waited, for whatever reason, comes through here again before it runs.
  */
@@ -18,6 +20,7 @@
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/snapshot.h"
 
 static const char *const verdict_names[] = {
 	[SCSI_VERDICT_RUN] = "run",
@@ -124,14 +127,12 @@ static enum scsi_verdict gate_shipped(
 	return SCSI_VERDICT_HOLD;
 }
 
-enum scsi_verdict scsi_gate(struct scsi_task *task)
+/* Check 3. */
+static enum scsi_verdict gate_group(const struct scsi_task *task)
 {
 	const struct scsi_core *core = task->nexus->core;
 	const struct scsi_core_group *group;
 
-	if (scsi_gate_early(task) == SCSI_VERDICT_REFUSED) {
-		return SCSI_VERDICT_REFUSED;
-	}
 	if (!task->lu || (task->row->where == SCSI_RUNS_HERE && !task->shipped_in)) {
 		return SCSI_VERDICT_RUN;
 	}
@@ -151,4 +152,18 @@ enum scsi_verdict scsi_gate(struct scsi_task *task)
 		return core->scsi->ship ? SCSI_VERDICT_SHIP : SCSI_VERDICT_HOLD;
 	}
 	return SCSI_VERDICT_HOLD;
+}
+
+enum scsi_verdict scsi_gate(struct scsi_task *task)
+{
+	enum scsi_verdict verdict;
+
+	if (scsi_gate_early(task) == SCSI_VERDICT_REFUSED) {
+		return SCSI_VERDICT_REFUSED;
+	}
+	verdict = gate_group(task);
+	if (verdict == SCSI_VERDICT_RUN && scsi_state_refuses(task)) {
+		return SCSI_VERDICT_REFUSED;
+	}
+	return verdict;
 }

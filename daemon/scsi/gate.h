@@ -14,7 +14,7 @@ enum scsi_verdict {
 };
 const char *scsi_verdict_name(enum scsi_verdict verdict);
 
-/* Checks 1 to 3 of the gate only: what can be refused before any data has moved. */
+/* Checks 1 and 2 of the gate only: what can be refused before any data has moved. */
 enum scsi_verdict scsi_gate_early(struct scsi_task *task);
 /* All checks; again after every wait. */
 enum scsi_verdict scsi_gate(struct scsi_task *task);

@@ -7,12 +7,8 @@
 
 /* Fills scsi->serve. */
 void scsi_serve_init(struct scsi *scsi);
-void scsi_ledger_init(struct scsi *scsi);
 
 /* group.c. A drain that is pending while the group is served again ends at its next hold. */
-/* Forgets rounds that will never end. After the reactors have stopped. */
-void scsi_rounds_free(struct scsi *scsi);
-
 void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg);
 void scsi_renew(void *ctx, unsigned ms);
 void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg);

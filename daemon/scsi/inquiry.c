@@ -116,9 +116,7 @@ void scsi_request_sense_run(struct scsi_task *task)
 	if (task->itl) {
 		/* A pending unit attention is told here as well as anywhere (SPC-4 6.39). */
 		what = scsi_ua_take(task->nexus, task->itl);
-		/* Hosts look for 29/xx in fixed format only. */
-		descriptor = descriptor && what != SENSE_UA_POWER_ON_OR_RESET &&
-			     what != SENSE_UA_LU_RESET;
+		descriptor = descriptor && !scsi_sense_is_fixed(what);
 	}
 	cursor_put_bytes(&c, sense, scsi_sense_build(sense, what, descriptor));
 	scsi_parameter_end(task, &c);

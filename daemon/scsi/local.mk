@@ -22,11 +22,12 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
 	daemon/scsi/inquiry.c \
 	daemon/scsi/lba_status.c \
-	daemon/scsi/ledger.c \
+	daemon/scsi/ledger.c daemon/scsi/ledger.h \
 	daemon/scsi/log_sense.c \
 	daemon/scsi/lu.c daemon/scsi/lu.h \
 	daemon/scsi/map.c \
-	daemon/scsi/mode.c \
+	daemon/scsi/mode.c daemon/scsi/mode.h \
+	daemon/scsi/mode_select.c \
 	daemon/scsi/nexus.c daemon/scsi/nexus.h \
 	daemon/scsi/odx.c \
 	daemon/scsi/odx_list.c daemon/scsi/odx_list.h \
@@ -34,17 +35,24 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/order.c \
 	daemon/scsi/parameter.c \
 	daemon/scsi/pr_apply.c \
+	daemon/scsi/pr_in.c \
+	daemon/scsi/pr_out.c \
+	daemon/scsi/pr_rows.c \
 	daemon/scsi/report_luns.c \
+	daemon/scsi/reserve.c \
+	daemon/scsi/round.c daemon/scsi/round.h \
 	daemon/scsi/rsoc.c \
 	daemon/scsi/rw.c \
 	daemon/scsi/scsi.c \
 	daemon/scsi/sense.c daemon/scsi/sense.h \
 	daemon/scsi/serve.c \
+	daemon/scsi/snapshot.c daemon/scsi/snapshot.h \
 	daemon/scsi/state.c daemon/scsi/state.h \
 	daemon/scsi/sync.c \
 	daemon/scsi/task.c daemon/scsi/tasks.h \
 	daemon/scsi/tmf.c \
 	daemon/scsi/token.c daemon/scsi/token.h \
+	daemon/scsi/transport_id.c daemon/scsi/transport_id.h \
 	daemon/scsi/unmap.c \
 	daemon/scsi/verify.c \
 	daemon/scsi/vpd.c \
@@ -53,6 +61,7 @@ libyokescsi_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
 scsi_rig_sources = tests/unit/scsi_rig.c tests/unit/scsi_rig.h
+scsi_pair_sources = tests/unit/scsi_pair.c tests/unit/scsi_pair.h $(scsi_rig_sources)
 scsi_rig_libs = libyokescsi.a libyokeconf.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
 
 UNIT_TESTS += tests/unit/test_scsi_table
@@ -96,6 +105,15 @@ tests_unit_test_scsi_state_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_maintain
 tests_unit_test_scsi_maintain_SOURCES = tests/unit/test_scsi_maintain.c $(scsi_rig_sources)
 tests_unit_test_scsi_maintain_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_pr
+tests_unit_test_scsi_pr_SOURCES = tests/unit/test_scsi_pr.c $(scsi_pair_sources)
+tests_unit_test_scsi_pr_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_reserve
+tests_unit_test_scsi_reserve_SOURCES = tests/unit/test_scsi_reserve.c $(scsi_pair_sources)
+tests_unit_test_scsi_reserve_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_mode_select
+tests_unit_test_scsi_mode_select_SOURCES = tests/unit/test_scsi_mode_select.c $(scsi_pair_sources)
+tests_unit_test_scsi_mode_select_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_mode
 tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(scsi_rig_sources)
 tests_unit_test_scsi_mode_LDADD = $(scsi_rig_libs)

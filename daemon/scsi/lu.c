@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "yoke/crc32c.h"
 #include "yoke/cursor.h"
@@ -98,6 +99,9 @@ int scsi_lu_open(struct scsi *scsi, struct scsi_lu *lu, const struct conf_extent
 
 void scsi_lu_close(struct scsi_lu *lu)
 {
+	if (lu->scsi) {
+		scsi_ledger_forget(lu);
+	}
 	if (lu->extent) {
 		extent_close(lu->extent);
 	}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* MODE SENSE 6 and 10 (SPC-4 6.11, 6.12, 7.5). Nothing can be changed or saved. */
+/* MODE SENSE 6 and 10 (SPC-4 6.11, 6.12, 7.5). */
 #include <string.h>
 
 #include "daemon/scsi/commands.h"
+#include "daemon/scsi/mode.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/snapshot.h"
 #include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
 
@@ -16,48 +18,66 @@
 #define HEADER_WP     0x80
 #define HEADER_DPOFUA 0x10
 
-enum {
-	PC_CURRENT = 0,
-	PC_CHANGEABLE = 1,
-	PC_DEFAULT = 2,
-	PC_SAVED = 3
-};
+#define PAGE_PS	      0x80 /* can be saved */
 
-/* A page's parameters behind its code and length, current values. */
 static void caching_put(const struct scsi_lu *lu, uint8_t page[])
 {
-	page[0] = lu->info.volatile_cache ? 0x04 : 0x00; /* WCE */
+	/*
+	 * WCE. Not changeable: without it every kind of write, UNMAP and WRITE SAME too, would have
+	 * to be flushed before its GOOD.
+	 */
+	page[0] = lu->info.volatile_cache ? 0x04 : 0x00;
 }
 
 static void control_put(const struct scsi_lu *lu, uint8_t page[])
 {
-	page[0] = 0x20; /* TST 001b: a task set for each I_T nexus; fixed format sense */
+	page[0] = 0x20; /* TST 001b: a task set for each I_T nexus */
 	page[1] = 0x10; /* unrestricted reordering of SIMPLE tasks */
 }
+
+static const struct scsi_mode_field control_fields[] = {
+	{0, 0x04, SCSI_MODE_D_SENSE},
+	{2, 0x08, SCSI_MODE_SWP},
+	{3, 0x40, SCSI_MODE_TAS},
+};
 
 static void exceptions_put(const struct scsi_lu *lu, uint8_t page[])
 {
 	page[0] = 0x08; /* DEXCPT: none are reported */
 }
 
-static const struct mode_page {
-	uint8_t code;
-	uint8_t length;
-	void (*put)(const struct scsi_lu *lu, uint8_t page[]);
-} pages[] = {
-	{0x08, 0x12, caching_put},
-	{0x0a, 0x0a, control_put},
-	{0x1c, 0x0a, exceptions_put},
+const struct scsi_mode_page scsi_mode_pages[] = {
+	{0x08, 0x12, caching_put, NULL, 0},
+	{0x0a, 0x0a, control_put, control_fields, ARRAY_SIZE(control_fields)},
+	{0x1c, 0x0a, exceptions_put, NULL, 0},
 };
+const unsigned scsi_mode_page_count = ARRAY_SIZE(scsi_mode_pages);
 
-static bool page_exists(uint8_t code)
+const struct scsi_mode_page *scsi_mode_page_find(uint8_t code)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
-		if (pages[i].code == code) {
-			return true;
+	for (unsigned i = 0; i < scsi_mode_page_count; i++) {
+		if (scsi_mode_pages[i].code == code) {
+			return &scsi_mode_pages[i];
 		}
 	}
-	return code == PAGE_ALL;
+	return NULL;
+}
+
+static void fields_put(const struct scsi_mode_page *page, uint8_t mode, uint8_t to[])
+{
+	for (unsigned i = 0; i < page->field_count; i++) {
+		if (mode & page->fields[i].mode) {
+			to[page->fields[i].byte] |= page->fields[i].bit;
+		}
+	}
+}
+
+void scsi_mode_page_put(const struct scsi_mode_page *page, const struct scsi_lu *lu, uint8_t mode,
+	uint8_t to[SCSI_MODE_PAGE_MOST])
+{
+	memset(to, 0, page->length);
+	page->put(lu, to);
+	fields_put(page, mode, to);
 }
 
 bool scsi_mode_sense_decode(struct scsi_task *task)
@@ -65,16 +85,12 @@ bool scsi_mode_sense_decode(struct scsi_task *task)
 	const uint8_t *cdb = task->cdb;
 	uint8_t subpage = cdb[3];
 
-	if (!page_exists(cdb[2] & 0x3f)) {
+	if ((cdb[2] & 0x3f) != PAGE_ALL && !scsi_mode_page_find(cdb[2] & 0x3f)) {
 		scsi_set_cdb_field(task, 2, 5);
 		return false;
 	}
 	if (subpage != 0 && subpage != SUBPAGE_ALL) {
 		scsi_set_cdb_field(task, 3, -1);
-		return false;
-	}
-	if (cdb[2] >> 6 == PC_SAVED) {
-		scsi_set_sense(task, SENSE_SAVING_NOT_SUPPORTED);
 		return false;
 	}
 	return scsi_parameter_decode(
@@ -95,27 +111,51 @@ static void block_descriptor_put(const struct scsi_task *task, struct cursor *c,
 	}
 }
 
+/* The values of the fields that PAGE CONTROL asks for. */
+static uint8_t mode_asked(const struct scsi_task *task)
+{
+	const struct scsi_snapshot *snapshot = scsi_snapshot_of(task);
+
+	switch ((enum scsi_mode_control)(task->cdb[2] >> 6)) {
+	case SCSI_MODE_CURRENT:
+		return snapshot ? snapshot->state.mode : 0;
+	case SCSI_MODE_CHANGEABLE:
+		return SCSI_MODE_ALL;
+	case SCSI_MODE_DEFAULT:
+		break;
+	case SCSI_MODE_SAVED:
+		return snapshot ? snapshot->state.saved_mode : 0;
+	}
+	return 0;
+}
+
 static void pages_put(const struct scsi_task *task, struct cursor *c)
 {
 	uint8_t code = task->cdb[2] & 0x3f;
-	bool changeable = task->cdb[2] >> 6 == PC_CHANGEABLE;
+	bool changeable = task->cdb[2] >> 6 == SCSI_MODE_CHANGEABLE;
 
-	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+	for (unsigned i = 0; i < scsi_mode_page_count; i++) {
+		const struct scsi_mode_page *page = &scsi_mode_pages[i];
 		uint8_t *parameters;
 
-		if (code != PAGE_ALL && code != pages[i].code) {
+		if (code != PAGE_ALL && code != page->code) {
 			continue;
 		}
-		cursor_put_u8(c, pages[i].code);
-		cursor_put_u8(c, pages[i].length);
-		parameters = cursor_take(c, pages[i].length);
-		if (parameters) {
-			memset(parameters, 0, pages[i].length);
-			if (!changeable) {
-				pages[i].put(task->lu, parameters);
-			}
+		cursor_put_u8(c, (uint8_t)(page->code | (page->field_count ? PAGE_PS : 0)));
+		cursor_put_u8(c, page->length);
+		parameters = cursor_take(c, page->length);
+		if (parameters && changeable) {
+			memset(parameters, 0, page->length);
+			fields_put(page, SCSI_MODE_ALL, parameters);
+		} else if (parameters) {
+			scsi_mode_page_put(page, task->lu, mode_asked(task), parameters);
 		}
 	}
+}
+
+static bool is_protected(const struct scsi_task *task)
+{
+	return task->lu->conf->read_only || scsi_mode_of(task) & SCSI_MODE_SWP;
 }
 
 void scsi_mode_sense_run(struct scsi_task *task)
@@ -123,7 +163,7 @@ void scsi_mode_sense_run(struct scsi_task *task)
 	bool ten = task->row->cdb_length == 10;
 	bool is_long = ten && task->cdb[1] & LLBAA;
 	unsigned descriptor = task->cdb[1] & DBD ? 0 : is_long ? 16 : 8;
-	uint8_t device = (uint8_t)(HEADER_DPOFUA | (task->lu->conf->read_only ? HEADER_WP : 0));
+	uint8_t device = (uint8_t)(HEADER_DPOFUA | (is_protected(task) ? HEADER_WP : 0));
 	struct cursor c = scsi_parameter_begin(task);
 
 	if (ten) {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "daemon/scsi/copy.h"
+#include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/tasks.h"
@@ -89,6 +90,21 @@ void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_u
 	qb_list_for_each_entry (itl, &core->lus[lu->index].itls, link) {
 		if (!but || !scsi_identity_equal(&itl->nexus->who, but)) {
 			itl->pending |= 1u << ua;
+		}
+	}
+}
+
+void scsi_ua_raise_one(struct scsi_core *core, const struct scsi_lu *lu, uint32_t bits,
+	const struct scsi_identity *who)
+{
+	struct scsi_itl *itl;
+
+	if (!bits || who->controller != core->scsi->controller) {
+		return;
+	}
+	qb_list_for_each_entry (itl, &core->lus[lu->index].itls, link) {
+		if (scsi_identity_equal(&itl->nexus->who, who)) {
+			itl->pending |= bits;
 		}
 	}
 }
@@ -195,6 +211,9 @@ void scsi_nexus_task_gone(struct scsi_nexus *nexus)
 
 	if (!nexus->closing || nexus->pins || !qb_list_empty(&nexus->tasks)) {
 		return;
+	}
+	if (!nexus->remote) {
+		scsi_nexus_unreserve(nexus);
 	}
 	if (nexus->itls && ship && ship->nexus_gone) { /* one of our own sessions */
 		ship->nexus_gone(ship->ctx, nexus->core->reactor, &nexus->who);

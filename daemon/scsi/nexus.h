@@ -26,6 +26,13 @@ enum scsi_ua {
 };
 const char *scsi_ua_name(enum scsi_ua ua);
 
+/* How a nexus stands with the reservations of an LU, for one version of its state. */
+#define SCSI_STANDINGS 16u
+struct scsi_standing {
+	uint64_t version; /* 0 = empty; no two LUs have the same */
+	uint8_t is; /* SCSI_IS_* */
+};
+
 struct scsi_itl {
 	struct qb_list_head link; /* core's LU: itls */
 	struct scsi_nexus *nexus;
@@ -65,6 +72,7 @@ struct scsi_nexus {
 	struct scsi_itl_chunk **itls;
 	struct qb_list_head tasks;
 	struct scsi_buffers *buffers; /* or NULL */
+	struct scsi_standing standings[SCSI_STANDINGS]; /* a cache, by LU; see snapshot.c */
 	uint64_t born; /* core->changes when it was made */
 	uint32_t refs; /* of a peer's nexus */
 	uint32_t pins; /* calls that still need it */
@@ -90,6 +98,11 @@ bool scsi_ua_is_pending(const struct scsi_nexus *nexus, const struct scsi_itl *i
 /* Sets `ua` for the LU on every nexus of the core but the one of identity `but` (may be NULL). */
 void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_ua ua,
 	const struct scsi_identity *but);
+
+/* Sets UAs (bits of enum scsi_ua) for the LU on the one nexus of that identity, if it is the
+ * core's. */
+void scsi_ua_raise_one(struct scsi_core *core, const struct scsi_lu *lu, uint32_t bits,
+	const struct scsi_identity *who);
 
 bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b);
 

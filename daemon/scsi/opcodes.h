@@ -50,6 +50,9 @@ enum {
 	SCSI_BY_OTHERS = 1 << 3, /* does no I/O but by commands of its own: a drain of its group
 				    does not wait for it */
 	SCSI_GUARDED = 1 << 4, /* needs its blocks for itself while it runs (guard.h) */
+	SCSI_PASSES_RESERVE = 1 << 5, /* runs beside an SPC-2 reservation (SPC-2 5.5.1) */
+	SCSI_USES_LEDGER = 1 << 6, /* a reservation is looked at when its entry is applied */
+	SCSI_ACTION_IS_FIELD = 1 << 7, /* with `actions`: an unknown one is a bad field */
 };
 
 struct scsi_row {
@@ -81,6 +84,8 @@ struct scsi_row {
 
 extern const struct scsi_row scsi_rows[256];
 /* Below 83 and 84 (copy_rows.c). */
+extern const struct scsi_row scsi_pr_in_rows[32];
+extern const struct scsi_row scsi_pr_out_rows[32];
 extern const struct scsi_row scsi_copy_out_rows[32];
 extern const struct scsi_row scsi_copy_in_rows[32];
 
@@ -88,6 +93,11 @@ extern const struct scsi_row scsi_copy_in_rows[32];
 const struct scsi_row *scsi_row_find(const uint8_t *cdb);
 /* Row `opcode`, and `action` below it if it has any; NULL for a hole. */
 const struct scsi_row *scsi_row_get(uint8_t opcode, uint16_t action);
+
+static inline bool scsi_row_uses_ledger(const struct scsi_row *row)
+{
+	return row->flags & SCSI_USES_LEDGER;
+}
 
 static inline bool scsi_row_is_available(const struct scsi_row *row, const struct scsi_lu *lu)
 {

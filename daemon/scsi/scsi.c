@@ -9,8 +9,10 @@
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/guard.h"
 #include "daemon/scsi/hold.h"
+#include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/nexus.h"
+#include "daemon/scsi/round.h"
 #include "daemon/scsi/token.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
@@ -114,18 +116,20 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	scsi->ledger = setup->ledger;
 	atomic_init(&scsi->lease_ms, UINT64_MAX);
 	qb_list_init(&scsi->rounds);
+	qb_list_init(&scsi->touched);
+	qb_list_init(&scsi->publications);
+	qb_list_init(&scsi->unreserves);
 	if (scsi_units_make(scsi, error, error_size)) {
 		scsi_free(scsi);
 		return NULL;
 	}
 	scsi->tokens = scsi_tokens_new();
-	if (!scsi->tokens || cores_make(scsi, setup)) {
+	if (!scsi->tokens || scsi_ledger_init(scsi) || cores_make(scsi, setup)) {
 		snprintf(error, error_size, "out of memory for the device server");
 		scsi_free(scsi);
 		return NULL;
 	}
 	scsi_serve_init(scsi);
-	scsi_ledger_init(scsi);
 	return scsi;
 }
 
@@ -139,6 +143,7 @@ void scsi_free(struct scsi *scsi)
 	}
 	free(scsi->cores);
 	scsi_rounds_free(scsi);
+	scsi_ledger_end(scsi);
 	scsi_tokens_free(scsi->tokens);
 	scsi_units_free(scsi);
 	free(scsi);

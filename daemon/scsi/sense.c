@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/snapshot.h"
 #include "yoke/cursor.h"
 #include "yoke/util.h"
 
@@ -22,6 +23,11 @@ enum {
 #define SENSE_CURRENT_FIXED	 0x70
 #define SENSE_CURRENT_DESCRIPTOR 0x72
 #define SENSE_VALID		 0x80 /* byte 0: INFORMATION holds something */
+#define SENSE_HEADER_BYTES	 8 /* of descriptor format */
+#define DESCRIPTOR_INFORMATION	 0x00
+#define DESCRIPTOR_COMMAND	 0x01
+#define DESCRIPTOR_KEY_SPECIFIC	 0x02
+#define DESCRIPTOR_FORWARDED	 0x0c
 #define SENSE_SKSV		 0x80 /* byte 15: the field pointer is valid */
 #define SENSE_IN_CDB		 0x40
 #define SENSE_BIT_VALID		 0x08
@@ -129,20 +135,45 @@ size_t scsi_sense_build(uint8_t to[SCSI_SENSE_FIXED_BYTES], enum scsi_sense sens
 	return SCSI_SENSE_FIXED_BYTES;
 }
 
+bool scsi_sense_is_fixed(enum scsi_sense sense)
+{
+	return sense == SENSE_UA_POWER_ON_OR_RESET || sense == SENSE_UA_LU_RESET ||
+	       sense == SENSE_UA_MODE_CHANGED;
+}
+
 void scsi_set_sense(struct scsi_task *task, enum scsi_sense sense)
 {
+	bool descriptor = scsi_mode_of(task) & SCSI_MODE_D_SENSE && !scsi_sense_is_fixed(sense);
+
 	task->status = SCSI_CHECK_CONDITION;
 	task->in_length = 0;
-	task->sense_length = (uint8_t)scsi_sense_build(task->sense, sense, false);
+	task->sense_length = (uint8_t)scsi_sense_build(task->sense, sense, descriptor);
+}
+
+/* Appends a descriptor of that type and length behind its two first bytes; where they begin. */
+static uint8_t *descriptor_add(struct scsi_task *task, uint8_t type, uint8_t bytes)
+{
+	uint8_t *to = task->sense + task->sense_length;
+
+	memset(to, 0, 2u + bytes);
+	to[0] = type;
+	to[1] = bytes;
+	task->sense_length = (uint8_t)(task->sense_length + 2 + bytes);
+	task->sense[7] = (uint8_t)(task->sense_length - SENSE_HEADER_BYTES);
+	return to + 2;
 }
 
 static void field_pointer_set(struct scsi_task *task, uint8_t flags, unsigned byte, int bit)
 {
-	task->sense[15] = SENSE_SKSV | flags;
+	uint8_t *to = task->sense[0] == SENSE_CURRENT_DESCRIPTOR
+			      ? descriptor_add(task, DESCRIPTOR_KEY_SPECIFIC, 6) + 2
+			      : task->sense + 15;
+
+	to[0] = SENSE_SKSV | flags;
 	if (bit >= 0) {
-		task->sense[15] |= (uint8_t)(SENSE_BIT_VALID | (bit & 7));
+		to[0] |= (uint8_t)(SENSE_BIT_VALID | (bit & 7));
 	}
-	be16_put(task->sense + 16, (uint16_t)byte);
+	be16_put(to + 1, (uint16_t)byte);
 }
 
 void scsi_set_cdb_field(struct scsi_task *task, unsigned byte, int bit)
@@ -165,12 +196,35 @@ void scsi_set_sense_field(struct scsi_task *task, enum scsi_sense sense, int byt
 	}
 }
 
+/* The same in descriptor format (SPC-4 4.5.2.3, 4.5.2.10). */
+static void copy_descriptors_add(struct scsi_task *task, uint16_t segment, int byte,
+	const struct scsi_task *failed, bool destination)
+{
+	uint8_t *to = descriptor_add(task, DESCRIPTOR_COMMAND, 10);
+
+	be16_put(to + 8, segment);
+	if (byte >= 0) {
+		field_pointer_set(task, SENSE_IN_SEGMENT, (unsigned)byte, -1);
+	}
+	if (failed && failed->sense_length + task->sense_length + 4 <= SCSI_SENSE_MAX) {
+		to = descriptor_add(
+			task, DESCRIPTOR_FORWARDED, (uint8_t)(2 + failed->sense_length));
+		to[0] = destination ? 2 : 1;
+		to[1] = failed->status;
+		memcpy(to + 2, failed->sense, failed->sense_length);
+	}
+}
+
 void scsi_set_copy_aborted(struct scsi_task *task, enum scsi_sense sense, uint16_t segment,
 	int byte, const struct scsi_task *failed, bool destination)
 {
 	uint8_t at = SCSI_SENSE_FIXED_BYTES;
 
 	scsi_set_sense(task, sense);
+	if (task->sense[0] == SENSE_CURRENT_DESCRIPTOR) {
+		copy_descriptors_add(task, segment, byte, failed, destination);
+		return;
+	}
 	/* COMMAND-SPECIFIC INFORMATION: where the two answers begin, then the segment's number. */
 	be16_put(task->sense + 10, segment);
 	if (byte >= 0) {
@@ -189,7 +243,12 @@ void scsi_set_copy_aborted(struct scsi_task *task, enum scsi_sense sense, uint16
 void scsi_set_sense_information(struct scsi_task *task, enum scsi_sense sense, uint64_t information)
 {
 	scsi_set_sense(task, sense);
-	if (information <= UINT32_MAX) {
+	if (task->sense[0] == SENSE_CURRENT_DESCRIPTOR) {
+		uint8_t *to = descriptor_add(task, DESCRIPTOR_INFORMATION, 10);
+
+		to[0] = SENSE_VALID;
+		be64_put(to + 2, information);
+	} else if (information <= UINT32_MAX) {
 		task->sense[0] |= SENSE_VALID;
 		be32_put(task->sense + 3, (uint32_t)information);
 	}

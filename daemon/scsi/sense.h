@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sense data by name (SPC-4 4.5), in fixed format. */
+/* Sense data by name (SPC-4 4.5), in the format that the LU's D_SENSE asks for. */
 #ifndef YOKE_SCSI_SENSE_H
 #define YOKE_SCSI_SENSE_H
 
@@ -89,12 +89,15 @@ void scsi_set_sense_field(struct scsi_task *task, enum scsi_sense sense, int byt
  */
 void scsi_set_copy_aborted(struct scsi_task *task, enum scsi_sense sense, uint16_t segment,
 	int byte, const struct scsi_task *failed, bool destination);
-/* The same with INFORMATION, which is left out when it needs more than 32 bits. */
+/* The same with INFORMATION, which fixed format leaves out when it needs more than 32 bits. */
 void scsi_set_sense_information(
 	struct scsi_task *task, enum scsi_sense sense, uint64_t information);
 
 /* An I/O ended with a negative errno: the sense that says so; `writes` is the direction. */
 void scsi_set_errno(struct scsi_task *task, int err, bool writes);
+
+/* Hosts look for these in fixed format only, whatever D_SENSE says: UA 29/xx and 2A/01. */
+bool scsi_sense_is_fixed(enum scsi_sense sense);
 
 /* Sense bytes in fixed or descriptor format into to[18]; the length (18 or 8). */
 size_t scsi_sense_build(uint8_t to[SCSI_SENSE_FIXED_BYTES], enum scsi_sense sense, bool descriptor);

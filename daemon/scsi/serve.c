@@ -4,6 +4,7 @@
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/lu.h"
+#include "daemon/scsi/snapshot.h"
 #include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 
@@ -50,9 +51,10 @@ void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outc
 
 	if (outcome == SHIP_DONE) {
 		if (task->status == SCSI_TASK_ABORTED && !task->abort_wanted) {
-			/* Another nexus's TMF got it at the owner: it vanishes here too (TAS=0). */
+			/* Another nexus's TMF got it at the owner. */
 			task->abort_wanted = true;
-			if (task->itl) {
+			task->tell_abort = scsi_mode_of(task) & SCSI_MODE_TAS;
+			if (!task->tell_abort && task->itl) {
 				task->itl->pending |= 1u << SCSI_UA_COMMANDS_CLEARED;
 			}
 		}

@@ -5,6 +5,7 @@
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/snapshot.h"
 #include "daemon/scsi/tasks.h"
 #include "daemon/scsi/token.h"
 #include "yoke/log.h"
@@ -44,6 +45,8 @@ void scsi_task_init(struct scsi_task *task)
 	task->aborted = false;
 	task->again = false;
 	task->abort_wanted = false;
+	task->tell_abort = false;
+	task->in_ledger = false;
 	task->unsure = false;
 	task->in_store = false;
 	task->in_order = false;
@@ -106,6 +109,10 @@ bool scsi_task_decode(struct scsi_task *task)
 	task->row = row;
 	if (!task->lu && !(row && row->flags & SCSI_WITHOUT_LU)) {
 		scsi_set_sense(task, SENSE_NO_SUCH_LU);
+		return false;
+	}
+	if (!row && scsi_rows[task->cdb[0]].flags & SCSI_ACTION_IS_FIELD) {
+		scsi_set_cdb_field(task, 1, 4);
 		return false;
 	}
 	if (!row || !scsi_row_is_available(row, task->lu)) {
@@ -284,7 +291,7 @@ static void work_put(struct scsi_task *task)
 	}
 }
 
-void scsi_task_requeue(struct scsi_task *task)
+static void task_reset(struct scsi_task *task)
 {
 	work_put(task);
 	scsi_guard_leave(task);
@@ -294,7 +301,18 @@ void scsi_task_requeue(struct scsi_task *task)
 	task->in_length = 0;
 	task_leave_store(task);
 	scsi_guard_check(task->nexus->core, task->lu);
+}
+
+void scsi_task_requeue(struct scsi_task *task)
+{
+	task_reset(task);
 	scsi_task_admit(task);
+}
+
+void scsi_task_requeue_later(struct scsi_task *task)
+{
+	task_reset(task);
+	scsi_hold(task);
 }
 
 void scsi_task_finish(struct scsi_task *task)
@@ -309,9 +327,9 @@ void scsi_task_finish(struct scsi_task *task)
 	task_unlink(task);
 	work_put(task);
 	if (task->abort_wanted) {
-		task->aborted = true;
+		task->aborted = !task->tell_abort;
 		task->again = false;
-		/* Should anybody look at it all the same, it is not GOOD. */
+		/* Should anybody look at an untold one all the same, it is not GOOD. */
 		task->status = SCSI_TASK_ABORTED;
 		task->sense_length = 0;
 		task->in_length = 0;
@@ -356,11 +374,39 @@ void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_s
 
 /* ----- aborts -------------------------------------------------------------------------------- */
 
+/* The task of the command that preempts is not ended by it. */
+static bool is_preempted(const struct scsi_task *task, const struct scsi_effects *effects)
+{
+	if (task->nexus->remote || (task->serial && task->serial == effects->serial)) {
+		return false;
+	}
+	for (unsigned i = 0; i < effects->count; i++) {
+		if (effects->list[i].abort &&
+			scsi_identity_equal(&effects->list[i].who, &task->nexus->who)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool task_matches(const struct scsi_task *task, const struct scsi_match *match)
 {
 	return (!match->lu || task->lu == match->lu) &&
 	       (!match->nexus || task->nexus == match->nexus) &&
-	       (!match->by_tag || task->tag == match->tag);
+	       (!match->by_tag || task->tag == match->tag) &&
+	       (!match->preempted || is_preempted(task, match->preempted));
+}
+
+/* What its initiator is told of it (SPC-4 7.5.8, TAS), when another nexus is the cause. */
+static void task_tell(struct scsi_task *task, const struct scsi_match *match)
+{
+	if (!match->by || scsi_identity_equal(match->by, &task->nexus->who)) {
+		return;
+	}
+	task->tell_abort = scsi_mode_of(task) & SCSI_MODE_TAS;
+	if (!task->tell_abort && match->preempted && task->itl) {
+		task->itl->pending |= 1u << SCSI_UA_COMMANDS_CLEARED;
+	}
 }
 
 static void task_doom(
@@ -404,15 +450,19 @@ unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match
 			if (task_matches(task, match)) {
 				found++;
 				if (!task->abort_wanted) {
+					task_tell(task, match);
 					task_doom(task, &doomed, &away);
 				}
 			}
 		}
 	} else {
 		qb_list_for_each_entry (task, &core->lus[match->lu->index].tasks, lu_link) {
-			found++;
-			if (!task->abort_wanted) {
-				task_doom(task, &doomed, &away);
+			if (task_matches(task, match)) {
+				found++;
+				if (!task->abort_wanted) {
+					task_tell(task, match);
+					task_doom(task, &doomed, &away);
+				}
 			}
 		}
 	}
@@ -428,9 +478,13 @@ unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match
 	return found;
 }
 
-static bool lingers(const struct scsi_task *task)
+/*
+ * A preempted task whose entry is in the ledger is not waited for: that entry may be behind the one
+ * that preempts, and it touches no medium.
+ */
+static bool lingers(const struct scsi_task *task, const struct scsi_match *match)
 {
-	return task->abort_wanted &&
+	return task->abort_wanted && !(match->preempted && scsi_row_uses_ledger(task->row)) &&
 	       (task->state == SCSI_TASK_RUNNING || task->state == SCSI_TASK_SHIPPED);
 }
 
@@ -440,14 +494,14 @@ bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match)
 
 	if (match->nexus) {
 		qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
-			if (task_matches(task, match) && lingers(task)) {
+			if (task_matches(task, match) && lingers(task, match)) {
 				return true;
 			}
 		}
 		return false;
 	}
 	qb_list_for_each_entry (task, &core->lus[match->lu->index].tasks, lu_link) {
-		if (lingers(task)) {
+		if (task_matches(task, match) && lingers(task, match)) {
 			return true;
 		}
 	}

@@ -5,6 +5,7 @@
 
 #include "daemon/scsi/core.h"
 #include "daemon/scsi/nexus.h"
+#include "daemon/scsi/apply.h"
 #include "daemon/scsi/opcodes.h"
 
 enum scsi_task_state {
@@ -44,6 +45,8 @@ void scsi_task_finish(struct scsi_task *task);
 
 /* Its group has moved on while it ran: from the gate again, as if it had not run. */
 void scsi_task_requeue(struct scsi_task *task);
+/* The same after a moment's pause. */
+void scsi_task_requeue_later(struct scsi_task *task);
 
 /* order.c: true when the task may go on now; otherwise it waits and is admitted later. */
 bool scsi_order_enter(struct scsi_task *task);
@@ -57,6 +60,10 @@ struct scsi_match {
 	struct scsi_nexus *nexus;
 	bool by_tag;
 	uint64_t tag;
+	/* With `lu`: those of our sessions whose nexus is one of these, which are preempted. */
+	const struct scsi_effects *preempted;
+	/* Whose doing it is: with TAS the tasks of other nexuses end with TASK ABORTED. */
+	const struct scsi_identity *by;
 };
 /*
  * Ends the matching tasks without a response: those that wait at once, those in the store or at
@@ -67,7 +74,16 @@ unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match
 /* Is any aborted one of them still in the store or at the owner? */
 bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match);
 
-/* tmf.c: an aborted task has ended; ends the TMFs that waited for it. */
+/* tmf.c: an abort that waits until the tasks have ended, on one reactor. */
+struct scsi_sweep {
+	struct qb_list_head link; /* core->sweeps while it waits */
+	struct scsi_core *core;
+	struct scsi_match match;
+	void (*done)(struct scsi_sweep *sweep);
+};
+/* Aborts the matching tasks, then done(), possibly inside the call. */
+void scsi_sweep_start(struct scsi_sweep *sweep);
+/* An aborted task has ended; ends the sweeps that waited for it. */
 void scsi_sweeps_check(struct scsi_core *core);
 /* Is the function carried out? For REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS. */
 bool scsi_tmf_is_supported(enum scsi_tmf_function function);

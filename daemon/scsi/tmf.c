@@ -4,6 +4,7 @@
  * that acts on whole LUs goes to every reactor and to the other controller. Either waits until the
  * tasks that it aborted are out of the store and away from the owner.
  */
+#include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
@@ -12,14 +13,7 @@
 /* ----- sweeps: the part of a TMF on one reactor ------------------------------------------------
  */
 
-struct sweep {
-	struct qb_list_head link; /* core->sweeps while it waits */
-	struct scsi_core *core;
-	struct scsi_match match;
-	void (*done)(struct sweep *sweep);
-};
-
-static void sweep_start(struct sweep *sweep)
+void scsi_sweep_start(struct scsi_sweep *sweep)
 {
 	scsi_tasks_abort(sweep->core, &sweep->match);
 	if (scsi_tasks_linger(sweep->core, &sweep->match)) {
@@ -34,7 +28,7 @@ void scsi_sweeps_check(struct scsi_core *core)
 	struct qb_list_head *at = core->sweeps.next;
 
 	while (at != &core->sweeps) {
-		struct sweep *sweep = qb_list_entry(at, struct sweep, link);
+		struct scsi_sweep *sweep = qb_list_entry(at, struct scsi_sweep, link);
 
 		at = at->next;
 		if (!scsi_tasks_linger(core, &sweep->match)) {
@@ -49,7 +43,7 @@ void scsi_sweeps_check(struct scsi_core *core)
  */
 
 struct reset_part {
-	struct sweep sweep;
+	struct scsi_sweep sweep;
 	struct mailbox_msg msg;
 	struct reset *reset;
 };
@@ -83,7 +77,7 @@ static void reset_peer_done(void *arg)
 	reset_left_lower(arg);
 }
 
-static void reset_swept(struct sweep *sweep)
+static void reset_swept(struct scsi_sweep *sweep)
 {
 	struct reset_part *part = container_of(sweep, struct reset_part, sweep);
 
@@ -97,7 +91,7 @@ static void reset_part_arrived(struct mailbox_msg *msg)
 
 	/* For every I_T nexus, the one that asked too (SAM-5 6.3.3 d). */
 	scsi_ua_raise(part->sweep.core, part->reset->lu, SCSI_UA_LU_RESET, NULL);
-	sweep_start(&part->sweep);
+	scsi_sweep_start(&part->sweep);
 }
 
 /* Resets one LU; false when out of memory. done() runs on core's reactor, never inside the call. */
@@ -123,6 +117,7 @@ static bool reset_start(struct scsi_core *core, struct scsi_lu *lu, const struct
 		part->reset = reset;
 		part->sweep.core = &scsi->cores[i];
 		part->sweep.match.lu = lu;
+		part->sweep.match.by = &reset->who;
 		part->sweep.done = reset_swept;
 		part->msg.fn = reset_part_arrived;
 		reactor_post(scsi->cores[i].reactor, &part->msg);
@@ -157,7 +152,7 @@ void scsi_tmf_peer(void *ctx, struct reactor *r, enum scsi_tmf_function function
 /* ----- functions of the transport ------------------------------------------------------------- */
 
 struct own_sweep {
-	struct sweep sweep;
+	struct scsi_sweep sweep;
 	struct scsi_tmf *tmf;
 };
 
@@ -167,7 +162,7 @@ static void tmf_end(struct scsi_tmf *tmf, enum scsi_tmf_response response)
 	tmf->done(tmf);
 }
 
-static void own_swept(struct sweep *sweep)
+static void own_swept(struct scsi_sweep *sweep)
 {
 	struct own_sweep *own = container_of(sweep, struct own_sweep, sweep);
 	struct scsi_tmf *tmf = own->tmf;
@@ -190,7 +185,7 @@ static void own_start(struct scsi_tmf *tmf, bool by_tag)
 	own->sweep.match = (struct scsi_match){
 		.lu = tmf->lu, .nexus = nexus, .by_tag = by_tag, .tag = tmf->ref_tag};
 	own->sweep.done = own_swept;
-	sweep_start(&own->sweep);
+	scsi_sweep_start(&own->sweep);
 }
 
 static void tmf_abort_task(struct scsi_tmf *tmf)
@@ -228,6 +223,11 @@ static void tmf_reset_lu(struct scsi_tmf *tmf, struct scsi_lu *lu)
 	tmf->pending++;
 	if (!reset_start(
 		    nexus->core, lu, &nexus->who, nexus->core->scsi->ship, tmf_left_lower, tmf)) {
+		tmf->response = SCSI_TMF_REJECTED;
+		tmf->pending--;
+	}
+	tmf->pending++;
+	if (!scsi_unreserve(nexus->core, lu, &nexus->who, true, tmf_left_lower, tmf)) {
 		tmf->response = SCSI_TMF_REJECTED;
 		tmf->pending--;
 	}

@@ -12,6 +12,7 @@
 #include <qb/qblist.h>
 
 #include "yoke/buf.h"
+#include "yoke/mailbox.h"
 #include "yoke/reactor.h"
 #include "yoke/store.h"
 
@@ -120,6 +121,12 @@ struct scsi_task {
 	bool in_store; /* counted in its group: a drain waits for it */
 	bool in_order; /* counted in its I_T_L nexus: ORDERED tasks wait for it */
 	bool abort_wanted;
+	bool tell_abort; /* its end is told with TASK ABORTED */
+	bool in_ledger; /* waits for its entry */
+	uint8_t ledger_outcome; /* enum ledger_outcome */
+	uint32_t ledger_bytes; /* of the entry, in `work` */
+	uint32_t ledger_result; /* enum scsi_result */
+	struct mailbox_msg msg; /* to the control thread and back */
 	bool unsure; /* held with an I/O that is done, until it may be acknowledged */
 	int unsure_res; /* what that I/O came to */
 

@@ -208,6 +208,94 @@ static void ship_tmf(void *ctx, struct reactor *r, enum scsi_tmf_function functi
 	}
 }
 
+/* ----- ledger -------------------------------------------------------------------------------- */
+
+struct kept_entry {
+	struct qb_list_head link;
+	struct rig_ledger *ledger;
+	struct ledger_entry entry;
+	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result);
+	void *arg;
+	unsigned left;
+	uint32_t result;
+	uint8_t bytes[];
+};
+
+static void entry_applied(void *arg)
+{
+	struct kept_entry *kept_entry = arg;
+
+	if (--kept_entry->left == 0) {
+		kept_entry->done(kept_entry->arg, LEDGER_DONE, kept_entry->result);
+		free(kept_entry);
+	}
+}
+
+static void entry_order(struct kept_entry *entry)
+{
+	struct rig_ledger *ledger = entry->ledger;
+
+	if (ledger->outcome != LEDGER_DONE) {
+		entry->done(entry->arg, ledger->outcome, 0);
+		free(entry);
+		return;
+	}
+	ledger->index++;
+	entry->left = ledger->member_count + 1;
+	for (unsigned i = 0; i < ledger->member_count; i++) {
+		const struct ledger_serve *serve = scsi_ledger_serve(ledger->members[i]->scsi);
+		uint32_t result = serve->apply(
+			serve->ctx, &entry->entry, ledger->index, entry_applied, entry);
+
+		assert_true(i == 0 || result == entry->result);
+		entry->result = result;
+	}
+	entry_applied(entry);
+}
+
+static void ledger_submit(void *ctx, const struct ledger_entry *entry,
+	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg)
+{
+	struct rig_ledger *ledger = ctx;
+	struct kept_entry *copy = calloc(1, sizeof(*copy) + entry->length);
+
+	assert_non_null(copy);
+	copy->ledger = ledger;
+	copy->entry = *entry;
+	memcpy(copy->bytes, entry->bytes, entry->length);
+	copy->entry.bytes = copy->bytes;
+	copy->done = done;
+	copy->arg = arg;
+	ledger->submitted++;
+	ledger->last_epoch = entry->epoch;
+	if (ledger->wait) {
+		qb_list_add_tail(&copy->link, &ledger->kept);
+	} else {
+		entry_order(copy);
+	}
+}
+
+unsigned rig_ledger_run(struct rig *rig)
+{
+	unsigned count = 0;
+
+	while (!qb_list_empty(&rig->ledger.kept)) {
+		struct kept_entry *entry =
+			qb_list_first_entry(&rig->ledger.kept, struct kept_entry, link);
+
+		qb_list_del(&entry->link);
+		entry_order(entry);
+		count++;
+	}
+	return count;
+}
+
+void rig_ledger_join(struct rig *rig, struct rig *other)
+{
+	rig->ledger.members[rig->ledger.member_count++] = other;
+	other->ledger.ops.ctx = &rig->ledger;
+}
+
 /* ----- the rig ------------------------------------------------------------------------------- */
 
 static void rig_conf_fill(struct rig *rig, uint64_t buffer_bytes)
@@ -269,7 +357,8 @@ static void rig_start(struct rig *rig)
 		.control = &rig->control,
 		.reactors = rig->reactors,
 		.reactor_count = RIG_REACTORS,
-		.ship = &rig->ship_ops};
+		.ship = &rig->ship_ops,
+		.ledger = &rig->ledger.ops};
 	rig->scsi = scsi_new(&setup, error, sizeof(error));
 	if (!rig->scsi) {
 		fail_msg("scsi_new: %s", error);
@@ -300,6 +389,10 @@ struct rig *rig_new(uint8_t controller, uint64_t buffer_bytes)
 	}
 	rig->ship_ops = (struct group_ship){
 		.ctx = &rig->ship, .task = ship_task, .abort = ship_abort, .tmf = ship_tmf};
+	rig->ledger.ops = (struct ledger){.ctx = &rig->ledger, .submit = ledger_submit};
+	rig->ledger.members[0] = rig;
+	rig->ledger.member_count = 1;
+	qb_list_init(&rig->ledger.kept);
 	rig->controller = controller;
 	rig_start(rig);
 	return rig;

@@ -41,6 +41,22 @@ struct rig_ship {
 	void *tmf_arg;
 };
 
+/*
+ * A ledger of one or two controllers: an entry is done when both have applied it. The test can keep
+ * entries back, or have them refused.
+ */
+struct rig_ledger {
+	struct ledger ops;
+	struct rig *members[2];
+	unsigned member_count;
+	enum ledger_outcome outcome; /* what becomes of entries */
+	bool wait; /* keep them until rig_ledger_run() */
+	unsigned submitted;
+	uint64_t index;
+	uint64_t last_epoch;
+	struct qb_list_head kept;
+};
+
 /* A task with what its done() saw. */
 struct rig_task {
 	struct scsi_task task;
@@ -63,6 +79,7 @@ struct rig {
 	const struct group_serve *serve;
 	struct rig_ship ship;
 	struct group_ship ship_ops;
+	struct rig_ledger ledger;
 	struct scsi_nexus *nexus[RIG_REACTORS]; /* host1 on each reactor's port, UAs consumed */
 	struct conf_controller controllers[2];
 	struct conf_address portals[3];
@@ -98,6 +115,11 @@ void rig_restart(struct rig *rig);
 void rig_free(struct rig *rig);
 /* Runs reactors and control thread until nothing moves (bounded). */
 void rig_run(struct rig *rig);
+
+/* Entries of `other` go into the ledger of `rig`, which both apply then. Free `other` first. */
+void rig_ledger_join(struct rig *rig, struct rig *other);
+/* Orders the entries that were kept back; how many. */
+unsigned rig_ledger_run(struct rig *rig);
 
 /* Publishes a view of a group to all and runs the rig. */
 void rig_publish(struct rig *rig, uint16_t group, enum group_access access, uint8_t owner,

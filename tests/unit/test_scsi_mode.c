@@ -22,7 +22,7 @@ static int teardown(void **state)
 
 #define CACHING	     "08 12 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"
 #define CACHING_WCE  "08 12 04 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"
-#define CONTROL	     "0a 0a 20 10 00 00 00 00 00 00 00 00"
+#define CONTROL	     "8a 0a 20 10 00 00 00 00 00 00 00 00"
 #define EXCEPTIONS   "1c 0a 08 00 00 00 00 00 00 00 00 00"
 
 static void mode_sense_6(void **state)
@@ -54,7 +54,15 @@ static void page_control(void **state)
 	rig_assert_hex(t.in, t.in_length, "17 00 10 00 " CACHING);
 	assert_int_equal(DO(1, 0x1a, 8, 0x88, 0, 255, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length, "17 00 10 00 " CACHING_WCE);
-	assert_int_equal(DO(0, 0x1a, 8, 0xc8, 0, 255, 0), 0x053900);
+	assert_int_equal(DO(1, 0x1a, 8, 0xc8, 0, 255, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length, "17 00 10 00 " CACHING_WCE);
+	/* D_SENSE, SWP, TAS */
+	assert_int_equal(DO(1, 0x1a, 8, 0x4a, 0, 255, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length, "0f 00 10 00 8a 0a 04 00 08 40 00 00 00 00 00 00");
+	assert_int_equal(DO(1, 0x1a, 8, 0x8a, 0, 255, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length, "0f 00 10 00 " CONTROL);
+	assert_int_equal(DO(1, 0x1a, 8, 0xca, 0, 255, 0), SCSI_GOOD);
+	rig_assert_hex(t.in, t.in_length, "0f 00 10 00 " CONTROL);
 }
 
 static void pages_that_are_not_there(void **state)
