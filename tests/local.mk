@@ -5,3 +5,4 @@ include tests/io/local.mk
 include tests/lab/local.mk
 include tests/faultdisk/local.mk
 include tests/peer/local.mk
+include tests/checker/local.mk

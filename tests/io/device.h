@@ -43,15 +43,19 @@ struct slot {
 	struct device *device;
 	enum slot_state state;
 	bool write;
+	bool swap; /* COMPARE AND WRITE of what was read: `write` is set, too */
 	uint32_t block;
 	uint64_t sequence;
 	uint64_t known; /* of the block when a read was (last) issued */
 	uint64_t first_ns;
 	uint64_t not_before_ns;
 	unsigned counted; /* retries that count */
+	unsigned flights; /* how often it was sent */
+	uint64_t id; /* in the history */
+	uint64_t expected; /* swap: the value to compare with */
 	unsigned path;
 	uint8_t cdb[16];
-	uint8_t *data;
+	uint8_t *data; /* two blocks: what was read, or is to be compared with; what is written */
 };
 
 struct device {

@@ -9,11 +9,14 @@
 
 #include "tests/io/clock.h"
 #include "tests/io/device.h"
+#include "tests/io/record.h"
 #include "yoke/cursor.h"
 
-#define ENGINE_LATER_NS	    (10 * CLOCK_MS)
-#define ENGINE_COUNTED_MAX  5
-#define ENGINE_SESSIONS_MAX (ENGINE_HOSTS_MAX * MPATH_PATHS_MAX)
+#define ENGINE_LATER_NS	       (10 * CLOCK_MS)
+#define ENGINE_COUNTED_MAX     5
+#define ENGINE_CHECK_CONDITION 0x02
+#define ENGINE_MISCOMPARE      0x0e
+#define ENGINE_SESSIONS_MAX    (ENGINE_HOSTS_MAX * MPATH_PATHS_MAX)
 
 struct engine {
 	struct engine_options options;
@@ -25,6 +28,7 @@ struct engine {
 	uint64_t run;
 	uint64_t random;
 	uint64_t operation;
+	uint64_t history_id;
 	bool stopping;
 	unsigned busy; /* slots that are not idle */
 	struct pollfd polls[ENGINE_SESSIONS_MAX + 1];
@@ -67,13 +71,14 @@ bool engine_device_sized(struct device *device)
 	const struct engine_options *options = &device->engine->options;
 	uint64_t span =
 		options->span_bytes < device->lu_bytes ? options->span_bytes : device->lu_bytes;
-	uint64_t region = span / options->hosts / options->block_bytes * options->block_bytes;
+	unsigned shares = options->shared ? 1 : options->hosts;
+	uint64_t region = span / shares / options->block_bytes * options->block_bytes;
 
 	if (region == 0 || device->lu_block_bytes > options->block_bytes) {
 		engine_event(device->engine, "LU too small", device, 0, "");
 		return false;
 	}
-	device->first_byte = region * device->host;
+	device->first_byte = options->shared ? 0 : region * device->host;
 	device->block_count = (uint32_t)(region / options->block_bytes);
 	device->blocks = calloc(device->block_count, sizeof(*device->blocks));
 	return device->blocks != NULL;
@@ -136,6 +141,40 @@ static uint64_t slot_sector(const struct slot *slot)
 	return byte / STAMP_SECTOR_BYTES;
 }
 
+static void slot_record(const struct slot *slot, enum record_outcome outcome)
+{
+	const struct engine *engine = slot->device->engine;
+
+	if (engine->options.history) {
+		record_slot(engine->options.history, engine->run, slot_sector(slot), slot, outcome,
+			clock_ns());
+	}
+}
+
+/* With several writers a sector can only be judged by itself; the order is for the checker. */
+static void slot_verify_shared(const struct slot *slot)
+{
+	struct engine *engine = slot->device->engine;
+
+	for (uint32_t i = 0; i < engine->options.block_bytes / STAMP_SECTOR_BYTES; i++) {
+		struct stamp found;
+		enum stamp_read read = stamp_read(slot->data + i * STAMP_SECTOR_BYTES, &found);
+		uint64_t sector = slot_sector(slot) + i;
+
+		if (read == STAMP_NONE || (read == STAMP_GOOD && found.run != engine->run)) {
+			engine->counts.unknown++;
+			continue;
+		}
+		engine->counts.verified++;
+		if (read == STAMP_TORN || found.lun != slot->device->lun ||
+			found.sector != sector) {
+			engine->counts.wrong++;
+			slot_wrong(slot, read == STAMP_TORN ? MODEL_TORN : MODEL_FOREIGN, sector,
+				found.sequence);
+		}
+	}
+}
+
 static void slot_verify(struct slot *slot)
 {
 	struct device *device = slot->device;
@@ -175,6 +214,50 @@ static void slot_verify(struct slot *slot)
 	}
 }
 
+static void slot_begin(struct slot *slot, uint32_t block_index, bool write, uint64_t now_ns);
+
+/* Goes on with a COMPARE AND WRITE of what has just been read, now and then; true when it does. */
+static bool slot_swap_begin(struct slot *slot)
+{
+	struct engine *engine = slot->device->engine;
+	struct model_block *block = &slot->device->blocks[slot->block];
+	uint32_t bytes = engine->options.block_bytes;
+	uint64_t value = record_sector_value(engine->run, slot->data);
+
+	if (engine->stopping || slot->device->scanning || block->writing ||
+		engine_random(engine) % 100 >= engine->options.swap_percent) {
+		return false;
+	}
+	for (uint32_t i = 1; i < bytes / STAMP_SECTOR_BYTES; i++) {
+		if (record_sector_value(engine->run, slot->data + i * STAMP_SECTOR_BYTES) !=
+			value) {
+			return false; /* read beside a write: two values */
+		}
+	}
+	slot_idle(slot);
+	slot_begin(slot, slot->block, true, clock_ns());
+	slot->swap = true;
+	slot->expected = value;
+	memset(slot->cdb, 0, sizeof(slot->cdb));
+	slot->cdb[0] = 0x89;
+	be64_put(slot->cdb + 2,
+		slot_sector(slot) * STAMP_SECTOR_BYTES / slot->device->lu_block_bytes);
+	slot->cdb[13] = (uint8_t)(bytes / slot->device->lu_block_bytes);
+	return true;
+}
+
+static void slot_miscompare(struct slot *slot)
+{
+	struct engine_counts *counts = &slot->device->engine->counts;
+
+	counts->commands++;
+	counts->swaps++;
+	counts->miscompares++;
+	model_write_ambiguous(&slot->device->blocks[slot->block]);
+	slot_record(slot, RECORD_NO);
+	slot_idle(slot);
+}
+
 static void slot_success(struct slot *slot)
 {
 	struct device *device = slot->device;
@@ -193,10 +276,20 @@ static void slot_success(struct slot *slot)
 	device->last_done_ns = now_ns;
 	if (slot->write) {
 		counts->writes++;
+		counts->swaps += slot->swap;
 		model_write_acknowledged(&device->blocks[slot->block]);
+		slot_record(slot, RECORD_OK);
 	} else {
 		counts->reads++;
-		slot_verify(slot);
+		slot_record(slot, RECORD_OK);
+		if (device->engine->options.shared) {
+			slot_verify_shared(slot);
+		} else {
+			slot_verify(slot);
+		}
+		if (slot_swap_begin(slot)) {
+			return;
+		}
 	}
 	slot_idle(slot);
 }
@@ -210,13 +303,17 @@ static void slot_failed(struct slot *slot, const char *why, const struct session
 	printf("{\"type\":\"failed\",\"why\":\"%s\",\"op\":\"%s\",\"host\":%u,\"lun\":%u,"
 	       "\"sector\":%llu,\"status\":%d,"
 	       "\"sense\":\"%x/%02x/%02x\",\"portal\":\"%s\"}\n",
-		why, slot->write ? "write" : "read", device->host, device->lun,
-		(unsigned long long)slot_sector(slot), result ? result->status : -1,
-		result ? result->key : 0, result ? result->asc : 0, result ? result->ascq : 0,
-		device->engine->options.portals[slot->path]);
+		why,
+		slot->swap    ? "swap"
+		: slot->write ? "write"
+			      : "read",
+		device->host, device->lun, (unsigned long long)slot_sector(slot),
+		result ? result->status : -1, result ? result->key : 0, result ? result->asc : 0,
+		result ? result->ascq : 0, device->engine->options.portals[slot->path]);
 	fflush(stdout);
 	if (slot->write) {
 		model_write_ambiguous(&device->blocks[slot->block]);
+		slot_record(slot, RECORD_MAYBE);
 	}
 	slot_idle(slot);
 }
@@ -239,6 +336,11 @@ static void slot_done(void *arg, const struct session_result *result)
 		/* The session is closed before its commands come back: nothing of it runs twice at
 		 * once. */
 		slot_again(slot, 0);
+		return;
+	}
+	if (slot->swap && result->status == ENGINE_CHECK_CONDITION &&
+		result->key == ENGINE_MISCOMPARE) {
+		slot_miscompare(slot);
 		return;
 	}
 	action = retry_decide((uint8_t)result->status, result->key, result->asc, result->ascq);
@@ -294,9 +396,11 @@ static void slot_fly(struct slot *slot, uint64_t now_ns)
 		slot->known = device->blocks[slot->block].known;
 	}
 	if (session_command(device->paths[path].session, device->lun, slot->cdb, sizeof(slot->cdb),
-		    slot->write ? SESSION_WRITE : SESSION_READ, slot->data, options->block_bytes,
-		    slot_done, slot) == 0) {
+		    slot->write ? SESSION_WRITE : SESSION_READ,
+		    slot->write && !slot->swap ? slot->data + options->block_bytes : slot->data,
+		    options->block_bytes * (slot->swap ? 2 : 1), slot_done, slot) == 0) {
 		slot->state = SLOT_FLYING;
+		slot->flights++;
 	}
 }
 
@@ -312,6 +416,11 @@ static void slot_begin(struct slot *slot, uint32_t block_index, bool write, uint
 	slot->first_ns = now_ns;
 	slot->not_before_ns = 0;
 	slot->counted = 0;
+	slot->flights = 0;
+	slot->swap = false;
+	slot->expected = 0;
+	slot->id = ++engine->history_id;
+	memset(slot->cdb, 0, sizeof(slot->cdb));
 	lba = slot_sector(slot) * STAMP_SECTOR_BYTES / device->lu_block_bytes;
 	slot->cdb[0] = write ? 0x8a : 0x88;
 	be64_put(slot->cdb + 2, lba);
@@ -329,7 +438,7 @@ static void slot_begin(struct slot *slot, uint32_t block_index, bool write, uint
 				.time_ns = now_ns,
 			};
 
-			stamp_write(&stamp, slot->data + i * STAMP_SECTOR_BYTES);
+			stamp_write(&stamp, slot->data + bytes + i * STAMP_SECTOR_BYTES);
 		}
 		engine->operation++;
 	}
@@ -493,6 +602,19 @@ void engine_counts_take(struct engine *engine, struct engine_counts *counts)
 	memset(&engine->counts, 0, sizeof(engine->counts));
 }
 
+void engine_history_end(struct engine *engine)
+{
+	for (unsigned i = 0; i < engine->device_count; i++) {
+		for (unsigned s = 0; s < engine->options.depth; s++) {
+			struct slot *slot = &engine->devices[i].slots[s];
+
+			if (slot->state != SLOT_IDLE && slot->write) {
+				slot_record(slot, RECORD_MAYBE);
+			}
+		}
+	}
+}
+
 void engine_stop(struct engine *engine)
 {
 	engine->stopping = true;
@@ -537,7 +659,8 @@ static bool engine_device_init(
 	}
 	for (unsigned i = 0; i < options->depth; i++) {
 		device->slots[i].device = device;
-		device->slots[i].data = aligned_alloc(4096, options->block_bytes);
+		device->slots[i].data =
+			aligned_alloc(4096, (options->block_bytes * 2 + 4095u) / 4096 * 4096);
 		if (!device->slots[i].data) {
 			return false;
 		}

@@ -7,6 +7,8 @@
 #ifndef YOKE_TEST_ENGINE_H
 #define YOKE_TEST_ENGINE_H
 
+#include <stdio.h>
+
 #include "tests/io/retry.h"
 #include "tests/io/session.h"
 #include "tests/io/stamp.h"
@@ -31,10 +33,14 @@ struct engine_options {
 	uint64_t checker_ns; /* path checker (TEST UNIT READY) */
 	uint64_t reread_ns; /* RTPG even without a reason */
 	uint64_t seed;
+	FILE *history; /* NULL = none */
+	bool shared; /* all hosts write everywhere: only a history can tell what is right */
+	unsigned swap_percent; /* of reads: followed by a COMPARE AND WRITE of what was read */
 };
 
 struct engine_counts {
 	uint64_t commands, reads, writes, retries, failed;
+	uint64_t swaps, miscompares;
 	uint64_t verified, wrong, unknown; /* sectors */
 	uint64_t longest_ns; /* first submission to success */
 	uint64_t longest_gap_ns; /* between two completions of one device */
@@ -57,6 +63,9 @@ bool engine_ready(const struct engine *engine);
 
 /* Counts since the last call. */
 void engine_counts_take(struct engine *engine, struct engine_counts *counts);
+
+/* At the end: what still waits for an answer is in the history, too. */
+void engine_history_end(struct engine *engine);
 
 /* No new commands; engine_idle() becomes true when the last has ended. */
 void engine_stop(struct engine *engine);

@@ -58,7 +58,10 @@ static const char main_usage[] =
 	"2000, 2000)\n"
 	"  --checker MS, --reread MS  path checker, REPORT TARGET PORT GROUPS (1000, 5000)\n"
 	"  --no-path-retry MS    how long a command waits for a path (60000)\n"
-	"  --seed N              of the choice of blocks (1)\n";
+	"  --seed N              of the choice of blocks (1)\n"
+	"  --history FILE        of all commands, for yoke-checker\n"
+	"  --shared              all hosts write everywhere; the checker tells what is right\n"
+	"  --swap-percent N      of reads: followed by COMPARE AND WRITE of what was read (0)\n";
 
 enum main_option {
 	OPT_PORTAL = 256,
@@ -80,6 +83,9 @@ enum main_option {
 	OPT_REREAD,
 	OPT_NO_PATH,
 	OPT_SEED,
+	OPT_HISTORY,
+	OPT_SHARED,
+	OPT_SWAP,
 };
 
 static const struct option main_longs[] = {
@@ -102,6 +108,9 @@ static const struct option main_longs[] = {
 	{"reread", required_argument, NULL, OPT_REREAD},
 	{"no-path-retry", required_argument, NULL, OPT_NO_PATH},
 	{"seed", required_argument, NULL, OPT_SEED},
+	{"history", required_argument, NULL, OPT_HISTORY},
+	{"shared", no_argument, NULL, OPT_SHARED},
+	{"swap-percent", required_argument, NULL, OPT_SWAP},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -207,6 +216,18 @@ static void main_option_take(
 	case OPT_SEED:
 		o->seed = main_number(arg, 0, UINT64_MAX / 4);
 		break;
+	case OPT_HISTORY:
+		o->history = fopen(arg, "we");
+		if (!o->history) {
+			main_usage_error("cannot be written", arg);
+		}
+		break;
+	case OPT_SHARED:
+		o->shared = true;
+		break;
+	case OPT_SWAP:
+		o->swap_percent = (unsigned)main_number(arg, 0, 100);
+		break;
 	}
 }
 
@@ -241,6 +262,8 @@ static void main_add(struct engine_counts *total, const struct engine_counts *c)
 	total->retries += c->retries;
 	total->failed += c->failed;
 	total->verified += c->verified;
+	total->swaps += c->swaps;
+	total->miscompares += c->miscompares;
 	total->wrong += c->wrong;
 	total->unknown += c->unknown;
 	total->ua_2a06 += c->ua_2a06;
@@ -260,6 +283,7 @@ static void main_print(
 {
 	printf("{\"type\":\"%s\",\"name\":\"%s\",\"seconds\":%.3f,\"longest_pause_ms\":%.1f,"
 	       "\"longest_gap_ms\":%.1f,"
+	       "\"swaps\":%llu,\"miscompares\":%llu,"
 	       "\"commands\":%llu,\"reads\":%llu,\"writes\":%llu,\"retries\":%llu,\"failed\":%llu,"
 	       "\"verified\":%llu,"
 	       "\"unwritten\":%llu,\"wrong\":%llu,\"ua_2a06\":%llu,\"ua_2a06_least\":%llu,\"ua_"
@@ -267,7 +291,8 @@ static void main_print(
 	       "\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
 		type, name, (double)took_ns / (double)CLOCK_S,
 		(double)c->longest_ns / (double)CLOCK_MS,
-		(double)c->longest_gap_ns / (double)CLOCK_MS, (unsigned long long)c->commands,
+		(double)c->longest_gap_ns / (double)CLOCK_MS, (unsigned long long)c->swaps,
+		(unsigned long long)c->miscompares, (unsigned long long)c->commands,
 		(unsigned long long)c->reads, (unsigned long long)c->writes,
 		(unsigned long long)c->retries, (unsigned long long)c->failed,
 		(unsigned long long)c->verified, (unsigned long long)c->unknown,
@@ -414,7 +439,12 @@ int main(int argc, char **argv)
 		main_mark(&state, "scan");
 	}
 	main_print("total", "total", &state.total, clock_ns() - state.begin_ns);
+	engine_history_end(state.engine);
 	engine_free(state.engine);
+	if (options.history && fclose(options.history) != 0) {
+		fprintf(stderr, "yoke-mpio: the history could not be written\n");
+		return 1;
+	}
 	if (!state.ready) {
 		fprintf(stderr, "yoke-mpio: not every path of every LU ever came up\n");
 	}

@@ -13,18 +13,50 @@ from layout import TARGET, TOP
 from proc import LabError
 
 
-def program(name):
-    """The path of one of the programs in tests/io of the build tree."""
+def program(name, folder="tests/io"):
+    """The path of one of the tests' own programs in the build tree."""
     build = Path(os.environ.get("YOKE_BUILD") or TOP / "build" / "product")
-    path = build / "tests/io" / name
+    path = build / folder / name
     if not path.exists():
         raise LabError(f"{path} does not exist: build first (tests/demo, tests/check), or set "
                        "YOKE_BUILD to the build directory")
     return path
 
 
+def check_history(*paths):
+    """What yoke-checker says about histories; LabError when no order of events explains them."""
+    words = [program("yoke-checker", "tests/checker"), *paths]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+                          check=False)
+    if done.returncode != 0:
+        lines = []
+        try:
+            at = json.loads(done.stdout)["unexplained"]
+            lines = around(paths, at)
+        except (ValueError, KeyError):
+            pass
+        raise LabError(f"the history is not linearizable: {done.stdout}{done.stderr}" + "".join(lines))
+    return json.loads(done.stdout)
+
+
+def around(paths, at, most=60):
+    """The lines of a history about the sector of an operation, up to its answer."""
+    found = []
+    for path in paths:
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                words = line.split()
+                if len(words) == 12 and int(words[3]) == at["unit"] and int(words[8]) <= at["returned_ns"] \
+                        and int(words[4]) <= at["sector"] < int(words[4]) + int(words[5]):
+                    found.append(line)
+    return sorted(found, key=lambda line: int(line.split()[8]))[-most:]
+
+
 class Load:
-    """A running yoke-mpio. Use it as a context; every mark() reports an interval."""
+    """A running yoke-mpio. Use it as a context; every mark() reports an interval.
+
+    With a limited rate it leaves a history behind, which stop() has checked for linearizability.
+    """
 
     def __init__(self, lab, luns=None, name="host1", options=()):
         count = lab.settings["lus"]
@@ -32,6 +64,10 @@ class Load:
                 "--initiator", f"iqn.2026-01.org.example:{name}", *options]
         for portal in lab.portals():
             args += ["--portal", portal]
+        self.history = None
+        if "--iops" in options:
+            self.history = lab.layout.log(f"history-{name}")
+            args += ["--history", self.history]
         self.log = lab.layout.log(f"mpio-{name}")
         self.errors = open(self.log, "ab")
         self.process = lab.host_start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -86,6 +122,8 @@ class Load:
         self.process.stdin.write("stop\n")
         self.total = self._next("total", timeout)
         self.total["exit"] = self.process.wait(30)
+        if self.history:
+            self.total["history"] = check_history(self.history)
         return self.total
 
     def paths_up(self):

@@ -1,18 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The cluster lab, the demo, tests/check: nothing to compile.
 EXTRA_DIST += tests/check tests/demo tests/functions.sh tests/packages \
-<<<<<<< HEAD
-	tests/lab/bmc.py tests/lab/cgroups.py tests/lab/chassis tests/lab/cluster.py tests/lab/config.py \
+	tests/lab/alone.py tests/lab/bmc.py tests/lab/cgroups.py tests/lab/chassis tests/lab/cluster.py tests/lab/config.py \
 	tests/lab/demo.py tests/lab/faultdisk.py tests/lab/fence_lab tests/lab/lab tests/lab/lab.py tests/lab/layout.py \
 	tests/lab/load.py tests/lab/net.py tests/lab/node.py tests/lab/node_init.py tests/lab/power.py \
 	tests/lab/proc.py tests/lab/questions.py tests/lab/runner.py tests/lab/test_config.py \
-	tests/lab/test_failure.py tests/lab/test_faultdisk.py tests/lab/test_lab.py tests/lab/test_move.py tests/lab/test_scale.py tests/lab/test_single.py \
-=======
-	tests/lab/alone.py tests/lab/bmc.py tests/lab/cgroups.py tests/lab/chassis tests/lab/cluster.py tests/lab/config.py \
-	tests/lab/demo.py tests/lab/fence_lab tests/lab/lab tests/lab/lab.py tests/lab/layout.py \
-	tests/lab/load.py tests/lab/net.py tests/lab/node.py tests/lab/node_init.py tests/lab/power.py \
-	tests/lab/proc.py tests/lab/questions.py tests/lab/runner.py tests/lab/test_config.py \
-	tests/lab/test_failure.py tests/lab/test_lab.py tests/lab/test_more.py tests/lab/test_move.py \
-	tests/lab/test_scale.py tests/lab/test_single.py \
->>>>>>> 78ac5df (tests: peer: the complete iscsi-test-cu, alone, through owner, other controller and both)
+	tests/lab/test_failure.py tests/lab/test_faultdisk.py tests/lab/test_history.py tests/lab/test_lab.py \
+	tests/lab/test_more.py tests/lab/test_move.py tests/lab/test_scale.py tests/lab/test_single.py \
 	tests/suite/build.py tests/suite/check.py tests/suite/report.py tests/suite/style.py
