@@ -642,6 +642,16 @@ static const struct conf_key keys_iscsi[] = {
 		.help = "Commands in flight in each session.",
 	},
 	{
+		.name = "max_connections",
+		.type = CONF_TYPE_UINT,
+		FIELD(conf_iscsi, max_connections),
+		.min = 1,
+		.max = 32,
+		.initial = "4",
+		.help = "MaxConnections: connections in each session. Linux and ESXi use one and "
+			"several sessions.",
+	},
+	{
 		.name = "initial_r2t",
 		.type = CONF_TYPE_BOOL,
 		FIELD(conf_iscsi, initial_r2t),

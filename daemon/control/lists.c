@@ -12,15 +12,15 @@ static void control_session_add(const struct iscsi_session_info *info, void *arg
 
 	snprintf(isid, sizeof(isid), "%02x%02x%02x%02x%02x%02x", info->isid[0], info->isid[1],
 		info->isid[2], info->isid[3], info->isid[4], info->isid[5]);
-	json_array_append_new(
-		list, json_pack("{s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:I}", "tsih",
-			      (int)info->tsih, "initiator", control_json_text(info->initiator),
-			      "alias", control_json_text(info->alias), "isid", isid, "user",
-			      control_json_text(info->user[0] ? info->user : NULL), "target",
-			      control_json_text(info->target), "initiator_address",
-			      control_json_text(info->initiator_address), "portal",
-			      control_json_text(info->portal), "reactor", (int)info->reactor,
-			      "since_unix_s", (json_int_t)info->since_unix_s));
+	json_array_append_new(list,
+		json_pack("{s:i, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:o, s:i, s:I}", "tsih",
+			(int)info->tsih, "initiator", control_json_text(info->initiator), "alias",
+			control_json_text(info->alias), "isid", isid, "user",
+			control_json_text(info->user[0] ? info->user : NULL), "target",
+			control_json_text(info->target), "connections", (int)info->connections,
+			"initiator_address", control_json_text(info->initiator_address), "portal",
+			control_json_text(info->portal), "reactor", (int)info->reactor,
+			"since_unix_s", (json_int_t)info->since_unix_s));
 }
 
 void control_get_sessions(struct control_request *req)

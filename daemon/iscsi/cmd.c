@@ -36,7 +36,7 @@ static void iscsi_cmd_leave_window(struct iscsi_cmd *cmd)
 		cmd->in_window = false;
 	}
 	if (cmd->immediate) {
-		cmd->session->immediate--;
+		cmd->conn->immediate--;
 		cmd->immediate = false;
 	}
 }
@@ -59,25 +59,30 @@ static void iscsi_cmd_early_free(struct iscsi_cmd *cmd)
 
 void iscsi_cmd_free(struct iscsi_cmd *cmd)
 {
-	struct iscsi_reactor *home = cmd->conn->home;
+	struct iscsi_conn *conn = cmd->conn;
+	struct iscsi_reactor *home = conn->home;
 
 	iscsi_cmd_leave_window(cmd);
 	iscsi_session_remove(cmd->session, cmd);
 	qb_list_del(&cmd->link);
 	qb_list_del(&cmd->tx_item.link);
-	cmd->conn->data_bytes -= cmd->charged;
+	conn->data_bytes -= cmd->charged;
 	iscsi_cmd_early_free(cmd);
 	if (!cmd->refused) {
 		scsi_task_end(&cmd->task);
 	}
 	iscsi_pool_put(&home->cmds, cmd);
 	iscsi_starved_wake(home);
+	iscsi_conn_task_gone(conn);
 }
 
 void iscsi_cmd_drop(struct iscsi_cmd *cmd)
 {
 	if (cmd->unsolicited || cmd->bursts_open) {
 		iscsi_session_note_aborted(cmd->session, cmd->itt);
+	}
+	if (cmd->conn->rx.cmd == cmd) {
+		iscsi_rx_forget(cmd->conn);
 	}
 	iscsi_cmd_stop_waiting(cmd);
 	qb_list_del(&cmd->ordered.link);
@@ -119,7 +124,7 @@ static void iscsi_cmd_done(struct scsi_task *task)
 	struct iscsi_cmd *cmd = container_of(task, struct iscsi_cmd, task);
 	struct iscsi_conn *conn = cmd->conn;
 
-	if (task->aborted || cmd->session->ending) {
+	if (task->aborted || cmd->session->ending || !iscsi_conn_is_open(conn)) {
 		iscsi_cmd_free(cmd);
 		iscsi_tx_flush_later(conn); /* the window may have opened */
 		return;
@@ -303,7 +308,7 @@ static enum iscsi_rx_verdict iscsi_cmd_check(struct iscsi_conn *conn, const uint
 		return ISCSI_RX_CLOSE;
 	}
 	if (bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_IMMEDIATE) {
-		if (session->immediate >= ISCSI_IMMEDIATE_MAX) {
+		if (conn->immediate >= ISCSI_IMMEDIATE_MAX) {
 			iscsi_tx_reject(conn, ISCSI_REJECT_IMMEDIATE);
 			return ISCSI_RX_DISCARD;
 		}
@@ -378,11 +383,13 @@ static struct iscsi_cmd *iscsi_cmd_new(struct iscsi_conn *conn, const uint8_t *b
 	cmd->flags = bhs[ISCSI_BHS_FLAGS];
 	cmd->start = SCSI_START_DONE;
 	cmd->ordered.cmdsn = iscsi_bhs_cmdsn(bhs);
+	cmd->ordered.conn = conn;
 	cmd->ordered.deliver = iscsi_cmd_deliver;
 	cmd->starved.retry = iscsi_cmd_retry;
 	qb_list_init(&cmd->ordered.link);
 	qb_list_init(&cmd->tx_item.link);
 	qb_list_add_tail(&cmd->link, &conn->session->cmds);
+	conn->tasks++;
 	iscsi_cmd_fill_task(cmd, bhs);
 	if (!iscsi_cmd_parse_ahs(cmd, bhs)) {
 		cmd->refused = true;
@@ -391,7 +398,7 @@ static struct iscsi_cmd *iscsi_cmd_new(struct iscsi_conn *conn, const uint8_t *b
 	}
 	if (bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_IMMEDIATE) {
 		cmd->immediate = true;
-		conn->session->immediate++;
+		conn->immediate++;
 	}
 	iscsi_cmd_check_unsolicited(cmd);
 	if (!cmd->refused) {
@@ -411,7 +418,7 @@ static bool iscsi_cmd_others_collect(const struct iscsi_conn *conn)
 	struct iscsi_cmd *cmd;
 
 	qb_list_for_each_entry (cmd, &conn->session->cmds, link) {
-		if (cmd->charged && (cmd->unsolicited || cmd->bursts_open)) {
+		if (cmd->conn == conn && cmd->charged && (cmd->unsolicited || cmd->bursts_open)) {
 			return true;
 		}
 	}

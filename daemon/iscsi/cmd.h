@@ -49,6 +49,7 @@ struct iscsi_cmd {
 	bool immediate;
 	bool in_window; /* counted in the session's window */
 	bool tagged; /* in the ITT table */
+	bool cut; /* its connection is gone, the device server knows */
 	bool refused; /* iSCSI response "target failure", no status */
 	bool failed; /* data-out went wrong: `sense` tells it */
 	bool full; /* no memory for its unsolicited data: TASK SET FULL */

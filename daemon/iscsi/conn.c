@@ -78,11 +78,28 @@ static void iscsi_conn_enter_full(struct iscsi_conn *conn)
 	iscsi_conn_nop_start(conn);
 }
 
+/* The session goes on without the connection, or ends with it. */
+static void iscsi_conn_leave_session(struct iscsi_conn *conn)
+{
+	struct iscsi_session *session = conn->session;
+
+	if (!session) {
+		return;
+	}
+	if (!conn->logout_session && iscsi_session_lives_without(session, conn)) {
+		iscsi_session_cut(session, conn);
+	} else {
+		iscsi_session_end(session, "the session ends");
+	}
+}
+
 static void iscsi_conn_enter_ending(struct iscsi_conn *conn)
 {
 	iscsi_rx_pause(conn, ISCSI_RX_PAUSE_STATE);
 	reactor_timer_set(conn->home->reactor, &conn->timer, ISCSI_ENDING_TIMEOUT_MS);
-	iscsi_session_end(conn->session);
+	conn->tasks++; /* so that its end comes once, and from here if it comes at once */
+	iscsi_conn_leave_session(conn);
+	iscsi_conn_task_gone(conn);
 }
 
 static void iscsi_conn_enter_flushing(struct iscsi_conn *conn)
@@ -102,14 +119,22 @@ static void iscsi_conn_enter_closed(struct iscsi_conn *conn)
 	reactor_timer_cancel(r, &conn->timer);
 	reactor_defer_cancel(r, &conn->flush_defer);
 	reactor_defer_cancel(r, &conn->resume_defer);
+	reactor_defer_cancel(r, &conn->move_defer);
 	reactor_fd_del(r, &conn->rfd);
 	close(conn->rfd.fd);
 	conn->rfd.fd = -1;
 	iscsi_rx_clear(conn);
 	iscsi_tx_clear(conn);
 	if (conn->session) {
-		iscsi_session_end(conn->session);
+		struct iscsi_conn *other;
+
+		qb_list_for_each_entry (other, &conn->session->conns, session_link) {
+			if (other->logout_by == conn) {
+				other->logout_by = NULL;
+			}
+		}
 	}
+	iscsi_conn_leave_session(conn);
 	reactor_defer(r, &conn->reap_defer);
 }
 
@@ -276,26 +301,47 @@ static bool iscsi_conn_admit(struct iscsi_conn *conn)
 	return true;
 }
 
-static void iscsi_conn_adopt(struct mailbox_msg *msg)
+bool iscsi_conn_settle(struct iscsi_conn *conn, uint32_t events)
 {
-	struct iscsi_conn *conn = container_of(msg, struct iscsi_conn, adopt_msg);
 	struct iscsi_reactor *home = conn->home;
-	bool admitted = iscsi_conn_admit(conn);
-	int err = admitted ? reactor_fd_add(home->reactor, &conn->rfd, EPOLLIN) : 0;
+	uint64_t now_ms = reactor_now_ms(home->reactor);
+	int err = reactor_fd_add(home->reactor, &conn->rfd, events);
 
 	if (err < 0) {
 		log_err("iscsi: connection from %s refused: epoll: %s", conn->peer, strerror(-err));
-	}
-	if (!admitted || err < 0) {
-		close(conn->rfd.fd);
-		iscsi_reactor_conn_gone(home);
-		free(conn);
-		return;
+		return false;
 	}
 	qb_list_add_tail(&conn->link, &home->conns);
 	qb_list_add_tail(&conn->login_link, &home->logins);
 	reactor_timer_set(home->reactor, &conn->timer,
-		home->iscsi->setup.conf->iscsi.login_timeout_s * 1000ull);
+		conn->login_until_ms > now_ms ? conn->login_until_ms - now_ms : 1);
+	return true;
+}
+
+void iscsi_conn_unsettle(struct iscsi_conn *conn)
+{
+	struct reactor *r = conn->home->reactor;
+
+	reactor_timer_cancel(r, &conn->timer);
+	reactor_defer_cancel(r, &conn->flush_defer);
+	reactor_defer_cancel(r, &conn->resume_defer);
+	reactor_fd_del(r, &conn->rfd);
+	iscsi_conn_login_over(conn);
+	qb_list_del(&conn->link);
+}
+
+static void iscsi_conn_adopt(struct mailbox_msg *msg)
+{
+	struct iscsi_conn *conn = container_of(msg, struct iscsi_conn, adopt_msg);
+	struct iscsi_reactor *home = conn->home;
+
+	conn->login_until_ms = reactor_now_ms(home->reactor) +
+			       home->iscsi->setup.conf->iscsi.login_timeout_s * 1000ull;
+	if (!iscsi_conn_admit(conn) || !iscsi_conn_settle(conn, EPOLLIN)) {
+		close(conn->rfd.fd);
+		iscsi_reactor_conn_gone(home);
+		free(conn);
+	}
 }
 
 static void iscsi_conn_name_peer(
@@ -329,10 +375,12 @@ void iscsi_conn_new(struct iscsi_reactor *home, const struct iscsi_listener *lis
 	conn->flush_defer.fn = iscsi_tx_flush_deferred;
 	conn->resume_defer.fn = iscsi_rx_resume_deferred;
 	conn->reap_defer.fn = iscsi_conn_reap;
+	conn->move_defer.fn = iscsi_conn_move_deferred;
 	conn->adopt_msg.fn = iscsi_conn_adopt;
 	conn->join.reactor = home->reactor;
 	conn->join.msg.fn = iscsi_conn_joined_msg;
 	qb_list_init(&conn->login_link);
+	qb_list_init(&conn->session_link);
 	memcpy(&conn->peer_address, peer, peer_length);
 	iscsi_conn_name_peer(conn, peer, peer_length);
 	iscsi_rx_init(conn);
@@ -342,20 +390,43 @@ void iscsi_conn_new(struct iscsi_reactor *home, const struct iscsi_listener *lis
 	reactor_post(home->reactor, &conn->adopt_msg);
 }
 
-/* A closed connection goes when its session has ended and no message can find it any more. */
+/* Takes a closed connection out of its session; false: it is still needed there. */
+static bool iscsi_conn_part(struct iscsi_conn *conn)
+{
+	struct iscsi_session *session = conn->session;
+	bool last = session && conn->session_link.next == conn->session_link.prev;
+
+	if (!session) {
+		return true;
+	}
+	/* The last one keeps the session until it is over. */
+	if (last && !iscsi_session_may_free(session)) {
+		return false;
+	}
+	qb_list_del(&conn->session_link);
+	conn->session = NULL;
+	if (last) {
+		iscsi_session_free(session);
+		return true;
+	}
+	if (conn->logout_by) {
+		iscsi_conn_logout_answer(conn->logout_by, conn->logout_itt, ISCSI_LOGOUT_CLOSED);
+	}
+	atomic_fetch_sub(&session->connections, 1);
+	iscsi_conn_place_free(session);
+	return true;
+}
+
+/* A closed connection goes when nothing refers to it any more. */
 static void iscsi_conn_reap(struct reactor_defer *defer)
 {
 	struct iscsi_conn *conn = container_of(defer, struct iscsi_conn, reap_defer);
 	struct iscsi_reactor *home = conn->home;
 
-	if (!iscsi_registry_join_cancel(&home->iscsi->registry, &conn->join)) {
+	if (iscsi_conn_is_open(conn) || conn->tasks ||
+		!iscsi_registry_join_cancel(&home->iscsi->registry, &conn->join) ||
+		!iscsi_conn_part(conn)) {
 		return;
-	}
-	if (conn->session) {
-		if (!conn->session->ended || !iscsi_session_free(conn->session)) {
-			return;
-		}
-		conn->session = NULL;
 	}
 	qb_list_del(&conn->link);
 	free(conn->login);
@@ -365,32 +436,52 @@ static void iscsi_conn_reap(struct reactor_defer *defer)
 	iscsi_reactor_conn_gone(home);
 }
 
-static void iscsi_conn_logout_response(struct iscsi_conn *conn)
+void iscsi_conn_logout_answer(
+	struct iscsi_conn *conn, uint32_t itt, enum iscsi_logout_response response)
 {
-	struct iscsi_tx *tx =
-		iscsi_tx_new(conn, ISCSI_OP_LOGOUT_RESPONSE, ISCSI_FLAG_FINAL, conn->logout_itt);
+	struct iscsi_tx *tx = iscsi_tx_new(conn, ISCSI_OP_LOGOUT_RESPONSE, ISCSI_FLAG_FINAL, itt);
 
 	if (!tx) {
 		return;
 	}
-	tx->header[ISCSI_LOGOUT_RESPONSE] = ISCSI_LOGOUT_CLOSED;
-	be16_put(tx->header + ISCSI_LOGOUT_TIME2WAIT, conn->params.time2wait_s);
-	be16_put(tx->header + ISCSI_LOGOUT_TIME2RETAIN, conn->params.time2retain_s);
+	tx->header[ISCSI_LOGOUT_RESPONSE] = (uint8_t)response;
+	if (response == ISCSI_LOGOUT_CLOSED) {
+		be16_put(tx->header + ISCSI_LOGOUT_TIME2WAIT, conn->params.time2wait_s);
+		be16_put(tx->header + ISCSI_LOGOUT_TIME2RETAIN, conn->params.time2retain_s);
+	}
 	iscsi_tx_queue_behind(conn, tx);
+}
+
+static void iscsi_conn_logged_out(struct iscsi_conn *conn)
+{
+	iscsi_conn_logout_answer(conn, conn->logout_itt, ISCSI_LOGOUT_CLOSED);
 	iscsi_conn_event(conn, ISCSI_CONN_LAST);
 }
 
 void iscsi_conn_session_ended(struct iscsi_conn *conn)
 {
-	if (conn->session->tsih) {
-		log_info("iscsi: session %u of %s at %s from %s has ended", conn->session->tsih,
-			conn->session->initiator,
-			conn->session->discovery ? "discovery" : conn->session->target, conn->peer);
-	}
 	if (conn->state == ISCSI_CONN_ENDING) {
-		iscsi_conn_logout_response(conn);
+		iscsi_conn_logged_out(conn);
 	} else {
 		reactor_defer(conn->home->reactor, &conn->reap_defer);
+	}
+}
+
+/* No task refers to it any more. Where the session ends, its end is what counts. */
+void iscsi_conn_idle(struct iscsi_conn *conn)
+{
+	struct iscsi_conn *other;
+
+	if (conn->state == ISCSI_CONN_CLOSED) {
+		reactor_defer(conn->home->reactor, &conn->reap_defer);
+	} else if (conn->state == ISCSI_CONN_ENDING && !conn->session->ending) {
+		iscsi_conn_logged_out(conn);
+	}
+	if (conn->session) {
+		/* The command window may have opened. */
+		qb_list_for_each_entry (other, &conn->session->conns, session_link) {
+			iscsi_tx_flush_later(other);
+		}
 	}
 }
 

@@ -16,9 +16,9 @@
 
 enum iscsi_conn_state {
 	ISCSI_CONN_LOGIN, /* login PDUs come and go */
-	ISCSI_CONN_JOINING, /* agreed; waits for the session that it replaces to end */
+	ISCSI_CONN_JOINING, /* agreed; on its way to its session, or waits for what it replaces */
 	ISCSI_CONN_FULL, /* full feature phase */
-	ISCSI_CONN_ENDING, /* logout came; its session ends, then the response goes out */
+	ISCSI_CONN_ENDING, /* logout came; its tasks end, then the response goes out */
 	ISCSI_CONN_FLUSHING, /* the last PDU is on its way */
 	ISCSI_CONN_CLOSED, /* no socket any more; freed when nothing refers to it */
 };
@@ -29,7 +29,7 @@ enum iscsi_conn_event {
 	ISCSI_CONN_AGREED, /* the login phase came to its end */
 	ISCSI_CONN_JOINED, /* the session is registered, the last Login Response queued */
 	ISCSI_CONN_LAST, /* a PDU is queued after which the connection closes */
-	ISCSI_CONN_LOGOUT, /* a Logout Request that ends the session */
+	ISCSI_CONN_LOGOUT, /* a Logout Request that ends the connection, or the session */
 	ISCSI_CONN_FLUSHED, /* nothing is left to send */
 	ISCSI_CONN_DROP, /* the peer is gone, broke the rules, or has to go */
 };
@@ -50,6 +50,9 @@ struct iscsi_conn {
 	struct reactor_defer flush_defer;
 	struct reactor_defer resume_defer;
 	struct reactor_defer reap_defer;
+	struct reactor_defer move_defer;
+	struct iscsi_reactor *move_to;
+	uint64_t login_until_ms;
 
 	struct iscsi_login *login; /* whole during login and text negotiation */
 	uint8_t *login_head; /* what a session keeps of it: all but the text buffers */
@@ -58,7 +61,13 @@ struct iscsi_conn {
 	struct iscsi_join join;
 
 	struct iscsi_session *session;
+	struct qb_list_head session_link; /* session->conns */
 	struct iscsi_params params; /* in force */
+	unsigned tasks; /* commands and task management functions that refer to it */
+	unsigned tmfs; /* of those */
+	unsigned immediate; /* of those: immediate commands */
+	bool logout_session; /* the logout under way ends the session */
+	struct iscsi_conn *logout_by; /* another connection has logged this one out: its answer */
 	uint16_t cid;
 	uint32_t statsn; /* the next one */
 	uint32_t logout_itt;
@@ -90,6 +99,36 @@ static inline bool iscsi_conn_is_open(const struct iscsi_conn *conn)
 /* Its session has ended for good. */
 void iscsi_conn_session_ended(struct iscsi_conn *conn);
 
+/* A task that refers to it is gone. */
+void iscsi_conn_idle(struct iscsi_conn *conn);
+static inline void iscsi_conn_task_gone(struct iscsi_conn *conn)
+{
+	if (--conn->tasks == 0 && conn->state != ISCSI_CONN_FULL) {
+		iscsi_conn_idle(conn);
+	}
+}
+
+/* Answers a logout: of itself, or of a connection of CID that is gone now. */
+void iscsi_conn_logout_answer(
+	struct iscsi_conn *conn, uint32_t itt, enum iscsi_logout_response response);
+
+/* --- several connections in a session: further.c --- */
+
+/*
+ * A login with a TSIH: finds the session, moves to its reactor, takes a place in it. Ends in
+ * iscsi_conn_accept(), iscsi_conn_refuse() or a drop.
+ */
+void iscsi_conn_join_further(struct iscsi_conn *conn);
+
+/* A connection has left its session: those that waited for its place take it. */
+void iscsi_conn_place_free(struct iscsi_session *session);
+void iscsi_conn_move_deferred(struct reactor_defer *defer);
+
+/* Takes a place in a reactor's lists and its loop, reading paused or not; false when it cannot. */
+bool iscsi_conn_settle(struct iscsi_conn *conn, uint32_t events);
+/* And out of them. Its socket stays open. */
+void iscsi_conn_unsettle(struct iscsi_conn *conn);
+
 /* The server stops: tells the initiator and closes. */
 void iscsi_conn_stop(struct iscsi_conn *conn);
 
@@ -100,6 +139,8 @@ void iscsi_conn_update_events(struct iscsi_conn *conn);
 void iscsi_conn_login_pdu(
 	struct iscsi_conn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t length);
 void iscsi_conn_join(struct iscsi_conn *conn);
+void iscsi_conn_accept(struct iscsi_conn *conn);
+void iscsi_conn_refuse(struct iscsi_conn *conn, enum iscsi_login_status status);
 void iscsi_conn_joined_msg(struct mailbox_msg *msg);
 void iscsi_conn_login_expired(struct iscsi_conn *conn);
 

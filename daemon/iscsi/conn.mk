@@ -5,6 +5,7 @@ libyokeiscsi_a_SOURCES += \
 	daemon/iscsi/conn.c daemon/iscsi/conn.h \
 	daemon/iscsi/data.c \
 	daemon/iscsi/dispatch.c daemon/iscsi/dispatch.h \
+	daemon/iscsi/further.c \
 	daemon/iscsi/listener.c daemon/iscsi/listener.h \
 	daemon/iscsi/login_phase.c \
 	daemon/iscsi/nop.c \
@@ -22,6 +23,7 @@ if HAVE_CMOCKA
 UNIT_TESTS += \
 	tests/unit/test_iscsi_access \
 	tests/unit/test_iscsi_cmd \
+	tests/unit/test_iscsi_multi \
 	tests/unit/test_iscsi_session \
 	tests/unit/test_iscsi_window
 iscsi_unit_libs = libyokeiscsi.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(OPENSSL_LIBS)
@@ -32,6 +34,8 @@ tests_unit_test_iscsi_access_SOURCES = tests/unit/test_iscsi_access.c $(iscsi_un
 tests_unit_test_iscsi_access_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_cmd_SOURCES = tests/unit/test_iscsi_cmd.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_cmd_LDADD = $(iscsi_unit_libs)
+tests_unit_test_iscsi_multi_SOURCES = tests/unit/test_iscsi_multi.c $(iscsi_unit_harness)
+tests_unit_test_iscsi_multi_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_session_SOURCES = tests/unit/test_iscsi_session.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_session_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_window_SOURCES = tests/unit/test_iscsi_window.c

@@ -125,8 +125,9 @@ static bool iscsi_data_find(
 	struct iscsi_cmd *cmd = iscsi_session_find(conn->session, itt);
 
 	*verdict = ISCSI_RX_DISCARD;
-	if (!cmd) {
-		if (!iscsi_session_was_aborted(conn->session, itt)) {
+	/* Its data goes over the connection that the command came on (RFC 7143 4.2.2.1). */
+	if (!cmd || cmd->conn != conn) {
+		if (cmd || !iscsi_session_was_aborted(conn->session, itt)) {
 			iscsi_tx_reject(conn, ISCSI_REJECT_FIELD);
 		}
 		return false;

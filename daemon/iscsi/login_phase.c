@@ -101,25 +101,20 @@ void iscsi_conn_login_pdu(
 	}
 }
 
-static void iscsi_conn_refuse(struct iscsi_conn *conn, enum iscsi_login_status status)
+void iscsi_conn_refuse(struct iscsi_conn *conn, enum iscsi_login_status status)
 {
 	iscsi_login_refuse(conn->login, status, conn->home->reply);
 	iscsi_login_send_last(conn, conn->home->reply);
 }
 
-static void iscsi_conn_accept(struct iscsi_conn *conn)
+void iscsi_conn_accept(struct iscsi_conn *conn)
 {
 	struct iscsi_session *session = conn->session;
 
-	if (iscsi_session_open(session) < 0) {
-		iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES);
-		return;
-	}
 	iscsi_login_accept(conn->login, session->tsih, conn->home->reply);
 	if (!iscsi_login_send(conn, conn->home->reply)) {
 		return;
 	}
-	conn->cid = conn->login->cid;
 	conn->params = conn->login->params; /* digests from the next PDU on */
 	conn->login_head = malloc(ISCSI_LOGIN_HEAD_BYTES);
 	if (!conn->login_head) {
@@ -138,8 +133,11 @@ static void iscsi_conn_accept(struct iscsi_conn *conn)
 
 void iscsi_conn_join(struct iscsi_conn *conn)
 {
-	struct iscsi_login *login = conn->login;
-
+	if (conn->login->tsih != 0) {
+		iscsi_conn_join_further(conn);
+		return;
+	}
+	conn->cid = conn->login->cid;
 	if (!conn->session) {
 		conn->session = iscsi_session_new(conn, conn->login_cmdsn);
 	}
@@ -147,18 +145,15 @@ void iscsi_conn_join(struct iscsi_conn *conn)
 		iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES);
 		return;
 	}
-	switch (iscsi_registry_join(&conn->home->iscsi->registry, conn->session, login->tsih,
-		login->cid, &conn->join)) {
+	switch (iscsi_registry_join(&conn->home->iscsi->registry, conn->session, &conn->join)) {
 	case ISCSI_JOIN_DONE:
-		iscsi_conn_accept(conn);
+		if (iscsi_session_open(conn->session, conn->listener) < 0) {
+			iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES);
+		} else {
+			iscsi_conn_accept(conn);
+		}
 		break;
 	case ISCSI_JOIN_WAIT:
-		break;
-	case ISCSI_JOIN_NO_SESSION:
-		iscsi_conn_refuse(conn, ISCSI_LOGIN_NO_SESSION);
-		break;
-	case ISCSI_JOIN_TOO_MANY:
-		iscsi_conn_refuse(conn, ISCSI_LOGIN_TOO_MANY_CONNECTIONS);
 		break;
 	case ISCSI_JOIN_FULL:
 		iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES);

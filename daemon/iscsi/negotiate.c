@@ -74,6 +74,7 @@ static uint32_t ours(
 	case ISCSI_KEY_DATA_DIGEST:
 		return digest_choices(conf->data_digest, row, pair);
 	case ISCSI_KEY_MAX_CONNECTIONS:
+		return conf->max_connections;
 	case ISCSI_KEY_DATA_PDU_IN_ORDER:
 	case ISCSI_KEY_DATA_SEQUENCE_IN_ORDER:
 		return 1;
@@ -97,7 +98,8 @@ static uint32_t ours(
 		return ISCSI_PROTOCOL_LEVEL;
 	case ISCSI_KEY_TASK_REPORTING:
 		/* With one connection in a session its order is the response fence. */
-		return 1u << ISCSI_REPORTING_RFC3720 | 1u << ISCSI_REPORTING_RESPONSE_FENCE;
+		return 1u << ISCSI_REPORTING_RFC3720 |
+		       (conf->max_connections == 1 ? 1u << ISCSI_REPORTING_RESPONSE_FENCE : 0);
 	case ISCSI_KEY_ERROR_RECOVERY_LEVEL:
 	case ISCSI_KEY_SEND_TARGETS:
 	case ISCSI_KEY_TARGET_NAME:

@@ -116,37 +116,43 @@ void iscsi_conn_nop_timer(struct iscsi_conn *conn)
 	}
 }
 
-static void iscsi_logout_refuse(
-	struct iscsi_conn *conn, const uint8_t *bhs, enum iscsi_logout_response response)
+/* Another connection of the session goes; the answer comes when all of it is over. */
+static void iscsi_logout_other(struct iscsi_conn *conn, uint32_t itt, uint16_t cid)
 {
-	struct iscsi_tx *tx =
-		iscsi_tx_new(conn, ISCSI_OP_LOGOUT_RESPONSE, ISCSI_FLAG_FINAL, iscsi_bhs_itt(bhs));
+	struct iscsi_conn *other;
 
-	if (tx) {
-		tx->header[ISCSI_LOGOUT_RESPONSE] = (uint8_t)response;
-		iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_USE);
+	qb_list_for_each_entry (other, &conn->session->conns, session_link) {
+		if (other != conn && other->cid == cid && other->state == ISCSI_CONN_FULL) {
+			other->logout_by = conn;
+			other->logout_itt = itt;
+			iscsi_conn_drop(other, "logged out over another connection");
+			return;
+		}
 	}
+	iscsi_conn_logout_answer(conn, itt, ISCSI_LOGOUT_NO_CID);
 }
 
-/* RFC 7143 11.14: with one connection, closing it closes the session. */
+/* RFC 7143 11.14. The last connection takes the session with it. */
 void iscsi_logout_request(
 	struct iscsi_conn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t length)
 {
 	uint8_t reason = bhs[ISCSI_BHS_FLAGS] & ISCSI_LOGOUT_REASON_MASK;
+	uint16_t cid = be16_get(bhs + ISCSI_LOGOUT_CID);
 
 	(void)data;
 	(void)length;
 	switch (reason) {
 	case ISCSI_LOGOUT_CONNECTION:
-		if (be16_get(bhs + ISCSI_LOGOUT_CID) != conn->cid) {
-			iscsi_logout_refuse(conn, bhs, ISCSI_LOGOUT_NO_CID);
+		if (cid != conn->cid) {
+			iscsi_logout_other(conn, iscsi_bhs_itt(bhs), cid);
 			return;
 		}
 		break;
 	case ISCSI_LOGOUT_SESSION:
+		conn->logout_session = true;
 		break;
 	case ISCSI_LOGOUT_RECOVERY:
-		iscsi_logout_refuse(conn, bhs, ISCSI_LOGOUT_NO_RECOVERY);
+		iscsi_conn_logout_answer(conn, iscsi_bhs_itt(bhs), ISCSI_LOGOUT_NO_RECOVERY);
 		return;
 	default:
 		iscsi_tx_reject(conn, ISCSI_REJECT_PROTOCOL);

@@ -18,10 +18,6 @@ const char *iscsi_join_result_name(enum iscsi_join_result result)
 		return "done";
 	case ISCSI_JOIN_WAIT:
 		return "wait";
-	case ISCSI_JOIN_NO_SESSION:
-		return "no such session";
-	case ISCSI_JOIN_TOO_MANY:
-		return "too many connections";
 	case ISCSI_JOIN_FULL:
 		return "out of TSIHs";
 	}
@@ -72,7 +68,7 @@ static bool iscsi_registry_same(const struct iscsi_session *a, const struct iscs
 	       strcmp(a->initiator, b->initiator) == 0 && strcmp(a->target, b->target) == 0;
 }
 
-static struct iscsi_session *iscsi_registry_find(
+static struct iscsi_session *iscsi_registry_like(
 	struct iscsi_registry *registry, const struct iscsi_session *like)
 {
 	struct iscsi_session *session = *iscsi_registry_bucket(registry, like);
@@ -97,14 +93,11 @@ static uint16_t iscsi_registry_tsih(struct iscsi_registry *registry)
 }
 
 static enum iscsi_join_result iscsi_registry_add(
-	struct iscsi_registry *registry, struct iscsi_session *session, uint16_t tsih)
+	struct iscsi_registry *registry, struct iscsi_session *session)
 {
 	struct iscsi_session **bucket = iscsi_registry_bucket(registry, session);
+	uint16_t tsih = iscsi_registry_tsih(registry);
 
-	/* Reinstatement of a connection keeps the TSIH, if nobody was quicker. */
-	if (tsih == 0 || registry->by_tsih[tsih]) {
-		tsih = iscsi_registry_tsih(registry);
-	}
 	if (tsih == 0) {
 		return ISCSI_JOIN_FULL;
 	}
@@ -118,25 +111,15 @@ static enum iscsi_join_result iscsi_registry_add(
 	return ISCSI_JOIN_DONE;
 }
 
-/* RFC 7143 6.3.1, the table of ISID, TSIH and CID. */
-static enum iscsi_join_result iscsi_registry_join_locked(struct iscsi_registry *registry,
-	struct iscsi_session *session, uint16_t tsih, uint16_t cid, struct iscsi_join *join)
+/* RFC 7143 6.3.1: an ISID that is known ends the session that has it. */
+static enum iscsi_join_result iscsi_registry_join_locked(
+	struct iscsi_registry *registry, struct iscsi_session *session, struct iscsi_join *join)
 {
-	struct iscsi_session *old = iscsi_registry_find(registry, session);
+	struct iscsi_session *old = iscsi_registry_like(registry, session);
 
-	/* `tsih` was live when the login first asked; the session may have ended since. */
-	if (tsih != 0 && !join->replaces) {
-		if (!old || old->tsih != tsih) {
-			return ISCSI_JOIN_NO_SESSION;
-		}
-		if (old->cid != cid) {
-			return ISCSI_JOIN_TOO_MANY;
-		}
-	}
 	if (!old) {
-		return iscsi_registry_add(registry, session, tsih);
+		return iscsi_registry_add(registry, session);
 	}
-	join->replaces = true;
 	join->state = ISCSI_JOIN_LISTED;
 	qb_list_add_tail(&join->link, &old->joins);
 	if (!old->close_posted) {
@@ -146,16 +129,35 @@ static enum iscsi_join_result iscsi_registry_join_locked(struct iscsi_registry *
 	return ISCSI_JOIN_WAIT;
 }
 
-enum iscsi_join_result iscsi_registry_join(struct iscsi_registry *registry,
-	struct iscsi_session *session, uint16_t tsih, uint16_t cid, struct iscsi_join *join)
+enum iscsi_join_result iscsi_registry_join(
+	struct iscsi_registry *registry, struct iscsi_session *session, struct iscsi_join *join)
 {
 	enum iscsi_join_result result;
 
 	pthread_mutex_lock(&registry->lock);
 	join->state = ISCSI_JOIN_IDLE;
-	result = iscsi_registry_join_locked(registry, session, tsih, cid, join);
+	result = iscsi_registry_join_locked(registry, session, join);
 	pthread_mutex_unlock(&registry->lock);
 	return result;
+}
+
+struct iscsi_reactor *iscsi_registry_find(struct iscsi_registry *registry,
+	const struct iscsi_login *login, struct iscsi_session **session)
+{
+	struct iscsi_reactor *home = NULL;
+	struct iscsi_session *found;
+
+	pthread_mutex_lock(&registry->lock);
+	found = registry->by_tsih[login->tsih];
+	if (found && memcmp(found->isid, login->isid, sizeof(found->isid)) == 0 &&
+		found->discovery == login->params.discovery &&
+		strcmp(found->initiator, login->initiator) == 0 &&
+		strcmp(found->target, login->target) == 0) {
+		*session = found;
+		home = found->home;
+	}
+	pthread_mutex_unlock(&registry->lock);
+	return home;
 }
 
 bool iscsi_registry_join_cancel(struct iscsi_registry *registry, struct iscsi_join *join)

@@ -14,6 +14,8 @@
 
 #include "yoke/mailbox.h"
 
+struct iscsi_login;
+struct iscsi_reactor;
 struct iscsi_session;
 struct reactor;
 
@@ -39,14 +41,11 @@ struct iscsi_join {
 		ISCSI_JOIN_LISTED,
 		ISCSI_JOIN_POSTED
 	} state;
-	bool replaces; /* it has found a session to replace already */
 };
 
 enum iscsi_join_result {
 	ISCSI_JOIN_DONE, /* registered, TSIH set */
 	ISCSI_JOIN_WAIT, /* the old session was told to end; join->msg will come: try again */
-	ISCSI_JOIN_NO_SESSION, /* that TSIH does not exist (or is another's): login status 020A */
-	ISCSI_JOIN_TOO_MANY, /* it exists and takes no second connection: 0206 */
 	ISCSI_JOIN_FULL, /* no TSIH is free: 0302 */
 };
 const char *iscsi_join_result_name(enum iscsi_join_result result);
@@ -54,14 +53,17 @@ const char *iscsi_join_result_name(enum iscsi_join_result result);
 int iscsi_registry_init(struct iscsi_registry *registry); /* 0 or -ENOMEM */
 void iscsi_registry_clear(struct iscsi_registry *registry);
 
+/* A login with TSIH 0: registers its session, or asks the one that it replaces to end first. */
+enum iscsi_join_result iscsi_registry_join(
+	struct iscsi_registry *registry, struct iscsi_session *session, struct iscsi_join *join);
+
 /*
- * Registers a session, or asks the one it replaces to end first. `tsih` and `cid` are those of the
- * Login Request: TSIH 0 makes a session or reinstates one, TSIH and CID of a live one reinstate its
- * connection (RFC 7143 6.3.4): with one connection for each session that is a new session with the
- * old TSIH.
+ * A login with the TSIH of a session, which has to be this initiator's and target's: the reactor
+ * that the session lives on, or NULL when there is none. *session is valid as long as the caller
+ * runs on that reactor, and meaningless anywhere else.
  */
-enum iscsi_join_result iscsi_registry_join(struct iscsi_registry *registry,
-	struct iscsi_session *session, uint16_t tsih, uint16_t cid, struct iscsi_join *join);
+struct iscsi_reactor *iscsi_registry_find(struct iscsi_registry *registry,
+	const struct iscsi_login *login, struct iscsi_session **session);
 
 /*
  * The login that waited is over. True: nothing of it is left in the registry. False: join->msg is

@@ -296,6 +296,17 @@ void iscsi_rx_ready(struct iscsi_conn *conn)
 	}
 }
 
+void iscsi_rx_forget(struct iscsi_conn *conn)
+{
+	struct iscsi_rx *rx = &conn->rx;
+
+	rx->cmd = NULL;
+	rx->burst = NULL;
+	rx->dest = NULL;
+	rx->dest_left = 0;
+	rx->discard = true;
+}
+
 void iscsi_rx_pause(struct iscsi_conn *conn, enum iscsi_rx_pause why)
 {
 	/* The socket stays in the epoll set for now: most pauses are over before it is ready again.

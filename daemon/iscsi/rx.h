@@ -76,6 +76,9 @@ void iscsi_rx_ready(struct iscsi_conn *conn);
 /* Bytes as they come from a socket; keeps what it cannot take at once. */
 void iscsi_rx_input(struct iscsi_conn *conn, const uint8_t *bytes, uint32_t n);
 
+/* The command of the PDU at hand is gone: the rest of its data is thrown away. */
+void iscsi_rx_forget(struct iscsi_conn *conn);
+
 void iscsi_rx_pause(struct iscsi_conn *conn, enum iscsi_rx_pause why);
 /* Goes on at the end of the pass when no other reason is left. */
 void iscsi_rx_resume(struct iscsi_conn *conn, enum iscsi_rx_pause why);

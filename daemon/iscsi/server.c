@@ -106,12 +106,26 @@ static void iscsi_reactor_stopped(struct mailbox_msg *msg)
 	}
 }
 
+/* Once; a connection that was on its way here from another reactor may come and go later. */
+static void iscsi_reactor_tell_stopped(struct iscsi_reactor *home)
+{
+	if (!home->stopped) {
+		home->stopped = true;
+		mailbox_post(home->iscsi->setup.control, &home->stopped_msg);
+	}
+}
+
+void iscsi_reactor_conn_left(struct iscsi_reactor *home)
+{
+	if (atomic_fetch_sub(&home->connections, 1) == 1 && home->stopping) {
+		iscsi_reactor_tell_stopped(home);
+	}
+}
+
 void iscsi_reactor_conn_gone(struct iscsi_reactor *home)
 {
 	atomic_fetch_sub(&home->iscsi->connections, 1);
-	if (atomic_fetch_sub(&home->connections, 1) == 1 && home->stopping) {
-		mailbox_post(home->iscsi->setup.control, &home->stopped_msg);
-	}
+	iscsi_reactor_conn_left(home);
 }
 
 /* No connection can come any more: reactor 0 has closed the portals before it sent this. */
@@ -122,7 +136,7 @@ static void iscsi_reactor_stop(struct mailbox_msg *msg)
 
 	home->stopping = true;
 	if (atomic_load(&home->connections) == 0) {
-		mailbox_post(home->iscsi->setup.control, &home->stopped_msg);
+		iscsi_reactor_tell_stopped(home);
 		return;
 	}
 	qb_list_for_each_safe (pos, next, &home->conns) {
@@ -311,6 +325,7 @@ static void iscsi_sessions_one(const struct iscsi_session *session, void *arg)
 		.target = session->discovery ? NULL : session->target,
 		.initiator_address = session->initiator_address,
 		.user = session->user,
+		.connections = atomic_load(&session->connections),
 		.portal = session->portal,
 		.reactor = reactor_index(session->home->reactor),
 		.since_unix_s = session->since_unix_s,

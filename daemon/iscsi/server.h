@@ -43,6 +43,7 @@ struct iscsi_reactor {
 	size_t early_bytes; /* memory that holds unsolicited data beside the buffer pool */
 	size_t early_limit; /* and the most of it */
 	bool stopping;
+	bool stopped; /* and the control thread was told */
 	struct mailbox_msg stop_msg;
 	struct mailbox_msg stopped_msg;
 };
@@ -77,8 +78,9 @@ void iscsi_starved_remove(struct iscsi_starved *starved);
 /* Buffers have come back: those that wait try again at the end of the pass. */
 void iscsi_starved_wake(struct iscsi_reactor *home);
 
-/* A connection is gone from its reactor. */
+/* A connection is gone from its reactor: for good, or to another. */
 void iscsi_reactor_conn_gone(struct iscsi_reactor *home);
+void iscsi_reactor_conn_left(struct iscsi_reactor *home);
 
 /* Which reactor gets the next connection: the one with the fewest. Any thread. */
 struct iscsi_reactor *iscsi_reactor_pick(struct iscsi *iscsi);

@@ -20,12 +20,13 @@ static struct iscsi_registry *iscsi_session_registry(struct iscsi_session *sessi
 static void iscsi_session_close_fn(struct mailbox_msg *msg)
 {
 	struct iscsi_session *session = container_of(msg, struct iscsi_session, close_msg);
+	struct iscsi_conn *conn;
 
 	iscsi_registry_close_ran(iscsi_session_registry(session), session);
-	if (iscsi_conn_is_open(session->conn)) {
-		iscsi_conn_drop(session->conn, "the initiator has logged in again");
-	} else {
-		reactor_defer(session->home->reactor, &session->conn->reap_defer);
+	iscsi_session_end(session, "the initiator has logged in again");
+	/* It may have waited for this message only. */
+	qb_list_for_each_entry (conn, &session->conns, session_link) {
+		reactor_defer(session->home->reactor, &conn->reap_defer);
 	}
 }
 
@@ -51,23 +52,25 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	if (login->chap.user) {
 		snprintf(session->user, sizeof(session->user), "%s", login->chap.user->name);
 	}
-	session->cid = login->cid;
 	session->discovery = login->params.discovery;
 	session->since_unix_s = (uint64_t)time(NULL);
 	session->home = conn->home;
-	session->conn = conn;
+	session->params = login->params;
 	session->close_msg.fn = iscsi_session_close_fn;
 	session->nexus_closed = true;
+	qb_list_init(&session->conns);
+	qb_list_add_tail(&conn->session_link, &session->conns);
+	atomic_store(&session->connections, 1);
 	qb_list_init(&session->joins);
 	qb_list_init(&session->cmds);
 	qb_list_init(&session->ordered);
 	return session;
 }
 
-int iscsi_session_open(struct iscsi_session *session)
+int iscsi_session_open(struct iscsi_session *session, const struct iscsi_listener *listener)
 {
 	struct scsi_identity who = {
-		.rtpi = session->conn->listener->rtpi,
+		.rtpi = listener->rtpi,
 		.controller = session->home->iscsi->setup.controller,
 	};
 
@@ -93,15 +96,36 @@ static void iscsi_session_nexus_closed(void *arg)
 
 void iscsi_session_check_ended(struct iscsi_session *session)
 {
+	struct iscsi_conn *conn;
+
 	if (!session->ending || session->ended || !session->nexus_closed || session->tmfs) {
 		return;
 	}
 	session->ended = true;
 	iscsi_registry_leave(iscsi_session_registry(session), session);
-	iscsi_conn_session_ended(session->conn);
+	if (session->tsih) {
+		log_info("iscsi: session %u of %s at %s from %s has ended", session->tsih,
+			session->initiator, session->discovery ? "discovery" : session->target,
+			session->initiator_address);
+	}
+	qb_list_for_each_entry (conn, &session->conns, session_link) {
+		iscsi_conn_session_ended(conn);
+	}
 }
 
-void iscsi_session_end(struct iscsi_session *session)
+/* Those that send their last PDU go by themselves. */
+static void iscsi_session_drop_conns(struct iscsi_session *session, const char *why)
+{
+	struct iscsi_conn *conn;
+
+	qb_list_for_each_entry (conn, &session->conns, session_link) {
+		if (conn->state == ISCSI_CONN_FULL || conn->state == ISCSI_CONN_JOINING) {
+			iscsi_conn_drop(conn, "%s", why);
+		}
+	}
+}
+
+void iscsi_session_end(struct iscsi_session *session, const char *why)
 {
 	struct qb_list_head *pos, *next;
 
@@ -109,6 +133,7 @@ void iscsi_session_end(struct iscsi_session *session)
 		return;
 	}
 	session->ending = true;
+	iscsi_session_drop_conns(session, why);
 	qb_list_for_each_safe (pos, next, &session->cmds) {
 		struct iscsi_cmd *cmd = qb_list_entry(pos, struct iscsi_cmd, link);
 
@@ -127,14 +152,69 @@ void iscsi_session_end(struct iscsi_session *session)
 	}
 }
 
-bool iscsi_session_free(struct iscsi_session *session)
+bool iscsi_session_lives_without(const struct iscsi_session *session, const struct iscsi_conn *conn)
 {
-	if (iscsi_registry_close_pending(iscsi_session_registry(session), session)) {
-		return false;
+	const struct iscsi_conn *other;
+
+	qb_list_for_each_entry (other, &session->conns, session_link) {
+		if (other != conn &&
+			(other->state == ISCSI_CONN_FULL || other->state == ISCSI_CONN_JOINING)) {
+			return !session->ending;
+		}
 	}
+	return false;
+}
+
+/* A command of the connection that has not been cut yet; NULL. */
+static struct iscsi_cmd *iscsi_session_next_uncut(
+	const struct iscsi_session *session, const struct iscsi_conn *conn)
+{
+	struct iscsi_cmd *cmd;
+
+	qb_list_for_each_entry (cmd, &session->cmds, link) {
+		if (cmd->conn == conn && !cmd->cut && cmd->state != ISCSI_CMD_ANSWERING) {
+			return cmd;
+		}
+	}
+	return NULL;
+}
+
+void iscsi_session_cut(struct iscsi_session *session, struct iscsi_conn *conn)
+{
+	struct qb_list_head *pos, *next;
+	struct iscsi_cmd *cmd;
+
+	qb_list_for_each_safe (pos, next, &session->ordered) {
+		struct iscsi_ordered *ordered = qb_list_entry(pos, struct iscsi_ordered, link);
+
+		if (ordered->conn == conn && ordered->is_tmf) {
+			iscsi_tmf_free(container_of(ordered, struct iscsi_tmf, ordered));
+		}
+	}
+	/* From the start each time: the end of one may start and end others. */
+	while ((cmd = iscsi_session_next_uncut(session, conn))) {
+		bool unrun = iscsi_cmd_is_unrun(cmd);
+
+		cmd->cut = true;
+		if (cmd->start != SCSI_START_DONE) {
+			scsi_task_lost(&cmd->task);
+		}
+		if (unrun) {
+			iscsi_cmd_drop(cmd);
+		}
+	}
+}
+
+bool iscsi_session_may_free(struct iscsi_session *session)
+{
+	return session->ended &&
+	       !iscsi_registry_close_pending(iscsi_session_registry(session), session);
+}
+
+void iscsi_session_free(struct iscsi_session *session)
+{
 	iscsi_window_clear(&session->window);
 	free(session);
-	return true;
 }
 
 static struct iscsi_cmd **iscsi_session_bucket(const struct iscsi_session *session, uint32_t itt)

@@ -9,6 +9,7 @@
 void iscsi_tmf_free(struct iscsi_tmf *tmf)
 {
 	struct iscsi_session *session = tmf->session;
+	struct iscsi_conn *conn = tmf->conn;
 
 	if (tmf->in_window) {
 		iscsi_window_give(&session->window);
@@ -16,12 +17,14 @@ void iscsi_tmf_free(struct iscsi_tmf *tmf)
 	qb_list_del(&tmf->ordered.link);
 	iscsi_pool_put(&session->home->tmfs, tmf);
 	session->tmfs--;
+	conn->tmfs--;
 	iscsi_session_check_ended(session);
+	iscsi_conn_task_gone(conn);
 }
 
 static void iscsi_tmf_answer(struct iscsi_tmf *tmf, uint8_t response)
 {
-	struct iscsi_conn *conn = tmf->session->conn;
+	struct iscsi_conn *conn = tmf->conn;
 	struct iscsi_tx *tx;
 
 	log_debug("iscsi: session %u of %s: %s: response %u", tmf->session->tsih,
@@ -102,7 +105,9 @@ static bool iscsi_tmf_names(const struct iscsi_tmf *tmf, const struct iscsi_cmd 
 {
 	bool any_lu = tmf->tmf.function == SCSI_TMF_TARGET_WARM_RESET;
 
-	return (any_lu || memcmp(cmd->task.lun, tmf->tmf.lun, sizeof(cmd->task.lun)) == 0) &&
+	/* What is still coming in, on another connection, is younger or immediate. */
+	return cmd->state != ISCSI_CMD_RECEIVING &&
+	       (any_lu || memcmp(cmd->task.lun, tmf->tmf.lun, sizeof(cmd->task.lun)) == 0) &&
 	       (cmd->state != ISCSI_CMD_ORDERING ||
 		       iscsi_sn_before(cmd->ordered.cmdsn, iscsi_bhs_cmdsn(tmf->bhs)));
 }
@@ -167,7 +172,7 @@ void iscsi_tmf_request(
 		return;
 	}
 	/* The others keep within the window; their CmdSN would be missing for ever. */
-	if (immediate && session->tmfs >= ISCSI_TMFS_MAX) {
+	if (immediate && conn->tmfs >= ISCSI_TMFS_MAX) {
 		iscsi_tx_reject(conn, ISCSI_REJECT_IMMEDIATE);
 		return;
 	}
@@ -179,7 +184,12 @@ void iscsi_tmf_request(
 	memset(tmf, 0, sizeof(*tmf));
 	memcpy(tmf->bhs, bhs, sizeof(tmf->bhs));
 	tmf->session = session;
+	tmf->conn = conn;
 	session->tmfs++;
+	conn->tmfs++;
+	conn->tasks++;
+	tmf->ordered.is_tmf = true;
+	tmf->ordered.conn = conn;
 	tmf->ordered.cmdsn = iscsi_bhs_cmdsn(bhs);
 	tmf->ordered.deliver = iscsi_tmf_deliver;
 	qb_list_init(&tmf->ordered.link);

@@ -10,6 +10,7 @@ struct iscsi_tmf {
 	struct scsi_tmf tmf;
 	struct iscsi_ordered ordered;
 	struct iscsi_session *session;
+	struct iscsi_conn *conn; /* the answer goes there */
 	bool in_window;
 	uint8_t bhs[ISCSI_BHS_BYTES];
 };

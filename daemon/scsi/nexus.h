@@ -17,6 +17,7 @@ enum scsi_ua {
 	SCSI_UA_POWER_ON, /* 29/00: a new nexus; makes hosts read the ALUA table again */
 	SCSI_UA_LU_RESET, /* 29/03 */
 	SCSI_UA_COMMANDS_CLEARED, /* 2F/00 */
+	SCSI_UA_COMMANDS_LOST, /* 47/7F: with one connection of several */
 	SCSI_UA_RESERVATIONS_PREEMPTED, /* 2A/03 */
 	SCSI_UA_RESERVATIONS_RELEASED, /* 2A/04 */
 	SCSI_UA_REGISTRATIONS_PREEMPTED, /* 2A/05 */

@@ -73,6 +73,8 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 	[SENSE_UA_ALUA_CHANGED] = {"ALUA state changed", KEY_UNIT_ATTENTION, 0x2a, 0x06},
 	[SENSE_UA_COMMANDS_CLEARED] = {"commands cleared by another initiator", KEY_UNIT_ATTENTION,
 		0x2f, 0x00},
+	[SENSE_UA_COMMANDS_LOST] = {"some commands cleared by iSCSI protocol event",
+		KEY_UNIT_ATTENTION, 0x47, 0x7f},
 	[SENSE_WRITE_PROTECTED] = {"write protected", KEY_DATA_PROTECT, 0x27, 0x00},
 	[SENSE_SPACE_FAILED] = {"space allocation failed write protect", KEY_DATA_PROTECT, 0x27,
 		0x07},

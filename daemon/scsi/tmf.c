@@ -254,6 +254,15 @@ static void tmf_target_reset(struct scsi_tmf *tmf)
 	tmf_left_lower(tmf);
 }
 
+void scsi_task_lost(struct scsi_task *task)
+{
+	if (task->itl) {
+		task->itl->pending |= 1u << SCSI_UA_COMMANDS_LOST;
+	}
+	scsi_tasks_abort(task->nexus->core,
+		&(struct scsi_match){.nexus = task->nexus, .by_tag = true, .tag = task->tag});
+}
+
 /* A function without a row is not supported. */
 static const struct {
 	void (*run)(struct scsi_tmf *tmf);

@@ -127,6 +127,7 @@ struct conf_iscsi {
 	uint32_t first_burst_bytes;
 	uint16_t max_outstanding_r2t;
 	uint16_t command_window; /* commands in flight per session */
+	uint16_t max_connections; /* in a session */
 	bool initial_r2t; /* our side of the OR */
 	bool immediate_data;
 	bool header_digest; /* offer CRC32C */

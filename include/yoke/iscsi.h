@@ -44,7 +44,8 @@ struct iscsi_session_info {
 	const char *target; /* NULL: discovery */
 	const char *user; /* CHAP name that was proved; "" for none */
 	uint8_t isid[6];
-	const char *initiator_address;
+	unsigned connections;
+	const char *initiator_address; /* of the first connection */
 	const char *portal;
 	unsigned reactor;
 	uint64_t since_unix_s;

@@ -88,6 +88,14 @@ void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_s
  */
 void scsi_tmf_run(struct scsi_tmf *tmf);
 
+/*
+ * The connection of a task of a live nexus is gone (RFC 7143 11.14.5): the nexus is told so once by
+ * 6/47/7F of the LU. A task that was run ends with done() and `aborted`, as soon as that is
+ * certain, possibly inside the call; one that was started only is the caller's to drop. On its
+ * reactor.
+ */
+void scsi_task_lost(struct scsi_task *task);
+
 /* For `yokectl lu list`: facts and counters of one LU, index 0..; false past the end. Control
  * thread. */
 struct scsi_lu_info {

@@ -43,6 +43,7 @@ static const struct conf conf = {
 		.max_burst_bytes = 1048576,
 		.first_burst_bytes = 65536,
 		.max_outstanding_r2t = 4,
+		.max_connections = 3,
 		.immediate_data = true,
 		.header_digest = true},
 	.controllers = controllers,
@@ -75,7 +76,8 @@ static void check_params(const struct iscsi_params *params)
 	check(params->first_burst_bytes >= 512);
 	check(params->first_burst_bytes <= params->max_burst_bytes);
 	check(params->max_outstanding_r2t >= 1 && params->max_outstanding_r2t <= 4);
-	check(params->max_connections == 1 && params->error_recovery_level == 0);
+	check(params->max_connections >= 1 && params->max_connections <= 3 &&
+		params->error_recovery_level == 0);
 }
 
 /* One PDU of the input; false when there is none left. */

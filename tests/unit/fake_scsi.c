@@ -31,6 +31,12 @@ void fake_reset(void)
 	qb_list_init(&fake_held);
 }
 
+void fake_reset_counts(void)
+{
+	fake.nexuses_made = fake.nexuses;
+	fake.lost = 0;
+}
+
 struct scsi_nexus *scsi_nexus_new(
 	struct scsi *scsi, struct reactor *r, const struct scsi_identity *who)
 {
@@ -84,6 +90,10 @@ static bool fake_abort(struct scsi_nexus *nexus, bool by_tag, uint64_t tag)
 
 		if (task->state == FAKE_HELD && (!by_tag || task->tag == tag)) {
 			found = true;
+			task->abort_wanted = true;
+			if (fake.linger) {
+				continue;
+			}
 			fake_task_finish(task, true);
 		}
 	}
@@ -126,6 +136,7 @@ enum scsi_start scsi_task_start(struct scsi_task *task)
 	task->sense_length = 0;
 	task->status = SCSI_GOOD;
 	task->aborted = false;
+	task->abort_wanted = false;
 	task->state = FAKE_STARTED;
 	qb_list_init(&task->wait_link);
 	if (task->cdb[0] == FAKE_OP_BAD) {
@@ -181,9 +192,12 @@ void fake_release(void)
 		struct scsi_task *task =
 			qb_list_first_entry(&fake_held, struct scsi_task, wait_link);
 
-		fake_execute(task);
-		fake_task_finish(task, false);
+		if (!task->abort_wanted) {
+			fake_execute(task);
+		}
+		fake_task_finish(task, task->abort_wanted);
 	}
+	fake.linger = false;
 	while (!qb_list_empty(&fake_held_tmfs)) {
 		struct scsi_tmf *tmf = qb_list_first_entry(&fake_held_tmfs, struct scsi_tmf, link);
 
@@ -204,6 +218,16 @@ void scsi_task_drop(struct scsi_task *task)
 	fake.dropped++;
 	qb_list_del(&task->nexus_link);
 	fake_nexus_check(nexus);
+}
+
+void scsi_task_lost(struct scsi_task *task)
+{
+	fake.lost++;
+	if (task->state == FAKE_HELD && fake.linger) {
+		task->abort_wanted = true;
+	} else if (task->state == FAKE_HELD) {
+		fake_task_finish(task, true);
+	}
 }
 
 void scsi_task_end(struct scsi_task *task)

@@ -23,10 +23,11 @@ struct fake {
 	uint8_t disk[FAKE_BLOCK * FAKE_BLOCKS];
 	unsigned nexuses, nexuses_made;
 	unsigned alive; /* started and not ended */
-	unsigned started, ran, dropped, aborted;
+	unsigned started, ran, dropped, aborted, lost;
 	unsigned tmfs; /* functions that came down */
 	uint8_t last_tmf;
 	bool hold_all; /* every task waits */
+	bool linger; /* an aborted task ends only at fake_release() */
 	bool hold_close; /* nexuses close only at fake_release() */
 	bool fail_nexus;
 	struct scsi_identity who; /* of the last nexus */
@@ -34,6 +35,8 @@ struct fake {
 extern struct fake fake;
 
 void fake_reset(void);
+/* Counts from here: nexuses made, tasks lost. */
+void fake_reset_counts(void);
 /* Ends everything that is held. */
 void fake_release(void);
 

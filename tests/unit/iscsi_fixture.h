@@ -83,6 +83,7 @@ static inline void fixture_conf(struct fixture *f)
 			.first_burst_bytes = 262144,
 			.max_outstanding_r2t = 8,
 			.command_window = 128,
+			.max_connections = 1,
 			.immediate_data = true},
 		.controllers = f->controllers,
 		.controller_count = 2,

@@ -41,6 +41,7 @@ static void harness_conf(void)
 			.first_burst_bytes = 16384,
 			.max_outstanding_r2t = 2,
 			.command_window = HARNESS_WINDOW,
+			.max_connections = 4,
 			.immediate_data = true,
 			.header_digest = true,
 			.data_digest = true,
@@ -84,7 +85,7 @@ int harness_setup(void **state)
 	return 0;
 }
 
-static void harness_stopped(void *arg)
+void harness_stopped(void *arg)
 {
 	*(bool *)arg = true;
 }

@@ -35,6 +35,8 @@ extern struct harness harness;
 
 int harness_setup(void **state); /* cmocka: server with defaults */
 int harness_teardown(void **state); /* checks that nothing is left */
+/* For iscsi_stop(): sets the bool that `arg` points to. */
+void harness_stopped(void *arg);
 /* A pass on each reactor and the control thread. */
 void harness_pass(void);
 /* Passes until nothing moves. */

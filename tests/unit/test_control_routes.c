@@ -224,6 +224,7 @@ static void test_lists(void **state)
 
 	assert_int_equal(number(row, "tsih"), 2);
 	assert_true(json_is_null(json_object_get(row, "user")));
+	assert_int_equal(number(row, "connections"), 2);
 	assert_string_equal(text(row, "isid"), "00023d000001");
 	assert_true(json_is_null(json_object_get(row, "target")));
 	/* What is not UTF-8 does not spoil the answer. */

@@ -376,6 +376,46 @@ static void a_nexus_closes_when_its_last_task_has_left(void **state)
 	assert_int_equal(closed, 1);
 }
 
+/* One connection of a session is gone: its tasks end, the nexus is told once (47/7F). */
+static void tasks_lost_with_their_connection(void **state)
+{
+	struct scsi_nexus *nexus = rig_nexus(rig, 0, "several", 0x101);
+
+	rig_calm(rig, nexus);
+	rig_store.wait = true;
+	for (unsigned i = 0; i < 3; i++) {
+		rig_task_set(&t[i], nexus, 0, READ1);
+	}
+	rig_task_go(&t[0], NULL, 0); /* in the store */
+	rig_task_go(&t[1], NULL, 0); /* in the store, of the connection that stays */
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	rig_task_go(&t[2], NULL, 0); /* held */
+	scsi_task_lost(&t[2].task);
+	assert_true(t[2].aborted);
+	scsi_task_lost(&t[0].task);
+	assert_int_equal(t[0].dones, 0); /* until the store is done with it */
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	rig_store_run();
+	rig_run(rig);
+	assert_true(t[0].aborted);
+	assert_false(t[1].aborted);
+	assert_int_equal(t[1].status, SCSI_GOOD);
+	rig_store.wait = false;
+	for (unsigned i = 3; i < 5; i++) {
+		rig_task_set(&t[i], nexus, 0, TUR);
+		rig_task_go(&t[i], NULL, 0);
+		rig_run(rig);
+	}
+	assert_int_equal(rig_outcome(&t[3]), 0x06477f);
+	assert_int_equal(t[4].status, SCSI_GOOD);
+	/* Only of the LU that it had tasks at. */
+	rig_task_set(&t[5], nexus, 1, TUR);
+	rig_task_go(&t[5], NULL, 0);
+	rig_run(rig);
+	assert_int_equal(t[5].status, SCSI_GOOD);
+	scsi_nexus_close(nexus, NULL, NULL);
+}
+
 static void an_idle_nexus_closes_at_once(void **state)
 {
 	struct scsi_nexus *nexus = rig_nexus(rig, 0, "gone", 0x101);
@@ -435,6 +475,7 @@ int main(void)
 		TEST(commands_that_touch_no_medium_pass_an_ordered_one),
 		TEST(aborting_an_ordered_task_lets_the_others_go),
 		TEST(a_nexus_closes_when_its_last_task_has_left),
+		TEST(tasks_lost_with_their_connection),
 		TEST(an_idle_nexus_closes_at_once),
 		TEST(a_nexus_closed_by_the_end_of_its_last_task),
 		TEST(a_target_that_does_not_exist),
