@@ -354,6 +354,7 @@ static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_
 		.control = &daemon->mailbox,
 		.loop = daemon->loop,
 		.serve = scsi_serve(daemon->scsi),
+		.ledger = scsi_ledger_serve(daemon->scsi),
 		.ship = daemon->ship,
 		.ready = daemon_cluster_ready,
 		.lost = daemon_cluster_lost,
@@ -365,7 +366,11 @@ static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_
 		return -EINVAL;
 	}
 	daemon->ha = ha_new(&ha, error, error_size);
-	return daemon->ha ? 0 : -EINVAL;
+	if (!daemon->ha) {
+		return -EINVAL;
+	}
+	daemon->ledger = *ha_ledger(daemon->ha);
+	return 0;
 }
 
 static int daemon_control_make(struct daemon *daemon, char *error, size_t error_size)

@@ -69,7 +69,7 @@ static void local_retry(void *arg)
 
 	l->timer_armed = false;
 	if (l->status.err) {
-		journal_replace(l->journal, l->index);
+		journal_replace(l->journal, l->index, 0);
 		local_retry_arm(l);
 	}
 }
@@ -157,7 +157,7 @@ struct ledger_local *ledger_local_new(
 		return NULL;
 	}
 	/* What comes next happens to these states and not to those before the loss. */
-	journal_replace(l->journal, l->index);
+	journal_replace(l->journal, l->index, 0);
 	local_changed(l);
 	return l;
 }

@@ -172,3 +172,12 @@ void ha_status(struct ha *ha, struct ha_status *status)
 		.incarnation = ha->incarnation,
 	};
 }
+
+void ha_ledger_status(struct ha *ha, struct ledger_status *status)
+{
+	struct journal_status journal;
+
+	machine_ledger_status(ha->machine, status);
+	journal_status(ha->journal, &journal);
+	status->journal_bytes = journal.bytes;
+}

@@ -8,6 +8,7 @@
 #include "pacemaker.h"
 #include "quorum.h"
 #include "state.h"
+#include "yoke/journal.h"
 #include "yoke/ha.h"
 
 struct ha_group_slot {
@@ -24,6 +25,8 @@ struct ha {
 	struct quorum *quorum;
 	struct pacemaker *pacemaker;
 	struct state_writer *writer;
+	struct journal *journal;
+	struct ledger ledger;
 	struct state *loaded; /* as read at the start */
 	struct state *writing; /* scratch */
 	struct message_state *room;

@@ -15,10 +15,11 @@
 #include "yoke/log.h"
 #include "yoke/util.h"
 
-#define POLL_MS		250 /* health, sessions, and the check that this process runs */
-#define SLEPT_MS	1000 /* a gap between two polls that may hide a change of membership */
-#define LEASE_MS	2000 /* what the reactors may do without a word from this thread */
-#define NODE_SETTLED_MS 500 /* a node in reach whose daemon is not in the group has none */
+#define CONTROLLER_TEXT_BYTES (STATE_NAME_BYTES_MAX + 32)
+#define POLL_MS		      250 /* health, sessions, and the check that this process runs */
+#define SLEPT_MS	      1000 /* a gap between two polls that may hide a change of membership */
+#define LEASE_MS	      2000 /* what the reactors may do without a word from this thread */
+#define NODE_SETTLED_MS	      500 /* a node in reach whose daemon is not in the group has none */
 
 /* ----- the clock ------------------------------------------------------------------------------ */
 
@@ -290,6 +291,40 @@ static void on_saved(void *arg, uint64_t seq, int err)
 	ha_settled(ha);
 }
 
+static void op_journal_append(void *ctx, uint64_t index, const struct ledger_entry *entry)
+{
+	journal_append(((struct ha *)ctx)->journal, index, entry);
+}
+
+static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
+{
+	journal_replace(((struct ha *)ctx)->journal, index, number);
+}
+
+static void on_journal(void *arg)
+{
+	struct ha *ha = arg;
+	struct journal_status status;
+
+	journal_status(ha->journal, &status);
+	machine_journaled(ha->machine, status.durable, status.replaced, status.err);
+	ha_settled(ha);
+}
+
+static void ledger_submit(void *ctx, const struct ledger_entry *entry,
+	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg)
+{
+	struct ha *ha = ctx;
+
+	machine_submit(ha->machine, entry, done, arg);
+	ha_settled(ha);
+}
+
+const struct ledger *ha_ledger(struct ha *ha)
+{
+	return &ha->ledger;
+}
+
 /* ----- the device server ------------------------------------------------------------------------
  */
 
@@ -445,6 +480,8 @@ static const struct machine_ops ops = {
 	.claim = op_claim,
 	.release = op_release,
 	.save = op_save,
+	.journal_append = op_journal_append,
+	.journal_replace = op_journal_replace,
 	.score = op_score,
 	.healthy = op_healthy,
 	.sessions = op_sessions,
@@ -509,6 +546,31 @@ static bool state_take(struct ha *ha, char *error, size_t error_size)
 		}
 	}
 	*ha->writing = *ha->loaded;
+	return true;
+}
+
+static bool ledger_take(struct ha *ha, char *error, size_t error_size)
+{
+	const struct conf *conf = ha->setup.conf;
+	char owner[CONTROLLER_TEXT_BYTES];
+	struct journal_setup setup = {.dir = conf->state_dir,
+		.owner = owner,
+		.control = ha->setup.control,
+		.serve = ha->setup.ledger,
+		.changed = on_journal,
+		.arg = ha};
+	struct journal_status status;
+	uint64_t index;
+
+	snprintf(owner, sizeof(owner), "cluster %s, controller %u", conf->cluster,
+		ha->setup.controller);
+	ha->journal = journal_open(&setup, &index, error, error_size);
+	if (!ha->journal) {
+		return false;
+	}
+	journal_status(ha->journal, &status);
+	machine_ledger_set(ha->machine, ha->setup.ledger, index, status.err);
+	ha->ledger = (struct ledger){.ctx = ha, .submit = ledger_submit};
 	return true;
 }
 
@@ -591,7 +653,7 @@ struct ha *ha_new(const struct ha_setup *setup, char *error, size_t error_size)
 		ha_free(ha);
 		return NULL;
 	}
-	if (!state_take(ha, error, error_size)) {
+	if (!state_take(ha, error, error_size) || !ledger_take(ha, error, error_size)) {
 		ha_free(ha);
 		return NULL;
 	}
@@ -623,6 +685,7 @@ void ha_free(struct ha *ha)
 	quorum_free(ha->quorum);
 	pacemaker_free(ha->pacemaker);
 	state_writer_free(ha->writer);
+	journal_free(ha->journal);
 	machine_free(ha->machine);
 	free(ha->slots);
 	free(ha->bytes);

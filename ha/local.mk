@@ -7,6 +7,7 @@ libyokeha_a_SOURCES = \
 	ha/glue.h \
 	ha/group.c \
 	ha/ha.c \
+	ha/ledger.c ha/ledger.h ha/ledger_sync.c \
 	ha/machine.c ha/machine.h \
 	ha/message.c ha/message.h \
 	ha/pacemaker.c ha/pacemaker.h \
@@ -22,13 +23,17 @@ EXTRA_DIST += tests/lab/test_more.py
 HA_TEST_LIBS = libyokeha.a libyokebase.a $(CMOCKA_LIBS) $(QB_LIBS) $(CPG_LIBS) $(QUORUM_LIBS) \
 	$(URING_LIBS) $(ISAL_LIBS)
 HA_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
-HA_SIM = tests/unit/ha_sim.c tests/unit/ha_sim.h
+HA_SIM = tests/unit/ha_sim.c tests/unit/ha_sim.h tests/unit/fake_ledger.c tests/unit/fake_ledger.h
 
 if HAVE_CMOCKA
 UNIT_TESTS += tests/unit/test_ha_group
 tests_unit_test_ha_group_SOURCES = tests/unit/test_ha_group.c $(HA_SIM)
 tests_unit_test_ha_group_CPPFLAGS = $(HA_TEST_CPPFLAGS)
 tests_unit_test_ha_group_LDADD = $(HA_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_ha_ledger
+tests_unit_test_ha_ledger_SOURCES = tests/unit/test_ha_ledger.c $(HA_SIM)
+tests_unit_test_ha_ledger_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_ledger_LDADD = $(HA_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_ha_message
 tests_unit_test_ha_message_SOURCES = tests/unit/test_ha_message.c
 tests_unit_test_ha_message_CPPFLAGS = $(HA_TEST_CPPFLAGS)
@@ -53,20 +58,26 @@ endif
 
 check_PROGRAMS += tests/fuzz/fuzz_ha_message
 TESTS += tests/fuzz/fuzz_ha_message
-tests_fuzz_fuzz_ha_message_SOURCES = tests/fuzz/fuzz_ha_message.c
-tests_fuzz_fuzz_ha_message_CPPFLAGS = $(HA_TEST_CPPFLAGS)
-tests_fuzz_fuzz_ha_message_LDADD = libyokeha.a libyokebase.a $(QB_LIBS)
+tests_fuzz_fuzz_ha_message_SOURCES = tests/fuzz/fuzz_ha_message.c tests/unit/fake_ledger.c tests/unit/fake_ledger.h
+tests_fuzz_fuzz_ha_message_CPPFLAGS = $(HA_TEST_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_fuzz_fuzz_ha_message_LDADD = libyokeha.a libyokebase.a $(QB_LIBS) $(ISAL_LIBS)
 EXTRA_DIST += \
+	tests/fuzz/corpus/ha/ack.bin \
 	tests/fuzz/corpus/ha/alive.bin \
 	tests/fuzz/corpus/ha/commit.bin \
 	tests/fuzz/corpus/ha/current.bin \
 	tests/fuzz/corpus/ha/drained.bin \
+	tests/fuzz/corpus/ha/entry.bin \
+	tests/fuzz/corpus/ha/ledger.bin \
+	tests/fuzz/corpus/ha/loaded.bin \
 	tests/fuzz/corpus/ha/move.bin \
 	tests/fuzz/corpus/ha/offer.bin \
 	tests/fuzz/corpus/ha/prepare.bin \
 	tests/fuzz/corpus/ha/ready.bin \
 	tests/fuzz/corpus/ha/released.bin \
+	tests/fuzz/corpus/ha/resync.bin \
 	tests/fuzz/corpus/ha/rollback.bin \
 	tests/fuzz/corpus/ha/saved.bin \
+	tests/fuzz/corpus/ha/snapshot.bin \
 	tests/fuzz/corpus/ha/state.bin \
 	tests/fuzz/corpus/ha/status.bin

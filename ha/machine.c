@@ -4,7 +4,7 @@
  * that follows from an event. Settling is driven by the state, not by the event: each step looks
  * at how things are and does what is missing, so that no order of events can be forgotten.
  */
-#include "machine.h"
+#include "ledger.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -44,7 +44,8 @@ struct machine *machine_new(const struct conf *conf, uint8_t self, uint64_t inca
 	m->replay = calloc(HA_REPLAY_MAX, sizeof(*m->replay));
 	m->sending = calloc(1, sizeof(*m->sending));
 	m->status_sent_flags = calloc(conf->group_count ? conf->group_count : 1, 1);
-	good = m->groups && m->replay && m->sending && m->status_sent_flags;
+	m->ledger = ha_ledger_new();
+	good = m->groups && m->replay && m->sending && m->status_sent_flags && m->ledger;
 	for (unsigned i = 0; i <= YOKE_CONTROLLERS; i++) {
 		m->said[i] = calloc(1, sizeof(*m->said[i]));
 		good = good && m->said[i];
@@ -75,6 +76,7 @@ void machine_free(struct machine *m)
 	for (unsigned i = 0; i <= YOKE_CONTROLLERS; i++) {
 		free(m->said[i]);
 	}
+	ha_ledger_free(m->ledger);
 	free(m->status_sent_flags);
 	free(m->sending);
 	free(m->replay);
@@ -122,7 +124,8 @@ static int score_of(struct machine *m, const struct ha_group *g)
 	if (!g->started || m->dead || !machine_in_sync(m)) {
 		return SCORE_NONE;
 	}
-	if (!m->ops->healthy(m->ctx, g->index) || (link_missing(m) && !owner)) {
+	/* Who cannot write its state directory cannot take over either. */
+	if (!m->ops->healthy(m->ctx, g->index) || (!owner && (link_missing(m) || m->ledger->err))) {
 		return SCORE_DEGRADED;
 	}
 	return g->preferred == m->self ? SCORE_PREFERRED : SCORE_IN_SYNC;
@@ -162,6 +165,7 @@ void machine_settle(struct machine *m)
 			group_refresh(m, g);
 			score_step(m, g);
 		}
+		ledger_step(m);
 		sync_status_step(m);
 	}
 	m->settling = false;
@@ -261,6 +265,7 @@ void machine_tick(struct machine *m)
 		m->save_retry_ms = m->ops->now_ms(m->ctx) + SAVE_RETRY_MS;
 		machine_save(m);
 	}
+	ledger_tick(m);
 	machine_settle(m);
 }
 
@@ -301,5 +306,6 @@ uint64_t machine_next_ms(const struct machine *m)
 	if (m->failed_seq == m->save_seq && m->failed_seq > m->saved_seq) {
 		earlier(&next, m->save_retry_ms ? m->save_retry_ms : 1);
 	}
+	earlier(&next, ledger_next_ms(m));
 	return next;
 }

@@ -136,6 +136,12 @@ struct machine_ops {
 	void (*save)(void *ctx, uint64_t seq);
 	/* This controller's promotion score; -1 = none. */
 	void (*score)(void *ctx, uint16_t group, int score);
+	/*
+	 * The journal of the ledger; then machine_journaled(). `entry` NULL: a jump. A replacement
+	 * holds the states of all LUs as they are at the call.
+	 */
+	void (*journal_append)(void *ctx, uint64_t index, const struct ledger_entry *entry);
+	void (*journal_replace)(void *ctx, uint64_t index, uint64_t number);
 	bool (*healthy)(void *ctx, uint16_t group);
 	unsigned (*sessions)(void *ctx);
 	void (*peer_up)(void *ctx, uint64_t incarnation);
@@ -192,6 +198,8 @@ struct machine {
 	struct message *replay;
 	unsigned replay_count;
 
+	struct ha_ledger *ledger; /* see ledger.h */
+
 	bool settling, again;
 	unsigned group_count;
 	struct ha_group *groups;
@@ -204,6 +212,10 @@ struct machine {
 struct machine *machine_new(const struct conf *conf, uint8_t self, uint64_t incarnation,
 	const struct machine_ops *ops, void *ctx);
 void machine_free(struct machine *m);
+/* The LUs' states, brought up to entry `index`, and what the journal says. Before the first event.
+ */
+void machine_ledger_set(
+	struct machine *m, const struct ledger_serve *serve, uint64_t index, int err);
 /* Publishes the first views (held, transitioning). */
 void machine_start(struct machine *m);
 
@@ -238,6 +250,12 @@ void machine_released(struct machine *m, uint16_t group, int err);
 /* The disk refuses our writes: another controller has taken the write key. Lets the group go. */
 void machine_key_lost(struct machine *m, uint16_t group);
 void machine_saved(struct machine *m, uint64_t seq, int err);
+/* What has become of the journal, see struct journal_status. */
+void machine_journaled(struct machine *m, uint64_t durable, uint64_t replaced, int err);
+/* struct ledger's submit(). */
+void machine_submit(struct machine *m, const struct ledger_entry *entry,
+	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg);
+void machine_ledger_status(const struct machine *m, struct ledger_status *status);
 void machine_proof(struct machine *m, bool proven);
 /* Time has passed: deadlines, health, sessions, failback. */
 void machine_tick(struct machine *m);

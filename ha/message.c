@@ -130,6 +130,76 @@ static bool reason_get(struct cursor *c, struct message *msg, struct message_sta
 	return reason < MESSAGE_REASONS;
 }
 
+static void ledger_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_u64(c, msg->ledger.index);
+	cursor_put_u64(c, msg->ledger.applied);
+	cursor_put_u32(c, msg->ledger.digest);
+}
+
+static bool ledger_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	msg->ledger.index = cursor_get_u64(c);
+	msg->ledger.applied = cursor_get_u64(c);
+	msg->ledger.digest = cursor_get_u32(c);
+	return true;
+}
+
+/* The rest of the payload. */
+static bool rest_get(struct cursor *c, struct message *msg)
+{
+	msg->ledger.length = cursor_left(c);
+	msg->ledger.bytes = cursor_take(c, msg->ledger.length);
+	return msg->ledger.length <= LEDGER_ENTRY_BYTES_MAX;
+}
+
+static void entry_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_bytes(c, msg->ledger.lu, sizeof(msg->ledger.lu));
+	cursor_put_bytes(c, msg->ledger.bytes, msg->ledger.length);
+}
+
+static bool entry_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	cursor_get_bytes(c, msg->ledger.lu, sizeof(msg->ledger.lu));
+	return rest_get(c, msg);
+}
+
+static void ack_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_u64(c, msg->ledger.index);
+	cursor_put_u64(c, msg->ledger.applied);
+	cursor_put_u32(c, msg->ledger.digest);
+	cursor_put_u8(c, msg->ledger.flags);
+}
+
+static bool ack_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	msg->ledger.index = cursor_get_u64(c);
+	msg->ledger.applied = cursor_get_u64(c);
+	msg->ledger.digest = cursor_get_u32(c);
+	msg->ledger.flags = cursor_get_u8(c);
+	return msg->ledger.flags <= MESSAGE_KEPT;
+}
+
+static void snapshot_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_u64(c, msg->ledger.index);
+	cursor_put_u32(c, msg->ledger.digest);
+	cursor_put_u32(c, msg->ledger.part);
+	cursor_put_u8(c, msg->ledger.flags);
+	cursor_put_bytes(c, msg->ledger.bytes, msg->ledger.length);
+}
+
+static bool snapshot_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	msg->ledger.index = cursor_get_u64(c);
+	msg->ledger.digest = cursor_get_u32(c);
+	msg->ledger.part = cursor_get_u32(c);
+	msg->ledger.flags = cursor_get_u8(c);
+	return msg->ledger.flags <= MESSAGE_LAST && rest_get(c, msg);
+}
+
 /* A type without put and get has no payload; one without a name does not exist. */
 static const struct message_row {
 	const char *name;
@@ -149,6 +219,12 @@ static const struct message_row {
 	[MESSAGE_MOVE] = {"MOVE", controller_put, controller_get},
 	[MESSAGE_ALIVE] = {"ALIVE", NULL, NULL},
 	[MESSAGE_CURRENT] = {"CURRENT", NULL, NULL},
+	[MESSAGE_LEDGER] = {"LEDGER", ledger_put, ledger_get},
+	[MESSAGE_ENTRY] = {"ENTRY", entry_put, entry_get},
+	[MESSAGE_ACK] = {"ACK", ack_put, ack_get},
+	[MESSAGE_SNAPSHOT] = {"SNAPSHOT", snapshot_put, snapshot_get},
+	[MESSAGE_LOADED] = {"LOADED", NULL, NULL},
+	[MESSAGE_RESYNC] = {"RESYNC", controller_put, controller_get},
 };
 
 /* ----- the header ---------------------------------------------------------------------------- */
@@ -160,7 +236,7 @@ int message_encode(const struct message *msg, void *bytes, size_t size)
 
 	cursor_put_u32(&c, MESSAGE_MAGIC);
 	cursor_put_u16(&c, MESSAGE_VERSION);
-	cursor_put_u16(&c, MESSAGE_VERSION);
+	cursor_put_u16(&c, MESSAGE_LOWEST);
 	cursor_put_u16(&c, (uint16_t)msg->type);
 	cursor_put_u8(&c, msg->sender);
 	cursor_put_u8(&c, 0);
@@ -191,7 +267,7 @@ int message_decode(const void *bytes, size_t size, struct message *msg, struct m
 	if (cursor_get_u32(&c) != MESSAGE_MAGIC) {
 		return -EBADMSG;
 	}
-	cursor_get_u16(&c);
+	msg->version = cursor_get_u16(&c);
 	lowest = cursor_get_u16(&c);
 	type = cursor_get_u16(&c);
 	msg->sender = cursor_get_u8(&c);

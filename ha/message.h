@@ -13,13 +13,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "yoke/ledger.h"
 #include "yoke/task.h"
 
 #define MESSAGE_MAGIC	     0x596f6b65u /* "Yoke" */
-#define MESSAGE_VERSION	     1
+#define MESSAGE_VERSION	     2 /* 1 had no ledger */
+#define MESSAGE_LOWEST	     1 /* that can read what this one sends */
 #define MESSAGE_HEADER_BYTES 44
 #define MESSAGE_GROUPS_MAX   1024
-#define MESSAGE_BYTES_MAX    (MESSAGE_HEADER_BYTES + 64 + 32 * MESSAGE_GROUPS_MAX)
+/* STATE with every group, or the longest entry. */
+#define MESSAGE_BYTES_MAX (MESSAGE_HEADER_BYTES + 64 + LEDGER_ENTRY_BYTES_MAX)
 
 enum message_type {
 	MESSAGE_NONE = 0,
@@ -36,8 +39,15 @@ enum message_type {
 	MESSAGE_MOVE = 11, /* `controller` is the preferred owner from now on */
 	MESSAGE_ALIVE = 12, /* comes back to its sender: it has seen every earlier change */
 	MESSAGE_CURRENT = 13, /* the STATE with this op id is of the membership as it is */
+	/* Since version 2. */
+	MESSAGE_LEDGER = 14, /* the sender's ledger, in front of the STATE with the same op id */
+	MESSAGE_ENTRY = 15, /* an entry for an LU of the group, made under `epoch` */
+	MESSAGE_ACK = 16, /* the sender has published, and keeps, all entries up to an index */
+	MESSAGE_SNAPSHOT = 17, /* a part of the states of all LUs */
+	MESSAGE_LOADED = 18, /* the sender has taken the snapshot with this op id */
+	MESSAGE_RESYNC = 19, /* `controller` has other states of LUs than the other: begin anew */
 };
-#define MESSAGE_TYPES 14
+#define MESSAGE_TYPES 20
 const char *message_type_name(enum message_type type);
 
 /* Why a move was rolled back. */
@@ -53,6 +63,22 @@ const char *message_reason_name(enum message_reason reason);
 #define MESSAGE_STARTED	 0x01 /* the agent has started the group's resource there */
 #define MESSAGE_HEALTHY	 0x02
 #define MESSAGE_WAS_LOST 0x04 /* the move under way began without the owner */
+
+#define MESSAGE_KEPT	 0x01 /* ACK: it is on the sender's disk, too */
+#define MESSAGE_LAST	 0x01 /* SNAPSHOT: the last part */
+
+/* The payload of the messages of the ledger; each has some of it. */
+struct message_ledger {
+	uint64_t index; /* LEDGER, ACK, SNAPSHOT: an entry's */
+	/* ACK: the last one that is in the digest; LEDGER: when it lost the other controller */
+	uint64_t applied;
+	uint32_t digest; /* LEDGER, ACK: of all LUs; SNAPSHOT: CRC32C of all its parts */
+	uint32_t part; /* SNAPSHOT: from 0 */
+	uint8_t flags;
+	uint8_t lu[16]; /* ENTRY */
+	const uint8_t *bytes; /* ENTRY, SNAPSHOT; where the message is */
+	size_t length;
+};
 
 /* One group in STATE; STATUS carries only the flags. `phase` is enum ha_phase. */
 struct message_group {
@@ -80,14 +106,16 @@ struct message_state {
 
 struct message {
 	enum message_type type;
+	uint16_t version; /* of a message that came in */
 	uint8_t sender; /* controller */
 	uint64_t incarnation;
 	uint16_t group;
 	uint64_t epoch;
 	uint64_t op;
-	uint8_t controller; /* OFFER, MOVE */
+	uint8_t controller; /* OFFER, MOVE, RESYNC */
 	enum message_reason reason; /* ROLLBACK */
 	const struct message_state *state; /* STATE, STATUS; else NULL */
+	struct message_ledger ledger; /* LEDGER to LOADED */
 };
 
 /* Writes `msg` into at most `size` bytes; the length, or -EMSGSIZE. */

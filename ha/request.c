@@ -5,7 +5,7 @@
  */
 #include <inttypes.h>
 
-#include "machine.h"
+#include "ledger.h"
 #include "yoke/log.h"
 
 static const char *name_of(const struct machine *m, const struct ha_group *g)
@@ -119,6 +119,7 @@ void machine_proof(struct machine *m, bool proven)
 		log_notice("controller %u has been fenced or is down cleanly, so Pacemaker says",
 			m->other);
 		m->peer = PEER_PROVEN;
+		ledger_peer_gone(m);
 	}
 	for (unsigned i = 0; i < m->group_count && !proven; i++) {
 		/*

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "machine.h"
+#include "ledger.h"
 #include "yoke/log.h"
 
 bool machine_in_sync(const struct machine *m)
@@ -74,6 +74,7 @@ void sync_state_send(struct machine *m)
 	struct message msg = {.type = MESSAGE_STATE, .op = ++m->op, .state = m->sending};
 
 	m->state_op = msg.op;
+	ledger_facts_send(m, msg.op);
 	said_fill(m);
 	m->ops->send(m->ctx, &msg);
 }
@@ -147,10 +148,12 @@ static void replay(struct machine *m, struct ha_group *g, uint8_t sync_then)
 	for (unsigned i = 0; i < m->replay_count; i++) {
 		const struct message *msg = &m->replay[i];
 
+		ledger_replay(m, g, i);
 		if (msg->group == g->index && sync_then & HA_BIT(msg->sender)) {
 			group_deliver(m, g, msg);
 		}
 	}
+	ledger_replay(m, g, m->replay_count);
 	m->sync = sync;
 }
 
@@ -268,7 +271,7 @@ static void differ(struct machine *m)
 	m->sync = here ? 0 : (uint8_t)HA_BIT(m->self);
 }
 
-static void finish(struct machine *m)
+static void finish(struct machine *m, bool known)
 {
 	uint8_t old = m->sync;
 
@@ -299,6 +302,7 @@ static void finish(struct machine *m)
 			g->deadline_ms = 0;
 		}
 	}
+	ledger_finish(m, known);
 	machine_save(m);
 	log_notice("in sync: members%s%s, %u groups", m->sync & HA_BIT(1) ? " 1" : "",
 		m->sync & HA_BIT(2) ? " 2" : "", m->group_count);
@@ -326,8 +330,8 @@ void sync_check(struct machine *m)
 		}
 		known = known || (m->got[c] && m->said[c]->in_sync);
 	}
-	if (known || m->quorate) {
-		finish(m);
+	if ((known || m->quorate) && ledger_agreed(m)) {
+		finish(m, known);
 	}
 }
 
@@ -356,6 +360,7 @@ static void peer_lost(struct machine *m, enum machine_left left)
 	struct message lost = {.sender = m->other};
 	bool idle = peer_died_idle(m, left);
 
+	ledger_peer_lost(m, left);
 	m->pids[m->other] = 0;
 	m->sync &= (uint8_t)~HA_BIT(m->other);
 	m->peer = left == LEFT_PROCESS ? PEER_DEAD : PEER_UNPROVEN;
@@ -382,6 +387,7 @@ static void round_start(struct machine *m)
 	m->replay_count = 0;
 	memset(m->got, 0, sizeof(m->got));
 	memset(m->said_op, 0, sizeof(m->said_op));
+	ledger_round_start(m);
 	sync_state_send(m);
 }
 
@@ -504,6 +510,8 @@ void machine_deliver(struct machine *m, const struct message *msg)
 			m->suspect = false;
 			log_notice("membership is current again, going on");
 		}
+	} else if (msg->type >= MESSAGE_LEDGER) {
+		ledger_deliver(m, msg);
 	} else {
 		group_message_deliver(m, msg);
 	}

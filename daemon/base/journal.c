@@ -27,6 +27,7 @@ struct segment {
 	struct journal_bytes bytes; /* records; of a replacement: the states */
 	uint64_t index; /* durable when it is written */
 	bool replaces;
+	uint64_t number; /* of a replacement */
 };
 
 struct journal {
@@ -73,16 +74,14 @@ static void journal_tell(struct mailbox_msg *msg)
 }
 
 /* With the lock held. */
-static void journal_note(struct journal *j, uint64_t durable, int err)
+static void journal_note(struct journal *j, int err, bool always)
 {
 	err = j->lost ? -ENOMEM : err;
-	if (durable > j->status.durable || err != j->status.err) {
-		j->status.durable = durable > j->status.durable ? durable : j->status.durable;
-		j->status.err = err;
-		if (!j->posted && !j->ending) {
-			j->posted = true;
-			mailbox_post(j->setup.control, &j->msg);
-		}
+	always = always || err != j->status.err;
+	j->status.err = err;
+	if (always && !j->posted && !j->ending) {
+		j->posted = true;
+		mailbox_post(j->setup.control, &j->msg);
 	}
 }
 
@@ -226,14 +225,21 @@ static void segment_free(struct segment *s)
 
 static void segment_do(struct journal *j, struct segment *s)
 {
+	struct journal_status *status = &j->status;
 	int err = s->replaces ? journal_swap(j, &s->bytes, s->index)
 			      : journal_write(j, &s->bytes, s->index);
-	uint64_t durable = err ? 0 : s->index;
+	bool done = err == 0;
 
 	err = err ? err : journal_room(j);
 	pthread_mutex_lock(&j->lock);
-	j->status.bytes = j->end.good;
-	journal_note(j, durable, err);
+	status->bytes = j->end.good;
+	if (done && (s->replaces || s->index > status->durable)) {
+		status->durable = s->index; /* lower where another history takes its place */
+	}
+	if (done && s->number > status->replaced) {
+		status->replaced = s->number;
+	}
+	journal_note(j, err, true);
 	pthread_mutex_unlock(&j->lock);
 }
 
@@ -251,7 +257,7 @@ static bool journal_wait(struct journal *j)
 			pthread_mutex_unlock(&j->lock);
 			err = journal_room(j);
 			pthread_mutex_lock(&j->lock);
-			journal_note(j, 0, err);
+			journal_note(j, err, false);
 		}
 	}
 	return j->head != NULL;
@@ -303,7 +309,7 @@ static void journal_lose(struct journal *j)
 {
 	log_err("%s/%s: out of memory", j->setup.dir, JOURNAL_FILE);
 	j->lost = true;
-	journal_note(j, 0, -ENOMEM);
+	journal_note(j, -ENOMEM, false);
 }
 
 void journal_append(struct journal *j, uint64_t index, const struct ledger_entry *entry)
@@ -314,7 +320,7 @@ void journal_append(struct journal *j, uint64_t index, const struct ledger_entry
 
 	j->grown += size;
 	if (j->grown > JOURNAL_ENTRIES_BYTES && j->grown > j->base) {
-		journal_replace(j, index);
+		journal_replace(j, index, 0);
 		return;
 	}
 	pthread_mutex_lock(&j->lock);
@@ -330,7 +336,7 @@ void journal_append(struct journal *j, uint64_t index, const struct ledger_entry
 	pthread_mutex_unlock(&j->lock);
 }
 
-void journal_replace(struct journal *j, uint64_t index)
+void journal_replace(struct journal *j, uint64_t index, uint64_t number)
 {
 	struct journal_bytes states = {0};
 	struct segment *s = NULL;
@@ -345,6 +351,7 @@ void journal_replace(struct journal *j, uint64_t index)
 	if (s) {
 		s->bytes = states;
 		s->index = index;
+		s->number = number;
 		j->lost = false;
 	} else {
 		journal_bytes_free(&states);

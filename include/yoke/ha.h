@@ -11,6 +11,7 @@
 
 #include "yoke/conf.h"
 #include "yoke/group.h"
+#include "yoke/ledger.h"
 #include "yoke/mailbox.h"
 
 struct ha;
@@ -67,6 +68,7 @@ struct ha_setup {
 	struct mailbox *control;
 	qb_loop_t *loop;
 	const struct group_serve *serve;
+	const struct ledger_serve *ledger;
 	struct ship *ship;
 	/* The state is known (joined and in sync): portals may open. Called once. */
 	void (*ready)(void *arg);
@@ -79,6 +81,8 @@ struct ha_setup {
 
 struct ha *ha_new(const struct ha_setup *setup, char *error, size_t error_size);
 void ha_free(struct ha *ha);
+/* What scsi submits entries to; valid as long as `ha`. Control thread. */
+const struct ledger *ha_ledger(struct ha *ha);
 
 /* The Pacemaker actions of ocf:yoke:group. Every one is idempotent and ends in done() exactly once.
  */
@@ -147,5 +151,6 @@ struct ha_status {
 	uint64_t incarnation;
 };
 void ha_status(struct ha *ha, struct ha_status *status);
+void ha_ledger_status(struct ha *ha, struct ledger_status *status);
 
 #endif

@@ -116,6 +116,7 @@ struct journal_setup {
 
 struct journal_status {
 	uint64_t durable; /* everything up to this index is on the disk */
+	uint64_t replaced; /* the highest `number` of a replacement that has been made */
 	uint64_t bytes; /* of the file */
 	int err; /* 0, or why nothing can be made durable at present: a negative errno */
 };
@@ -134,9 +135,11 @@ void journal_free(struct journal *j);
  * long the states of all LUs, as they are at the call, take its place.
  */
 void journal_append(struct journal *j, uint64_t index, const struct ledger_entry *entry);
-/* The states of all LUs as they are now, under `index`, take the place of all that it holds. It
- * also is the way back after a write has failed. */
-void journal_replace(struct journal *j, uint64_t index);
+/*
+ * The states of all LUs as they are now, under `index`, take the place of all that it holds. It
+ * also is the way back after a write has failed. `number` comes back in the status; 0 = none.
+ */
+void journal_replace(struct journal *j, uint64_t index, uint64_t number);
 void journal_status(struct journal *j, struct journal_status *status);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fake_ledger.h"
 #include "ha/machine.h"
 #include "yoke/util.h"
 
@@ -83,6 +84,17 @@ static void op_peer_up(void *ctx, uint64_t incarnation)
 {
 }
 
+static struct fake_ledger scsi;
+
+static void op_journal_append(void *ctx, uint64_t index, const struct ledger_entry *entry)
+{
+}
+
+static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
+{
+	machine_journaled(machine, index, number, 0);
+}
+
 static void op_nothing(void *ctx)
 {
 }
@@ -104,6 +116,8 @@ static const struct machine_ops ops = {
 	.claim = op_claim,
 	.release = op_release,
 	.save = op_save,
+	.journal_append = op_journal_append,
+	.journal_replace = op_journal_replace,
 	.score = op_score,
 	.healthy = op_healthy,
 	.sessions = op_sessions,
@@ -150,25 +164,68 @@ static void said(uint8_t controller, bool in_sync)
 	machine_deliver(machine, &msg);
 }
 
-/* In sync with controller 2, which serves both groups. */
-static void machine_make(void)
+static void ledger_said(uint8_t controller, uint64_t op, uint64_t index)
+{
+	struct message msg = {.type = MESSAGE_LEDGER,
+		.sender = controller,
+		.incarnation = controller,
+		.op = op,
+		.ledger = {.index = index}};
+
+	machine_deliver(machine, &msg);
+}
+
+/*
+ * In sync with controller 2, which serves both groups; or (joining) about to get the states of the
+ * LUs from it.
+ */
+static void machine_make(bool joining)
 {
 	static const struct machine_member members[] = {{1, 1}, {2, 2}};
 
 	machine = machine_new(&conf, 1, 1, &ops, NULL);
 	require(machine, "out of memory");
+	fake_ledger_init(&scsi);
+	machine_ledger_set(machine, &scsi.serve, 0, 0);
 	machine_start(machine);
 	machine_quorum(machine, true);
 	machine_confchg(machine, members, 2, false, LEFT_NODE);
+	ledger_said(1, machine->state_op, 0);
+	ledger_said(2, 102, joining ? 5 : 0);
 	said(1, false);
 	said(2, true);
-	require(machine_has_peer(machine), "the machine is not in sync");
+	require(machine_has_peer(machine) == !joining, "the machine's sync is wrong");
+}
+
+static void deliver(struct message *msg, bool joining)
+{
+	struct message_state *kept = malloc(sizeof(*kept));
+	uint64_t epochs[GROUPS];
+
+	require(kept, "out of memory");
+	*kept = room;
+	machine_make(joining);
+	room = *kept;
+	free(kept);
+	for (unsigned i = 0; i < GROUPS; i++) {
+		epochs[i] = machine->groups[i].epoch;
+	}
+	msg->sender = 2;
+	msg->incarnation = machine->incarnations[2];
+	machine_deliver(machine, msg);
+	for (unsigned i = 0; i < GROUPS; i++) {
+		const struct ha_group *g = &machine->groups[i];
+
+		require(g->epoch >= epochs[i] || msg->type == MESSAGE_STATE, "an epoch went back");
+		require(g->epoch <= g->top && g->owner <= 2, "the group is out of bounds");
+	}
+	machine_free(machine);
+	machine = NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t again[MESSAGE_BYTES_MAX], third[MESSAGE_BYTES_MAX];
-	uint64_t epochs[GROUPS];
 	struct message msg;
 	int length;
 
@@ -181,29 +238,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			message_encode(&msg, third, sizeof(third)) == length &&
 			memcmp(again, third, (size_t)length) == 0,
 		"encoded, decoded and encoded again it is not the same");
-	if (!machine) {
-		struct message_state *kept = malloc(sizeof(*kept));
-
-		require(kept, "out of memory");
-		*kept = room;
-		machine_make();
-		room = *kept;
-		free(kept);
+	for (unsigned joining = 0; joining < 2; joining++) {
+		deliver(&msg, joining);
 	}
-	for (unsigned i = 0; i < GROUPS; i++) {
-		epochs[i] = machine->groups[i].epoch;
-	}
-	msg.sender = 2;
-	msg.incarnation = machine->incarnations[2];
-	machine_deliver(machine, &msg);
-	for (unsigned i = 0; i < GROUPS; i++) {
-		const struct ha_group *g = &machine->groups[i];
-
-		require(g->epoch >= epochs[i] || msg.type == MESSAGE_STATE, "an epoch went back");
-		require(g->epoch <= g->top && g->owner <= 2, "the group is out of bounds");
-	}
-	machine_free(machine);
-	machine = NULL;
 	return 0;
 }
 
@@ -237,7 +274,8 @@ static size_t mutate(uint8_t *data, size_t size)
 			data[at] ^= (uint8_t)(1u << random_below(8));
 			break;
 		case 2:
-			data[at] = (uint8_t)random_below(14); /* types, phases, controllers */
+			data[at] = (uint8_t)random_below(
+				MESSAGE_TYPES); /* types, phases, controllers */
 			break;
 		case 3:
 			size = random_below(8) ? size : at;
@@ -296,7 +334,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/ha", top ? top : ".");
-	require(run_directory(path) >= 13, "the corpus is incomplete");
+	require(run_directory(path) >= 19, "the corpus is incomplete");
 	return 0;
 }
 

@@ -38,6 +38,7 @@ static uint32_t fake_apply(void *ctx, const struct ledger_entry *entry, uint64_t
 		lu->volatile_count++;
 	} else if (lu) {
 		lu->count++;
+		lu->seen |= entry->length > 1 ? 1ull << (entry->bytes[1] & 63) : 0;
 		lu->last = entry->length ? entry->bytes[0] : 0;
 		for (size_t i = 0; i < entry->length; i++) {
 			lu->hash = lu->hash * 16777619u + entry->bytes[i] + f->wrong;
@@ -67,6 +68,7 @@ static int fake_save(void *ctx, const uint8_t lu[16], uint8_t *bytes, size_t siz
 	cursor_put_u8(&c, 1);
 	cursor_put_u32(&c, u->count);
 	cursor_put_u32(&c, u->hash);
+	cursor_put_u64(&c, u->seen);
 	cursor_put_u32(&c, u->volatile_count);
 	cursor_put_u8(&c, u->last);
 	cursor_put_u32(&c, f->pad);
@@ -87,6 +89,7 @@ static int fake_load(
 		}
 		loaded.count = cursor_get_u32(&c);
 		loaded.hash = cursor_get_u32(&c);
+		loaded.seen = cursor_get_u64(&c);
 		loaded.volatile_count = cursor_get_u32(&c);
 		loaded.last = cursor_get_u8(&c);
 		cursor_take(&c, cursor_get_u32(&c));

@@ -9,11 +9,11 @@
 
 #include "yoke/ledger.h"
 
-#define FAKE_LEDGER_LUS	  3
-#define FAKE_LEDGER_BYTES 18
+#define FAKE_LEDGER_LUS 3
 
 struct fake_ledger_lu {
 	uint32_t count, hash; /* of what lasts */
+	uint64_t seen; /* bits: second bytes of the entries, modulo 64 */
 	uint32_t volatile_count;
 	uint8_t last; /* first byte of the last entry */
 };
@@ -23,7 +23,7 @@ struct fake_ledger {
 	struct fake_ledger_lu lus[FAKE_LEDGER_LUS];
 	uint64_t index; /* of the last entry applied */
 	unsigned loads, colds;
-	unsigned pad; /* more bytes of state for each LU */
+	unsigned pad; /* more bytes of state for each LU; part of it */
 	bool wrong; /* applies what nobody else does */
 	/* applied() waits for fake_ledger_publish(). */
 	bool hold;

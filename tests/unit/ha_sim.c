@@ -44,6 +44,9 @@ static void op_send(void *ctx, const struct message *msg)
 	struct message copy = *msg;
 
 	assert_true(n->outbox_count < SIM_QUEUE_MAX);
+	if (n->old && msg->type >= MESSAGE_LEDGER) {
+		return;
+	}
 	copy.sender = n->id;
 	copy.incarnation = n->pid;
 	*e = (struct sim_entry){.bytes = malloc(MESSAGE_BYTES_MAX)};
@@ -133,6 +136,21 @@ static void op_save(void *ctx, uint64_t seq)
 	}
 }
 
+static void op_journal_append(void *ctx, uint64_t index, const struct ledger_entry *entry)
+{
+	struct sim_node *n = ctx;
+	struct sim_job *job = job_add(n, WORK_JOURNAL, 0, index);
+
+	memcpy(job->lus, n->scsi.lus, sizeof(job->lus));
+}
+
+static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
+{
+	op_journal_append(ctx, index, NULL);
+	((struct sim_node *)ctx)->jobs[((struct sim_node *)ctx)->job_count - 1].replaces = true;
+	((struct sim_node *)ctx)->jobs[((struct sim_node *)ctx)->job_count - 1].number = number;
+}
+
 static void op_score(void *ctx, uint16_t group, int score)
 {
 	((struct sim_node *)ctx)->score[group] = score;
@@ -195,6 +213,8 @@ static const struct machine_ops ops = {
 	.claim = op_claim,
 	.release = op_release,
 	.save = op_save,
+	.journal_append = op_journal_append,
+	.journal_replace = op_journal_replace,
 	.score = op_score,
 	.healthy = op_healthy,
 	.sessions = op_sessions,
@@ -256,6 +276,7 @@ static void node_clear(struct sim_node *n)
 	queue_clear(n->inbox, &n->inbox_count);
 	queue_clear(n->outbox, &n->outbox_count);
 	n->job_count = 0;
+	n->scsi.held_count = 0;
 	memset(n->claimed, 0, sizeof(n->claimed));
 	n->alive = false;
 }
@@ -324,6 +345,13 @@ void sim_boot(struct sim *sim, uint8_t id)
 		n->m->groups[i].owner = n->disk[i].owner;
 		n->m->groups[i].preferred = n->disk[i].preferred;
 	}
+	fake_ledger_init(&n->scsi);
+	n->scsi.hold = true;
+	n->scsi.pad = SIM_PAD; /* a snapshot takes several parts */
+	memcpy(n->scsi.lus, n->journal.lus, sizeof(n->scsi.lus));
+	n->journal.replaced = 0;
+	n->journal.broken = false;
+	machine_ledger_set(n->m, &n->scsi.serve, n->journal.index, 0);
 	machine_start(n->m);
 	n->up = true;
 	see(sim);
@@ -386,6 +414,24 @@ void sim_link(struct sim *sim, bool up)
 /* ----- what can happen
  * ----------------------------------------------------------------------------- */
 
+static void journal_do(struct sim_node *n, const struct sim_job *job)
+{
+	int err = n->journal_err;
+
+	if (!err && n->journal.broken && !job->replaces) {
+		err = -5;
+	}
+	n->journal.broken = err && (n->journal.broken || !job->replaces);
+	if (!err) {
+		n->journal.broken = false;
+		memcpy(n->journal.lus, job->lus, sizeof(job->lus));
+		n->journal.index = job->value;
+		n->journal.replaced =
+			job->number > n->journal.replaced ? job->number : n->journal.replaced;
+	}
+	machine_journaled(n->m, n->journal.index, n->journal.replaced, err);
+}
+
 void sim_job_do(struct sim_node *n, unsigned i)
 {
 	struct sim_job job = n->jobs[i];
@@ -420,6 +466,9 @@ void sim_job_do(struct sim_node *n, unsigned i)
 	case WORK_PROVE:
 		machine_proof(n->m, fenced);
 		break;
+	case WORK_JOURNAL:
+		journal_do(n, &job);
+		break;
 	}
 }
 
@@ -450,7 +499,9 @@ void sim_deliver(struct sim_node *n)
 		return;
 	}
 	assert_int_equal(message_decode(e.bytes, (size_t)e.length, &msg, &n->sim->room), 0);
-	machine_deliver(n->m, &msg);
+	if (!n->old || msg.type < MESSAGE_LEDGER) {
+		machine_deliver(n->m, &msg);
+	}
 	free(e.bytes);
 }
 
@@ -459,7 +510,8 @@ static bool job_is_first(const struct sim_node *n, unsigned i)
 {
 	for (unsigned k = 0; k < i; k++) {
 		if (n->jobs[k].work == n->jobs[i].work &&
-			(n->jobs[i].work == WORK_SAVE || n->jobs[k].group == n->jobs[i].group)) {
+			(n->jobs[i].work == WORK_SAVE || n->jobs[i].work == WORK_JOURNAL ||
+				n->jobs[k].group == n->jobs[i].group)) {
 			return false;
 		}
 	}
@@ -473,7 +525,9 @@ bool sim_step(struct sim *sim)
 	for (uint8_t i = 1; i <= 2; i++) {
 		const struct sim_node *n = &sim->node[i];
 
-		total += n->alive ? (n->inbox_count > 0) + (n->outbox_count > 0) + n->job_count : 0;
+		total += n->alive ? (n->inbox_count > 0) + (n->outbox_count > 0) + n->job_count +
+					    (n->scsi.held_count > 0)
+				  : 0;
 	}
 	if (!total) {
 		return false;
@@ -504,6 +558,11 @@ bool sim_step(struct sim *sim)
 			return true;
 		}
 		pick -= n->job_count;
+		if (pick < (n->scsi.held_count > 0)) {
+			fake_ledger_publish(&n->scsi);
+			return true;
+		}
+		pick -= n->scsi.held_count > 0;
 	}
 	return true;
 }
@@ -577,6 +636,72 @@ void sim_move(struct sim *sim, uint8_t id, uint16_t group, uint8_t to, unsigned 
 {
 	*result = -1;
 	machine_group_move(sim->node[id].m, group, to, ms, sim_done, result);
+}
+
+/* Invariant I4 at the moment of GOOD. */
+static void submitted_done(void *arg, enum ledger_outcome outcome, uint32_t result)
+{
+	struct sim_submitted *e = arg;
+	uint64_t bit = 1ull << (e - e->sim->entries);
+	unsigned kept = 0;
+
+	assert_int_equal(e->outcome, -1); /* exactly once */
+	e->outcome = (int)outcome;
+	e->result = result;
+	for (uint8_t i = 1; i <= 2 && outcome == LEDGER_DONE; i++) {
+		const struct sim_node *n = &e->sim->node[i];
+		bool durable = n->journal.lus[e->lu].seen & bit;
+
+		kept += durable;
+		/* Whoever lives and has been counted has it; so has its disk, unless that fails. */
+		if (n->alive && machine_in_sync(n->m) && !n->m->syncing) {
+			assert_true(n->scsi.lus[e->lu].seen & bit);
+			assert_true(durable || n->m->ledger->err || i != e->at);
+		}
+	}
+	assert_true(outcome != LEDGER_DONE || kept > 0);
+}
+
+struct sim_submitted *sim_submit(struct sim *sim, uint8_t id, uint16_t group)
+{
+	struct sim_submitted *e = &sim->entries[sim->entry_count];
+	uint8_t bytes[2] = {'e', (uint8_t)sim->entry_count};
+	struct ledger_entry entry = {.group = group, .bytes = bytes, .length = sizeof(bytes)};
+
+	if (sim->entry_count == SIM_ENTRIES) {
+		return NULL;
+	}
+	sim->entry_count++;
+	*e = (struct sim_submitted){
+		.sim = sim, .at = id, .lu = (uint8_t)group, .used = true, .outcome = -1};
+	memcpy(entry.lu, fake_ledger_lu(group), 16);
+	entry.epoch = sim_group(sim, id, group)->epoch;
+	machine_submit(sim->node[id].m, &entry, submitted_done, e);
+	return e;
+}
+
+void sim_check_entries(struct sim *sim)
+{
+	const struct sim_node *a = &sim->node[1], *b = &sim->node[2];
+
+	assert_true(machine_has_peer(a->m) && machine_has_peer(b->m));
+	assert_true(fake_ledger_same(&a->scsi, &b->scsi));
+	assert_int_equal(a->m->ledger->index, b->m->ledger->index);
+	assert_int_equal(a->m->ledger->digest, b->m->ledger->digest);
+	for (unsigned i = 0; i < sim->entry_count; i++) {
+		const struct sim_submitted *e = &sim->entries[i];
+		bool there = a->scsi.lus[e->lu].seen & 1ull << i;
+
+		if (e->outcome == LEDGER_DONE) {
+			assert_true(there);
+		} else if (e->outcome >= 0) {
+			assert_false(there);
+		}
+	}
+	for (uint8_t i = 1; i <= 2; i++) {
+		assert_memory_equal(sim->node[i].journal.lus, a->scsi.lus, sizeof(a->scsi.lus));
+		assert_int_equal(sim->node[i].journal.index, a->m->ledger->index);
+	}
 }
 
 struct ha_group *sim_group(struct sim *sim, uint8_t id, uint16_t group)

@@ -7,7 +7,8 @@
 #ifndef TEST_HA_SIM_H
 #define TEST_HA_SIM_H
 
-#include "ha/machine.h"
+#include "fake_ledger.h"
+#include "ha/ledger.h"
 
 #define SIM_GROUPS    2
 #define SIM_QUEUE_MAX 4096
@@ -18,7 +19,8 @@ enum sim_work {
 	WORK_CLAIM,
 	WORK_RELEASE,
 	WORK_SAVE,
-	WORK_PROVE
+	WORK_PROVE,
+	WORK_JOURNAL
 };
 
 struct sim_job {
@@ -29,6 +31,10 @@ struct sim_job {
 		uint64_t epoch, top;
 		uint8_t owner, preferred;
 	} groups[SIM_GROUPS]; /* WORK_SAVE */
+	/* WORK_JOURNAL: what the journal leads to once it is written. */
+	struct fake_ledger_lu lus[FAKE_LEDGER_LUS];
+	bool replaces;
+	uint64_t number;
 };
 
 /* One entry of a node's delivery queue: a message, or a membership. */
@@ -60,6 +66,12 @@ struct sim_node {
 	unsigned inbox_count, outbox_count;
 	struct sim_job jobs[512];
 	unsigned job_count;
+	struct fake_ledger scsi;
+	struct {
+		struct fake_ledger_lu lus[FAKE_LEDGER_LUS];
+		uint64_t index, replaced;
+		bool broken; /* until it is replaced */
+	} journal;
 	struct group_view view[SIM_GROUPS];
 	bool viewed[SIM_GROUPS];
 	bool claimed[SIM_GROUPS];
@@ -67,9 +79,20 @@ struct sim_node {
 	/* What a test may set. */
 	bool unhealthy;
 	unsigned sessions;
-	int save_err, claim_err, release_err;
+	int save_err, claim_err, release_err, journal_err;
+	bool old; /* a yoked that has no ledger */
 	unsigned notices, deaths, readies, peer_ups, peer_downs, tables;
 	bool fatal;
+};
+
+/* What became of an entry that a test submitted. */
+#define SIM_ENTRIES 64
+struct sim_submitted {
+	struct sim *sim;
+	uint8_t at, lu;
+	bool used;
+	int outcome; /* -1 = none yet */
+	uint32_t result;
 };
 
 struct sim {
@@ -83,6 +106,8 @@ struct sim {
 	uint8_t local_owner[SIM_GROUPS];
 	uint32_t pid;
 	struct message_state room;
+	struct sim_submitted entries[SIM_ENTRIES];
+	unsigned entry_count;
 };
 
 struct sim *sim_new(uint64_t seed);
@@ -112,6 +137,17 @@ void sim_demote(struct sim *sim, uint8_t id, uint16_t group);
 void sim_start(struct sim *sim, uint8_t id, uint16_t group);
 void sim_stop(struct sim *sim, uint8_t id, uint16_t group, int *result);
 void sim_move(struct sim *sim, uint8_t id, uint16_t group, uint8_t to, unsigned ms, int *result);
+
+/*
+ * Submits an entry for the LU of the group at controller `id`, under the group's epoch there. NULL
+ * when SIM_ENTRIES have been. It is checked when it is done: everybody who has to has it.
+ */
+struct sim_submitted *sim_submit(struct sim *sim, uint8_t id, uint16_t group);
+/* At rest, all in sync: the states are the same, all that was done is in them, nothing else. */
+void sim_check_entries(struct sim *sim);
+
+/* Bytes that the state of an LU has more than it needs. */
+#define SIM_PAD 40000
 
 /* Both booted, in sync, linked, started; group g owned by `owner` (0: nobody). */
 struct sim *sim_pair(uint64_t seed, uint8_t owner);

@@ -222,8 +222,8 @@ static void test_digest(void **state)
 	fake_ledger_init(&a);
 	fake_ledger_init(&b);
 	assert_int_equal(ledger_states_digest(&a.serve), 0);
-	a.lus[1] = b.lus[1] = (struct fake_ledger_lu){3, 4, 0, 5};
-	a.lus[2] = b.lus[2] = (struct fake_ledger_lu){3, 4, 0, 5};
+	a.lus[1] = b.lus[1] = (struct fake_ledger_lu){.count = 3, .hash = 4, .last = 5};
+	a.lus[2] = b.lus[2] = (struct fake_ledger_lu){.count = 3, .hash = 4, .last = 5};
 	assert_int_not_equal(ledger_states_digest(&a.serve), 0); /* the UUID counts */
 	assert_int_equal(ledger_states_digest(&a.serve), ledger_states_digest(&b.serve));
 	b.lus[2].hash++;
@@ -468,7 +468,7 @@ static void test_replacement_crash(void **state)
 	assert_int_equal(rig.index, 1000);
 	/* The remains of a failed one are in nobody's way. */
 	file_put(path_new, next.base, 10);
-	journal_replace(rig.j, 1000);
+	journal_replace(rig.j, 1000, 0);
 	rig_apply(&rig, 0, "more", 4);
 	rig_wait(&rig, 1001, false);
 	rig_close(&rig);
@@ -597,7 +597,7 @@ static void test_write_fails(void **state)
 
 	clean(state);
 	rig_overfill(&rig);
-	journal_replace(rig.j, rig.index);
+	journal_replace(rig.j, rig.index, 0);
 	rig_wait(&rig, rig.index, false);
 	rig_close(&rig);
 	assert_true(rig_open(&back, OWNER));
@@ -619,7 +619,7 @@ static void test_two_daemons(void **state)
 	assert_true(rig_open(&second, OWNER));
 	journal_status(second.j, &status);
 	assert_int_equal(status.err, -EBUSY);
-	journal_replace(second.j, 0);
+	journal_replace(second.j, 0, 0);
 	rig_close(&second);
 	rig_apply(&rig, 0, "two", 3);
 	rig_wait(&rig, 2, false);

@@ -57,6 +57,12 @@ static uint64_t current(enum message_type type, const struct ha_group *g)
 	case MESSAGE_MOVE:
 	case MESSAGE_ALIVE:
 	case MESSAGE_CURRENT:
+	case MESSAGE_LEDGER:
+	case MESSAGE_ENTRY:
+	case MESSAGE_ACK:
+	case MESSAGE_SNAPSHOT:
+	case MESSAGE_LOADED:
+	case MESSAGE_RESYNC:
 		break;
 	}
 	return g->epoch;
