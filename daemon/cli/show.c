@@ -373,6 +373,46 @@ static const char *cli_lu_key(const json_t *lu)
 	return cli_get_text(lu, "write_key");
 }
 
+/* Two lines, for names are long: the initiator port, and where it is registered or logged in. */
+static void cli_nexus_print(
+	const char *head, const char *key, const json_t *nexus, const char *tail)
+{
+	printf("%-14s%s%s,i,0x%s\n", head, key, cli_get_text(nexus, "initiator"),
+		cli_get_text(nexus, "isid"));
+	printf("%-16sat port 0x%04llx of %s%s\n", "",
+		(long long)cli_get_number(nexus, "target_port"), cli_get_text(nexus, "target"),
+		tail);
+}
+
+static void cli_lu_reservations_print(const json_t *reservations)
+{
+	const json_t *spc2 = json_object_get(reservations, "spc2_holder");
+	bool reserved = json_is_string(json_object_get(reservations, "type"));
+	json_t *row;
+	size_t i;
+
+	if (json_is_object(spc2)) {
+		cli_nexus_print("reservation", "RESERVE by ", spc2, "");
+	} else {
+		printf("%-14s%s\n", "reservation",
+			reserved ? cli_get_text(reservations, "type") : "none");
+	}
+	if (cli_get_number(reservations, "registrations") == 0) {
+		return;
+	}
+	printf("%-14s%lld, generation %lld, %s\n", "registrations",
+		(long long)cli_get_number(reservations, "registrations"),
+		(long long)cli_get_number(reservations, "generation"),
+		cli_get_bool(reservations, "aptpl") ? "kept without power (APTPL)"
+						    : "until power is lost");
+	json_array_foreach (json_object_get(reservations, "registrants"), i, row) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "%s ", cli_get_text(row, "key"));
+		cli_nexus_print("", key, row, cli_get_bool(row, "holds") ? ", holder" : "");
+	}
+}
+
 static void cli_lu_print(const json_t *lu)
 {
 	static const char *const texts[] = {
@@ -401,6 +441,10 @@ static void cli_lu_print(const json_t *lu)
 						   : "no volatile write cache (WCE=0)",
 		cli_get_bool(lu, "unmap") ? "yes" : "no");
 	printf("%-14s%s\n", "write key", cli_lu_key(lu));
+	if (cli_get_bool(lu, "write_protected")) {
+		printf("%-14sby a host (SWP, MODE SELECT)\n", "protected");
+	}
+	cli_lu_reservations_print(json_object_get(lu, "reservations"));
 	printf("%-14sreads %lld (%s), writes %lld (%s)\n", "counters",
 		(long long)cli_get_number(lu, "reads"),
 		cli_bytes_text(cli_get_number(lu, "read_bytes"), read, sizeof(read)),

@@ -55,8 +55,44 @@ static json_t **control_luns(const struct conf *conf)
 }
 
 /* `luns` is taken. */
+/* An I_T nexus, as reservations name it. */
+static json_t *control_nexus_json(const struct scsi_identity *who)
+{
+	char isid[13];
+
+	for (unsigned i = 0; i < sizeof(who->isid); i++) {
+		snprintf(isid + 2 * i, 3, "%02x", who->isid[i]);
+	}
+	return json_pack("{s:o, s:s, s:o, s:i}", "initiator", control_json_text(who->initiator),
+		"isid", isid, "target", control_json_text(who->target), "target_port",
+		(int)who->rtpi);
+}
+
+/* Who has registered and who holds what: for `yokectl lu show`. */
+static json_t *control_reservations_json(
+	const struct control *control, unsigned index, const struct scsi_lu_info *lu)
+{
+	json_t *list = json_array();
+	struct scsi_lu_registrant registrant;
+
+	for (unsigned i = 0; scsi_lu_registrant(control->setup.scsi, index, i, &registrant); i++) {
+		json_t *row = control_nexus_json(registrant.who);
+		char key[19];
+
+		/* A key is a number of 64 bits, which JSON readers may not have. */
+		snprintf(key, sizeof(key), "0x%016llx", (unsigned long long)registrant.key);
+		json_object_set_new(row, "key", json_string(key));
+		json_object_set_new(row, "holds", json_boolean(registrant.holds));
+		json_array_append_new(list, row);
+	}
+	return json_pack("{s:i, s:I, s:b, s:s?, s:o, s:o}", "registrations", (int)lu->registrations,
+		"generation", (json_int_t)lu->pr_generation, "aptpl", (int)lu->aptpl, "type",
+		lu->pr_type, "registrants", list, "spc2_holder",
+		lu->reserver ? control_nexus_json(lu->reserver) : json_null());
+}
+
 static json_t *control_lu_json(
-	const struct control *control, const struct scsi_lu_info *lu, json_t *luns)
+	const struct control *control, unsigned index, const struct scsi_lu_info *lu, json_t *luns)
 {
 	const struct conf *conf = control->setup.conf;
 	const struct conf_extent *extent = lu->extent;
@@ -65,7 +101,7 @@ static json_t *control_lu_json(
 
 	return json_pack(
 		"{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:i, s:b, s:b, s:b,"
-		" s:s, s:o, s:I, s:I, s:I, s:I, s:s}",
+		" s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:b, s:o}",
 		"extent", control_json_text(extent->name), "comment",
 		control_json_text(extent->comment), "luns", luns, "type",
 		extent_type_name(extent->type), "path", control_json_text(extent->path), "group",
@@ -80,7 +116,9 @@ static json_t *control_lu_json(
 		(int)(lu->store.unmap && extent->thin), "naa", lu->naa, "serial",
 		control_json_text(extent->serial), "reads", (json_int_t)lu->reads, "writes",
 		(json_int_t)lu->writes, "read_bytes", (json_int_t)lu->read_bytes, "written_bytes",
-		(json_int_t)lu->written_bytes, "write_key", extent_write_key_name(lu->write_key));
+		(json_int_t)lu->written_bytes, "write_key", extent_write_key_name(lu->write_key),
+		"write_protected", (int)lu->write_protected, "reservations",
+		control_reservations_json(control, index, lu));
 }
 
 /* LUs stand in the order of the configuration. */
@@ -95,7 +133,7 @@ void control_get_lus(struct control_request *req)
 
 	for (; luns && scsi_lu_info(control->setup.scsi, i, &lu); i++) {
 		json_array_append_new(
-			list, control_lu_json(control, &lu, i < count ? luns[i] : json_array()));
+			list, control_lu_json(control, i, &lu, i < count ? luns[i] : json_array()));
 	}
 	for (; luns && i < count; i++) {
 		json_decref(luns[i]);

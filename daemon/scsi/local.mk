@@ -114,6 +114,19 @@ tests_unit_test_scsi_reserve_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_mode_select
 tests_unit_test_scsi_mode_select_SOURCES = tests/unit/test_scsi_mode_select.c $(scsi_pair_sources)
 tests_unit_test_scsi_mode_select_LDADD = $(scsi_rig_libs)
+check_PROGRAMS += tests/fuzz/fuzz_scsi_lists
+TESTS += tests/fuzz/fuzz_scsi_lists
+tests_fuzz_fuzz_scsi_lists_SOURCES = tests/fuzz/fuzz_scsi_lists.c $(scsi_rig_sources)
+tests_fuzz_fuzz_scsi_lists_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_fuzz_fuzz_scsi_lists_LDADD = $(scsi_rig_libs)
+EXTRA_DIST += \
+	tests/fuzz/corpus/scsi_lists/ignore.bin \
+	tests/fuzz/corpus/scsi_lists/mode-select-10.bin \
+	tests/fuzz/corpus/scsi_lists/mode-select-6.bin \
+	tests/fuzz/corpus/scsi_lists/move.bin \
+	tests/fuzz/corpus/scsi_lists/preempt-and-abort.bin \
+	tests/fuzz/corpus/scsi_lists/register.bin \
+	tests/fuzz/corpus/scsi_lists/reserve.bin
 UNIT_TESTS += tests/unit/test_scsi_mode
 tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(scsi_rig_sources)
 tests_unit_test_scsi_mode_LDADD = $(scsi_rig_libs)
@@ -121,6 +134,23 @@ UNIT_TESTS += tests/unit/test_scsi_lu
 tests_unit_test_scsi_lu_SOURCES = tests/unit/test_scsi_lu.c $(scsi_rig_sources)
 tests_unit_test_scsi_lu_LDADD = $(scsi_rig_libs)
 endif
+
+check_PROGRAMS += tests/fuzz/fuzz_scsi_state
+TESTS += tests/fuzz/fuzz_scsi_state
+tests_fuzz_fuzz_scsi_state_SOURCES = tests/fuzz/fuzz_scsi_state.c
+tests_fuzz_fuzz_scsi_state_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+tests_fuzz_fuzz_scsi_state_LDADD = libyokescsi.a libyokeconf.a libyokebase.a $(QB_LIBS) \
+	$(URING_LIBS) $(ISAL_LIBS)
+EXTRA_DIST += \
+	tests/fuzz/corpus/scsi_state/entry-mode.bin \
+	tests/fuzz/corpus/scsi_state/entry-move.bin \
+	tests/fuzz/corpus/scsi_state/entry-preempt.bin \
+	tests/fuzz/corpus/scsi_state/entry-register.bin \
+	tests/fuzz/corpus/scsi_state/entry-reserve.bin \
+	tests/fuzz/corpus/scsi_state/entry-unreserve.bin \
+	tests/fuzz/corpus/scsi_state/state-reserved.bin \
+	tests/fuzz/corpus/scsi_state/state-spc2.bin \
+	tests/fuzz/corpus/scsi_state/transport-ids.bin
 
 check_PROGRAMS += tests/fuzz/fuzz_scsi_copy
 TESTS += tests/fuzz/fuzz_scsi_copy

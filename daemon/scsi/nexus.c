@@ -77,13 +77,6 @@ enum scsi_sense scsi_ua_take(struct scsi_nexus *nexus, struct scsi_itl *itl)
 	return uas[ua].sense;
 }
 
-bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b)
-{
-	return a->rtpi == b->rtpi && a->controller == b->controller &&
-	       memcmp(a->isid, b->isid, 6) == 0 && strcmp(a->initiator, b->initiator) == 0 &&
-	       strcmp(a->target, b->target) == 0;
-}
-
 void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_ua ua,
 	const struct scsi_identity *but)
 {

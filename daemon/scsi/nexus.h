@@ -8,6 +8,7 @@
 
 #include "daemon/scsi/core.h"
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/state.h"
 
 /*
  * Pending unit attentions, one bit each, so that none can pile up; the lowest is told first. "ALUA
@@ -104,8 +105,6 @@ void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_u
  * core's. */
 void scsi_ua_raise_one(struct scsi_core *core, const struct scsi_lu *lu, uint32_t bits,
 	const struct scsi_identity *who);
-
-bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b);
 
 /* A task of the nexus has left; ends a closing nexus. */
 void scsi_nexus_task_gone(struct scsi_nexus *nexus);

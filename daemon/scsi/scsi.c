@@ -162,6 +162,7 @@ static uint64_t counter_get(_Atomic uint64_t *counter)
 bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 {
 	const struct scsi_map *map = scsi->map;
+	const struct scsi_state *state;
 	const struct scsi_lu *lu;
 
 	if (index >= map->lu_count) {
@@ -182,5 +183,31 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		info->read_errors += counter_get(&count->read_errors);
 		info->write_errors += counter_get(&count->write_errors);
 	}
+	state = scsi_ledger_state(scsi, lu->index);
+	info->registrations = state->count;
+	info->pr_generation = state->generation;
+	info->aptpl = state->aptpl;
+	info->pr_type = state->type ? scsi_pr_type_name(state->type) : NULL;
+	info->reserver = state->reserved ? &state->reserver : NULL;
+	info->write_protected = state->mode & SCSI_MODE_SWP;
+	return true;
+}
+
+bool scsi_lu_registrant(
+	struct scsi *scsi, unsigned index, unsigned n, struct scsi_lu_registrant *registrant)
+{
+	const struct scsi_map *map = scsi->map;
+	const struct scsi_state *state;
+
+	if (index >= map->lu_count) {
+		return false;
+	}
+	state = scsi_ledger_state(scsi, map->order[index]);
+	if (n >= state->count) {
+		return false;
+	}
+	*registrant = (struct scsi_lu_registrant){.key = state->registrants[n].key,
+		.who = &state->registrants[n].who,
+		.holds = scsi_state_holds(state, (uint16_t)n)};
 	return true;
 }

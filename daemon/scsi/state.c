@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/scsi/nexus.h"
 #include "daemon/scsi/state.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
@@ -75,6 +74,13 @@ bool scsi_state_is_clear(const struct scsi_state *state)
 {
 	return !state->generation && !state->count && !state->aptpl && !state->reserved &&
 	       !state->mode && !state->saved_mode && !state->done_count;
+}
+
+bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b)
+{
+	return a->rtpi == b->rtpi && a->controller == b->controller &&
+	       memcmp(a->isid, b->isid, 6) == 0 && strcmp(a->initiator, b->initiator) == 0 &&
+	       strcmp(a->target, b->target) == 0;
 }
 
 /* ----- registrants ---------------------------------------------------------------------------- */

@@ -91,6 +91,8 @@ void scsi_state_done_put(struct scsi_state *state, uint64_t serial, uint32_t res
 /* Power has been lost everywhere: what does not outlive that goes. */
 void scsi_state_cool(struct scsi_state *state);
 
+bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b);
+
 /* An identity as bytes, also within entries. */
 void scsi_identity_put(struct cursor *c, const struct scsi_identity *who);
 /* False, with the cursor's sticky error set, when it is not one of a nexus of ours. */

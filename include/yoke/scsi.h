@@ -105,7 +105,23 @@ struct scsi_lu_info {
 	const char *naa; /* 32 hex digits */
 	uint64_t reads, writes, read_bytes, written_bytes; /* approximate sums over reactors */
 	uint64_t read_errors, write_errors; /* commands that the medium failed */
+	/* What hosts have reserved; valid until the loop goes on. */
+	unsigned registrations;
+	uint32_t pr_generation;
+	bool aptpl; /* registrations outlive the loss of power of all controllers */
+	const char *pr_type; /* of the persistent reservation; NULL = none */
+	const struct scsi_identity *reserver; /* holds an SPC-2 reservation; NULL = none */
+	bool write_protected; /* by a host, with MODE SELECT (SWP) */
 };
+
+struct scsi_lu_registrant {
+	uint64_t key;
+	const struct scsi_identity *who; /* valid until the loop goes on */
+	bool holds; /* the persistent reservation, alone or with the others */
+};
+/* Registration number n of the LU number `index`; false past the last. Control thread. */
+bool scsi_lu_registrant(
+	struct scsi *scsi, unsigned index, unsigned n, struct scsi_lu_registrant *registrant);
 bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info);
 
 #endif

@@ -192,6 +192,12 @@ const struct group_serve *scsi_serve(struct scsi *scsi)
 	return &serve;
 }
 
+static const struct scsi_identity fake_who = {.initiator = "iqn.1993-08.org.debian:01:host1",
+	.isid = {0x80, 0x12, 0x34, 0x56, 0x78, 0x9a},
+	.target = "iqn.2026-01.org.example:array1",
+	.rtpi = 0x201,
+	.controller = 2};
+
 bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 {
 	if (index >= fake.lus) {
@@ -206,8 +212,22 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		.writes = 2,
 		.read_bytes = 512,
 		.written_bytes = 1024,
+		.registrations = index == 1 ? 2 : 0,
+		.pr_generation = index == 1 ? 7 : 0,
+		.aptpl = index == 1,
+		.pr_type = index == 1 ? "write exclusive" : NULL,
+		.reserver = index == 2 ? &fake_who : NULL,
+		.write_protected = index == 2,
 	};
 	return true;
+}
+
+bool scsi_lu_registrant(
+	struct scsi *scsi, unsigned index, unsigned n, struct scsi_lu_registrant *registrant)
+{
+	*registrant = (struct scsi_lu_registrant){
+		.key = 0xfedcba9876543210ull + n, .who = &fake_who, .holds = n == 1};
+	return index == 1 && n < 2;
 }
 
 void iscsi_sessions(struct iscsi *iscsi,

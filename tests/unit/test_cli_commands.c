@@ -148,6 +148,18 @@ static void test_shows(void **state)
 	expect("lu list", CLI_OK, "disk2     5  g2     b      ram   8 GiB   4096", NULL);
 	assert_narrow();
 	expect("lu show disk1", CLI_OK, "LUN           0 at iqn.2026-01.org.example:array1", NULL);
+	expect("lu show disk1", CLI_OK, "reservation   none", NULL);
+	expect("lu show disk2", CLI_OK, "reservation   write exclusive", NULL);
+	expect("lu show disk2", CLI_OK, "registrations 2, generation 7, kept without power (APTPL)",
+		NULL);
+	expect("lu show disk2", CLI_OK,
+		"              0xfedcba9876543210 "
+		"iqn.1993-08.org.debian:01:host1,i,0x80123456789a\n"
+		"                at port 0x0201 of iqn.2026-01.org.example:array1\n"
+		"              0xfedcba9876543211 "
+		"iqn.1993-08.org.debian:01:host1,i,0x80123456789a\n"
+		"                at port 0x0201 of iqn.2026-01.org.example:array1, holder\n",
+		NULL);
 	assert_narrow();
 	assert_non_null(strstr(out, "write key     held here"));
 	expect("config show", CLI_OK, "yoke: 1\ncluster: lab\n", NULL);

@@ -240,6 +240,28 @@ static void test_lists(void **state)
 	assert_int_equal(number(json_array_get(json_object_get(row, "luns"), 0), "lun"), 5);
 	assert_true(json_is_true(json_object_get(row, "unmap")));
 	assert_string_equal(text(row, "write_key"), "held");
+	assert_true(json_is_false(json_object_get(row, "write_protected")));
+	row = json_object_get(row, "reservations");
+	assert_int_equal(number(row, "registrations"), 2);
+	assert_int_equal(number(row, "generation"), 7);
+	assert_string_equal(text(row, "type"), "write exclusive");
+	assert_true(json_is_null(json_object_get(row, "spc2_holder")));
+	assert_int_equal(json_array_size(json_object_get(row, "registrants")), 2);
+	row = json_array_get(json_object_get(row, "registrants"), 1);
+	assert_string_equal(text(row, "key"), "0xfedcba9876543211");
+	assert_string_equal(text(row, "initiator"), "iqn.1993-08.org.debian:01:host1");
+	assert_string_equal(text(row, "isid"), "80123456789a");
+	assert_int_equal(number(row, "target_port"), 0x201);
+	assert_true(json_is_true(json_object_get(row, "holds")));
+	json_decref(json);
+	fake.lus = 3;
+	json = ask("GET", "/v1/lus", NULL);
+	row = json_array_get(json_object_get(json, "lus"), 2);
+	assert_true(json_is_true(json_object_get(row, "write_protected")));
+	row = json_object_get(row, "reservations");
+	assert_true(json_is_null(json_object_get(row, "type")));
+	assert_string_equal(text(json_object_get(row, "spc2_holder"), "target"),
+		"iqn.2026-01.org.example:array1");
 	json_decref(json);
 }
 
