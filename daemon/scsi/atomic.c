@@ -14,10 +14,13 @@
 
 #define CDB_FUA 0x08 /* byte 1 */
 
-/* Half of a change would be worse than none: what the CDB asks for must have come. */
+/*
+ * Half of a change would be worse than none, and who sends more than the CDB says means something
+ * else (256 blocks, say, in one byte).
+ */
 static bool has_all_data(struct scsi_task *task)
 {
-	if (task->expected_out_bytes && task->expected_out_bytes < task->out_bytes) {
+	if (task->expected_out_bytes && task->expected_out_bytes != task->out_bytes) {
 		scsi_set_sense(task, SENSE_INVALID_FIELD_IN_CDB);
 		return false;
 	}

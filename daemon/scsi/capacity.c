@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* READ CAPACITY 10 and 16 (SBC-3 5.15, 5.16). */
+/* READ CAPACITY 10 and 16 (SBC-3 5.15, 5.16), READ DEFECT DATA 10 and 12 (5.17, 5.18). */
 #include "daemon/scsi/commands.h"
 #include "daemon/scsi/opcodes.h"
 
@@ -42,5 +42,41 @@ void scsi_capacity16_run(struct scsi_task *task)
 	cursor_put_u16(&c, (uint16_t)((scsi_unmap_available(lu) ? LBPME | LBPRZ : 0) |
 				      lu->conf->lowest_aligned_lba));
 	cursor_put_zeros(&c, 16);
+	scsi_parameter_end(task, &c);
+}
+
+/* ----- defects ---------------------------------------------------------------------------------
+ */
+
+#define DEFECT_LISTS  0x18 /* primary and grown */
+#define DEFECT_FORMAT 0x07
+
+/* Where the lists and the format that are asked for stand. */
+static unsigned defect_byte(const struct scsi_task *task)
+{
+	return task->row->cdb_length == 10 ? 2 : 1;
+}
+
+bool scsi_defects_decode(struct scsi_task *task)
+{
+	bool ten = task->row->cdb_length == 10;
+
+	return scsi_parameter_decode(
+		task, ten ? be16_get(task->cdb + 7) : be32_get(task->cdb + 6), ten ? 4 : 8);
+}
+
+/* What lies below an extent replaces its defects by itself: both lists are there, and empty. */
+void scsi_defects_run(struct scsi_task *task)
+{
+	struct cursor c = scsi_parameter_begin(task);
+
+	cursor_put_u8(&c, 0);
+	cursor_put_u8(&c, task->cdb[defect_byte(task)] & (DEFECT_LISTS | DEFECT_FORMAT));
+	if (task->row->cdb_length == 10) {
+		cursor_put_u16(&c, 0);
+	} else {
+		cursor_put_u16(&c, 0); /* generation code: not supported */
+		cursor_put_u32(&c, 0);
+	}
 	scsi_parameter_end(task, &c);
 }

@@ -24,6 +24,8 @@ bool scsi_capacity10_decode(struct scsi_task *task);
 void scsi_capacity10_run(struct scsi_task *task);
 bool scsi_capacity16_decode(struct scsi_task *task);
 void scsi_capacity16_run(struct scsi_task *task);
+bool scsi_defects_decode(struct scsi_task *task);
+void scsi_defects_run(struct scsi_task *task);
 bool scsi_mode_sense_decode(struct scsi_task *task);
 void scsi_mode_sense_run(struct scsi_task *task);
 bool scsi_report_luns_decode(struct scsi_task *task);

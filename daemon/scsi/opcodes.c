@@ -11,9 +11,10 @@
 #define ZERO4	 ZERO2, ZERO2
 #define ZERO8	 ZERO4, ZERO4
 #define CONTROL	 0x04
-#define RANGE_10 ANY4, 0x00, ANY2, CONTROL
-#define RANGE_12 ANY4, ANY4, 0x00, CONTROL
-#define RANGE_16 ANY8, ANY4, 0x00, CONTROL
+#define GROUP	 0x1f /* GROUP NUMBER: any will do, there are no statistics by group */
+#define RANGE_10 ANY4, GROUP, ANY2, CONTROL
+#define RANGE_12 ANY4, ANY4, GROUP, CONTROL
+#define RANGE_16 ANY8, ANY4, GROUP, CONTROL
 
 /* ALUA states in which every command for finding one's way is let through. */
 #define IN_ANY	    (SCSI_IN_STANDBY | SCSI_IN_UNAVAILABLE | SCSI_IN_TRANSITIONING | SCSI_IN_OFFLINE)
@@ -341,6 +342,18 @@ const struct scsi_row scsi_rows[256] = {
 		.recommended_s = 60,
 		.decode = scsi_sync_decode,
 		.run = scsi_sync_run},
+	[0x37] = {.name = "READ DEFECT DATA(10)",
+		.opcode = 0x37,
+		.cdb_length = 10,
+		.usage = {0x37, 0x00, 0x1f, ZERO4, ANY2, CONTROL},
+		.where = SCSI_RUNS_HERE,
+		.direction = SCSI_DATA_IN,
+		.reserved = SCSI_RESERVED_ALLOWED,
+		.order = SCSI_ORDER_FREE,
+		.nominal_s = 1,
+		.recommended_s = 30,
+		.decode = scsi_defects_decode,
+		.run = scsi_defects_run},
 	[0x3b] = {.name = "WRITE BUFFER",
 		.opcode = 0x3b,
 		.cdb_length = 10,
@@ -383,7 +396,7 @@ const struct scsi_row scsi_rows[256] = {
 	[0x42] = {.name = "UNMAP",
 		.opcode = 0x42,
 		.cdb_length = 10,
-		.usage = {0x42, ZERO4, ZERO2, ANY2, CONTROL},
+		.usage = {0x42, ZERO4, 0x00, GROUP, ANY2, CONTROL},
 		.where = SCSI_RUNS_OWNER,
 		.direction = SCSI_DATA_OUT,
 		.reserved = SCSI_RESERVED_CONFLICT,
@@ -484,7 +497,7 @@ const struct scsi_row scsi_rows[256] = {
 	[0x89] = {.name = "COMPARE AND WRITE",
 		.opcode = 0x89,
 		.cdb_length = 16,
-		.usage = {0x89, 0x18, ANY8, ZERO2, 0x00, 0xff, 0x00, CONTROL},
+		.usage = {0x89, 0x18, ANY8, ZERO2, 0x00, 0xff, GROUP, CONTROL},
 		.where = SCSI_RUNS_OWNER,
 		.direction = SCSI_DATA_OUT,
 		.reserved = SCSI_RESERVED_CONFLICT,
@@ -585,7 +598,7 @@ const struct scsi_row scsi_rows[256] = {
 	[0x9c] = {.name = "WRITE ATOMIC(16)",
 		.opcode = 0x9c,
 		.cdb_length = 16,
-		.usage = {0x9c, 0x18, ANY8, ANY4, 0x00, CONTROL},
+		.usage = {0x9c, 0x18, ANY8, ANY4, GROUP, CONTROL},
 		.where = SCSI_RUNS_OWNER,
 		.direction = SCSI_DATA_OUT,
 		.reserved = SCSI_RESERVED_CONFLICT,
@@ -662,6 +675,18 @@ const struct scsi_row scsi_rows[256] = {
 		.recommended_s = 60,
 		.decode = scsi_verify_decode,
 		.run = scsi_verify_run},
+	[0xb7] = {.name = "READ DEFECT DATA(12)",
+		.opcode = 0xb7,
+		.cdb_length = 12,
+		.usage = {0xb7, 0x1f, ANY4, ANY4, 0x00, CONTROL},
+		.where = SCSI_RUNS_HERE,
+		.direction = SCSI_DATA_IN,
+		.reserved = SCSI_RESERVED_ALLOWED,
+		.order = SCSI_ORDER_FREE,
+		.nominal_s = 1,
+		.recommended_s = 30,
+		.decode = scsi_defects_decode,
+		.run = scsi_defects_run},
 };
 
 static const char *const where_names[] = {

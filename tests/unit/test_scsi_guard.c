@@ -86,6 +86,15 @@ static void compare_and_write(void **state)
 	assert_int_equal(DO(0, NULL, 0, 0x89, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0,
 				 0, 0, 2, 0, 0),
 		OUT_OF_RANGE);
+	/* more data than the CDB says (256 blocks do not go into its byte), or less */
+	rig_task_set(&t, rig->nexus[0], 0, RIG_CDB(CAW(1, 0)));
+	t.task.expected_out_bytes = 2 * 256 * 512;
+	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
+	assert_int_equal(rig_outcome(&t), INVALID_FIELD);
+	rig_task_set(&t, rig->nexus[0], 0, RIG_CDB(CAW(1, 3)));
+	t.task.expected_out_bytes = 2048;
+	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
+	assert_int_equal(rig_outcome(&t), INVALID_FIELD);
 	/* half of the data is none */
 	assert_int_equal(DO(0, out, 1024, CAW(1, 2)), 0x0b0c0d);
 	assert_int_equal(rig_store.writes, 1);

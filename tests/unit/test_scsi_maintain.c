@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * LOG SENSE, GET LBA STATUS, SEND and RECEIVE DIAGNOSTIC, READ and WRITE BUFFER, REPORT SUPPORTED
- * TASK MANAGEMENT FUNCTIONS.
+ * LOG SENSE, GET LBA STATUS, SEND and RECEIVE DIAGNOSTIC, READ and WRITE BUFFER, READ DEFECT DATA,
+ * REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS.
  */
 #include <errno.h>
 
@@ -168,6 +168,19 @@ static void lba_status_refuses(void **state)
 	assert_int_equal(STATUS(0, 24), SCSI_BUSY);
 }
 
+/* ----- READ DEFECT DATA ------------------------------------------------------------------------
+ */
+
+static void defects(void **state)
+{
+	assert_int_equal(DO(0, NULL, 0, 0x37, 0, 0x1d, 0, 0, 0, 0, 0, 64, 0), SCSI_GOOD);
+	ANSWER("00 1d 00 00");
+	assert_int_equal(DO(0, NULL, 0, 0xb7, 0x08, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0), SCSI_GOOD);
+	ANSWER("00 08 00 00 00 00 00 00");
+	assert_int_equal(DO(0, NULL, 0, 0xb7, 0x08, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0), SCSI_GOOD);
+	ANSWER("00 08");
+}
+
 /* ----- diagnostics -----------------------------------------------------------------------------
  */
 
@@ -296,6 +309,7 @@ int main(void)
 		TEST(log_tells_what_the_store_says_of_space),
 		TEST(lba_status),
 		TEST(lba_status_refuses),
+		TEST(defects),
 		TEST(diagnostics),
 		TEST(echo),
 		TEST(data_buffer),

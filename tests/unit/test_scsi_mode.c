@@ -125,7 +125,7 @@ static void all_commands(void **state)
 static void one_command(void **state)
 {
 	assert_int_equal(DO(0, 0xa3, 0x0c, 1, 0x28, 0, 0, 0, 0, 0, 64, 0, 0), SCSI_GOOD);
-	rig_assert_hex(t.in, t.in_length, "00 03 00 0a 28 18 ff ff ff ff 00 ff ff 04");
+	rig_assert_hex(t.in, t.in_length, "00 03 00 0a 28 18 ff ff ff ff 1f ff ff 04");
 	assert_int_equal(DO(0, 0xa3, 0x0c, 0x82, 0x9e, 0, 0x10, 0, 0, 0, 64, 0, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length,
 		"00 83 00 10 9e 10 00 00 00 00 00 00 00 00 ff ff ff ff 00 04 "

@@ -205,6 +205,37 @@ static void a_read_only_unit_refuses_writes_before_data_moves(void **state)
 	assert_int_equal(rig_store.writes, 0);
 }
 
+/* WSNZ=0: no blocks means all from there to the last, if that is not too many. */
+static void write_same_to_the_end(void **state)
+{
+	uint8_t block[512];
+
+	memset(block, 0x77, sizeof(block));
+	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 7, 0xf0, 0, 0, 0, 0), SCSI_GOOD);
+	assert_int_equal(rig_store.data[0][0x7f0 * 512 - 1], 0);
+	assert_int_equal(rig_store.data[0][0x7f0 * 512], 0x77);
+	assert_int_equal(rig_store.data[0][RIG_BYTES - 1], 0x77);
+	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 8, 1, 0, 0, 0, 0), OUT_OF_RANGE);
+	rig->scsi->lus[0].blocks = 1ull << 40;
+	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0), INVALID_FIELD);
+	rig->scsi->lus[0].blocks = 2048;
+	/* ANCHOR: nothing can be anchored here */
+	assert_int_equal(DO(0, block, 512, 0x93, 0x18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
+		INVALID_FIELD);
+	assert_int_equal(DO(0, block, 512, 0x93, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
+		INVALID_FIELD);
+	assert_int_equal(DO(0, NULL, 0, 0x42, 1, 0, 0, 0, 0, 0, 0, 24, 0), INVALID_FIELD);
+}
+
+/* GROUP NUMBER asks for statistics that nobody need keep (SBC-3 4.23): it is no error. */
+static void a_group_number_is_accepted(void **state)
+{
+	assert_int_equal(DO(0, NULL, 0, 0x28, 0, 0, 0, 0, 0, 3, 0, 1, 0), SCSI_GOOD);
+	assert_int_equal(
+		DO(0, NULL, 0, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 31, 0), SCSI_GOOD);
+	assert_int_equal(DO(0, NULL, 0, 0x28, 0, 0, 0, 0, 0, 0x20, 0, 1, 0), INVALID_FIELD);
+}
+
 static void verify_compares(void **state)
 {
 	static uint8_t data[3 * 512];
@@ -291,7 +322,6 @@ static void write_same_fills(void **state)
 		DO(0, block, 512, 0x93, 8, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0), SCSI_GOOD);
 	assert_int_equal(rig_store.unmaps, 1);
 	/* no block, too little of it, or UNMAP on a unit that is not thin */
-	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0), INVALID_FIELD);
 	assert_int_equal(DO(0, block, 100, 0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0x0b0c0d);
 	assert_int_equal(DO(1, block, 512, 0x41, 8, 0, 0, 0, 0, 0, 0, 1, 0), INVALID_FIELD);
 	assert_int_equal(t.sense[15], 0xcb);
@@ -424,6 +454,8 @@ int main(void)
 		TEST(synchronize_cache_flushes_what_is_volatile),
 		TEST(errors_of_the_store),
 		TEST(a_read_only_unit_refuses_writes_before_data_moves),
+		TEST(write_same_to_the_end),
+		TEST(a_group_number_is_accepted),
 		TEST(verify_compares),
 		TEST(verify_compares_every_block_with_one),
 		TEST(prefetch),
