@@ -15,6 +15,7 @@
 #include "yoke/control.h"
 #include "yoke/ha.h"
 #include "yoke/iscsi.h"
+#include "yoke/isns.h"
 #include "yoke/log.h"
 #include "yoke/scsi.h"
 #include "yoke/util.h"
@@ -50,9 +51,11 @@ struct daemon {
 	struct scsi *scsi;
 	struct iscsi *iscsi;
 	struct ha *ha;
+	struct isns *isns;
 	struct control *control;
 	enum daemon_phase phase;
 	unsigned groups_left; /* while handing over */
+	unsigned parts_left; /* while closing */
 	int exit_status;
 	qb_loop_timer_handle stop_timer;
 	qb_loop_signal_handle signals[3];
@@ -77,15 +80,22 @@ static void daemon_end(struct daemon *daemon)
 	qb_loop_stop(daemon->loop);
 }
 
-static void daemon_iscsi_stopped(void *arg)
+/* One of the two ends: initiators are sent away and name servers are told side by side. */
+static void daemon_part_stopped(void *arg)
 {
-	daemon_end(arg);
+	struct daemon *daemon = arg;
+
+	if (--daemon->parts_left == 0) {
+		daemon_end(daemon);
+	}
 }
 
 static void daemon_close(struct daemon *daemon)
 {
 	daemon->phase = DAEMON_CLOSING;
-	iscsi_stop(daemon->iscsi, daemon_iscsi_stopped, daemon);
+	daemon->parts_left = 2;
+	isns_stop(daemon->isns, daemon_part_stopped, daemon);
+	iscsi_stop(daemon->iscsi, daemon_part_stopped, daemon);
 }
 
 static void daemon_group_stopped(void *arg, enum ha_result result, const char *message)
@@ -157,7 +167,9 @@ static void daemon_cluster_ready(void *arg)
 		log_err("%s", error);
 		daemon->exit_status = 1;
 		daemon_stop(daemon);
+		return;
 	}
+	isns_start(daemon->isns);
 }
 
 static void daemon_cluster_lost(void *arg, const char *reason)
@@ -228,6 +240,23 @@ static void daemon_ledger_none(void *ctx, const struct ledger_entry *entry,
 	done(arg, LEDGER_AGAIN, 0);
 }
 
+static int daemon_isns_make(struct daemon *daemon, char *error, size_t error_size)
+{
+	struct isns_setup isns = {
+		.conf = daemon->conf,
+		.controller = daemon->controller->id,
+		.loop = daemon->loop,
+		.program = YOKE_LIBEXECDIR "/yoke-isns",
+	};
+
+	daemon->isns = isns_new(&isns);
+	if (!daemon->isns) {
+		snprintf(error, error_size, "out of memory");
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static int daemon_server_make(struct daemon *daemon, char *error, size_t error_size)
 {
 	struct scsi_setup scsi = {
@@ -271,7 +300,7 @@ static int daemon_server_make(struct daemon *daemon, char *error, size_t error_s
 	}
 	iscsi.scsi = daemon->scsi;
 	daemon->iscsi = iscsi_new(&iscsi, error, error_size);
-	return daemon->iscsi ? 0 : -EINVAL;
+	return daemon->iscsi ? daemon_isns_make(daemon, error, error_size) : -EINVAL;
 }
 
 static void daemon_claimed(void *arg, int err)
@@ -343,7 +372,11 @@ static int daemon_serve_alone(struct daemon *daemon, char *error, size_t error_s
 		}
 		serve->publish(serve->ctx, &view, NULL, NULL);
 	}
-	return iscsi_listen(daemon->iscsi, error, error_size);
+	if (iscsi_listen(daemon->iscsi, error, error_size) < 0) {
+		return -EINVAL;
+	}
+	isns_start(daemon->isns);
+	return 0;
 }
 
 static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_size)
@@ -383,6 +416,7 @@ static int daemon_control_make(struct daemon *daemon, char *error, size_t error_
 		.iscsi = daemon->iscsi,
 		.ha = daemon->ha,
 		.ship = daemon->ship,
+		.isns = daemon->isns,
 		.stop = daemon_stop,
 		.arg = daemon,
 		.started_unix_s = (uint64_t)time(NULL),
@@ -463,6 +497,7 @@ void daemon_free(struct daemon *daemon)
 		return;
 	}
 	control_free(daemon->control);
+	isns_free(daemon->isns);
 	ha_free(daemon->ha);
 	ledger_local_free(daemon->ledger_local);
 	for (unsigned i = 0; i < daemon->reactor_count; i++) {

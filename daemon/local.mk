@@ -8,7 +8,7 @@ yoked_SOURCES = \
 	daemon/pidfile.c daemon/pidfile.h
 yoked_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMAP_CFLAGS)
 # Dependencies point one way: see docs/architecture.md.
-yoked_LDADD = libyokecontrol.a libyokeha.a libyokeiscsi.a libyokescsi.a libyokestore.a \
+yoked_LDADD = libyokecontrol.a libyokeisns.a libyokeha.a libyokeiscsi.a libyokescsi.a libyokestore.a \
 	libyokeconf.a libyokebase.a $(MHD_LIBS) $(JANSSON_LIBS) $(CONF_LIBS) $(QUORUM_LIBS) \
 	$(CPG_LIBS) $(CMAP_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(QB_LIBS)
 

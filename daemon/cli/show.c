@@ -179,6 +179,21 @@ static void cli_status_cluster_print(const json_t *answer)
 		(long long)cli_get_number(keys, "fencing_alone"));
 }
 
+static void cli_status_isns_print(const json_t *answer)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "isns"), i, row) {
+		const char *problem = json_string_value(json_object_get(row, "problem"));
+
+		printf("%-14s%s: %s%s%s, status inquiries answered %lld\n", i ? "" : "iSNS",
+			cli_get_text(row, "server"), cli_get_text(row, "state"),
+			problem ? ": " : "", problem ? problem : "",
+			(long long)cli_get_number(row, "inquiries"));
+	}
+}
+
 static void cli_status_print(const json_t *answer)
 {
 	const json_t *controller = json_object_get(answer, "controller");
@@ -202,6 +217,7 @@ static void cli_status_print(const json_t *answer)
 		(long long)cli_get_number(counts, "lus"),
 		(long long)cli_get_number(counts, "groups"),
 		(long long)cli_get_number(counts, "groups_owned"));
+	cli_status_isns_print(answer);
 }
 
 /* In sync, or without a cluster and so with nothing to wait for. */

@@ -758,6 +758,58 @@ static const struct conf_section section_iscsi = {
 	.help = "What we offer in iSCSI negotiation, and its timers.",
 };
 
+static const struct conf_key keys_isns[] = {
+	{
+		.name = "servers",
+		.type = CONF_TYPE_ADDRESS,
+		ITEMS(conf_isns, servers, server_count),
+		.flags = CONF_SCALARS,
+		.items_max = 8,
+		.port = CONF_PORT_ISNS,
+		.help = "The iSNS servers; each is told everything. Without this key there are "
+			"none.",
+	},
+	{
+		.name = "entity",
+		.type = CONF_TYPE_TEXT,
+		FIELD(conf_isns, entity),
+		.min = 1,
+		.max = 223,
+		.initial_help = "the first target's name",
+		.help = "Entity identifier: what the servers call this array, both controllers "
+			"together.",
+	},
+	{
+		.name = "registration_period",
+		.type = CONF_TYPE_DURATION,
+		FIELD(conf_isns, period_s),
+		.unit = "s",
+		.min = 10,
+		.max = 86400,
+		.initial = "10min",
+		.help = "How long a registration is to last when nothing renews it. The server "
+			"decides; it is renewed long before.",
+	},
+	{
+		.name = "status_inquiry",
+		.type = CONF_TYPE_DURATION,
+		FIELD(conf_isns, esi_interval_s),
+		.unit = "s",
+		.max = 3600,
+		.initial = "60s",
+		.help = "How often a server is to ask whether the portals are still there "
+			"(ESI), so that those of a dead controller vanish; 0 means never. The "
+			"server decides.",
+	},
+};
+
+static const struct conf_section section_isns = {
+	.name = "isns",
+	.keys = keys_isns,
+	.key_count = ARRAY_SIZE(keys_isns),
+	.help = "Registration with iSNS name servers.",
+};
+
 /* Loaded in this order: what is referred to comes before what refers to it. */
 static const struct conf_key keys_file[] = {
 	{
@@ -831,6 +883,13 @@ static const struct conf_key keys_file[] = {
 		FIELD(conf, iscsi),
 		.section = &section_iscsi,
 		.help = "Settings of the iSCSI layer.",
+	},
+	{
+		.name = "isns",
+		.type = CONF_TYPE_MAP,
+		FIELD(conf, isns),
+		.section = &section_isns,
+		.help = "Registration with iSNS name servers.",
 	},
 };
 

@@ -14,6 +14,7 @@
 
 #define CONF_PORT_ISCSI	       3260
 #define CONF_PORT_INTERCONNECT 3261
+#define CONF_PORT_ISNS	       3205
 
 enum conf_type {
 	CONF_TYPE_VERSION, /* of the format; checked, not kept */

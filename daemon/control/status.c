@@ -171,6 +171,24 @@ static void control_status_cluster(const struct control *control, json_t *answer
 	json_object_set_new(answer, "write_keys", control_status_keys(control));
 }
 
+static json_t *control_status_isns(const struct control *control)
+{
+	json_t *servers = json_array();
+	struct isns_info info;
+
+	for (unsigned i = 0; isns_info(control->setup.isns, i, &info); i++) {
+		json_array_append_new(servers,
+			json_pack("{s:s, s:s, s:o, s:i, s:i, s:I, s:I, s:I}", "server", info.server,
+				"state", isns_state_name(info.state), "problem",
+				control_json_text(info.problem[0] ? info.problem : NULL),
+				"period_s", (int)info.period_s, "status_inquiry_s",
+				(int)info.esi_interval_s, "inquiries", (json_int_t)info.inquiries,
+				"registrations", (json_int_t)info.registrations, "since_unix_s",
+				(json_int_t)info.since_unix_s));
+	}
+	return servers;
+}
+
 void control_get_status(struct control_request *req)
 {
 	const struct control *control = req->control;
@@ -197,6 +215,7 @@ void control_get_status(struct control_request *req)
 		control_health_name(health), "problems", problems);
 	if (answer) {
 		control_status_cluster(control, answer);
+		json_object_set_new(answer, "isns", control_status_isns(control));
 	}
 	control_answer(req, answer);
 }

@@ -143,6 +143,15 @@ struct conf_iscsi {
 	unsigned chap_algorithm_count;
 };
 
+/* Name servers (RFC 4171) that this array is registered with. */
+struct conf_isns {
+	struct conf_address *servers;
+	unsigned server_count;
+	const char *entity; /* NULL: the first target's name */
+	uint32_t period_s; /* registration period that is asked for */
+	uint32_t esi_interval_s; /* status inquiries that are asked for; 0 = none */
+};
+
 enum conf_hold_answer {
 	CONF_HOLD_BUSY,
 	CONF_HOLD_TRANSITIONING
@@ -165,6 +174,7 @@ struct conf {
 	const char *vendor; /* INQUIRY, 8 characters at most */
 	const char *product; /* 16 at most */
 	struct conf_iscsi iscsi;
+	struct conf_isns isns;
 	struct conf_controller *controllers;
 	unsigned controller_count; /* 1, or 2 when clustered */
 	struct conf_group *groups;

@@ -11,6 +11,7 @@
 #include "yoke/conf.h"
 #include "yoke/ha.h"
 #include "yoke/iscsi.h"
+#include "yoke/isns.h"
 #include "yoke/scsi.h"
 
 struct control;
@@ -23,6 +24,7 @@ struct control_setup {
 	struct iscsi *iscsi;
 	struct ha *ha; /* NULL without a cluster */
 	struct ship *ship; /* NULL without a cluster */
+	const struct isns *isns;
 	/* `yokectl stop` asks the daemon to end in good order. */
 	void (*stop)(void *arg);
 	void *arg;

@@ -47,6 +47,9 @@ def yoke_yaml(settings):
     if settings.get("yoke_settings"):
         lines.append("settings:")
         lines += [f"  {key}: {value}" for key, value in settings["yoke_settings"].items()]
+    if settings.get("isns"):
+        lines.append("isns:")
+        lines += [f"  {key}: {value}" for key, value in settings["isns"].items()]
     return "\n".join(lines) + "\n"
 
 

@@ -46,6 +46,7 @@ DEFAULTS = {
     "fence_delay": True,
     "stonith_action": "off",       # the lab switches on again, as an administrator would
     "yoke_settings": {},
+    "isns": {},                    # the isns section of yoke.yaml
     "pacemaker_log": "info",
 }
 

@@ -26,6 +26,7 @@ ARROWS = {
     "daemon/conf": {"daemon/base"},
     "daemon/scsi": {"daemon/store", "daemon/base"},
     "daemon/iscsi": {"daemon/scsi", "daemon/store", "daemon/base"},
+    "daemon/isns": {"daemon/conf", "daemon/base"},
     "daemon/control": {"daemon/conf", "daemon/base"},
     "daemon/cli": {"daemon/conf", "daemon/base"},
     "ha": {"daemon/base"},

@@ -300,3 +300,24 @@ int yoke_log_blackbox_write(const char *path)
 	snprintf(fake.blackbox, sizeof(fake.blackbox), "%s", path);
 	return fake.blackbox_err;
 }
+
+/* ----- iSNS ----------------------------------------------------------------------------------- */
+
+const char *isns_state_name(enum isns_state state)
+{
+	return state == ISNS_FAILED ? "failed" : "registered";
+}
+
+bool isns_info(const struct isns *isns, unsigned index, struct isns_info *info)
+{
+	static const struct isns_info servers[] = {
+		{"10.0.0.8:3205", ISNS_REGISTERED, "", 600, 60, 7, 1, 1700000000},
+		{"10.0.0.9:3205", ISNS_FAILED, "not registered", 0, 0, 0, 0, 1700000001},
+	};
+
+	if (index >= sizeof(servers) / sizeof(servers[0])) {
+		return false;
+	}
+	*info = servers[index];
+	return true;
+}

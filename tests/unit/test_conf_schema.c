@@ -55,6 +55,7 @@ static const struct {
 	{"targets: luns", "    luns:\n      -\n", "        "},
 	{"settings", "settings:\n", "  "},
 	{"iscsi", "iscsi:\n", "  "},
+	{"isns", "isns:\n", "  "},
 };
 
 /* The base text with `section`'s `key` set to `value`; gives the line that it stands in. */

@@ -131,6 +131,7 @@ static void test_status(void **state)
 {
 	json_t *json = ask("GET", "/v1/status", NULL);
 	json_t *counts = json_object_get(json, "counts");
+	json_t *isns;
 
 	assert_string_equal(text(json, "health"), "ok");
 	assert_int_equal(json_array_size(json_object_get(json, "problems")), 0);
@@ -144,6 +145,12 @@ static void test_status(void **state)
 	assert_int_equal(number(counts, "sessions"), 2);
 	assert_int_equal(number(counts, "groups_owned"), 1);
 	assert_true(number(json, "uptime_s") > 0);
+	isns = json_object_get(json, "isns");
+	assert_int_equal(json_array_size(isns), 2);
+	assert_string_equal(text(json_array_get(isns, 0), "state"), "registered");
+	assert_true(json_is_null(json_object_get(json_array_get(isns, 0), "problem")));
+	assert_int_equal(number(json_array_get(isns, 0), "inquiries"), 7);
+	assert_string_equal(text(json_array_get(isns, 1), "problem"), "not registered");
 	json_decref(json);
 }
 

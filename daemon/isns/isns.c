@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "yoke/isns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/isns/words.h"
+#include "yoke/log.h"
+#include "yoke/util.h"
+
+#define RESTART_FIRST_MS 1000u /* after the program has ended by itself; doubled each time */
+#define RESTART_LAST_MS	 60000u
+#define STOP_LIMIT_MS	 3000u
+#define REQUEST_MAX	 (1u << 20) /* bytes of what a program is told */
+
+struct isns_server {
+	struct isns *isns;
+	const struct conf_address *address;
+	enum isns_state state;
+	uint64_t since_unix_s;
+	char problem[ISNS_LINE_MAX];
+	uint32_t period_s, esi_interval_s;
+	uint64_t inquiries, registrations;
+	pid_t pid; /* 0 = no program runs */
+	int pid_fd, to_fd, from_fd;
+	char line[ISNS_LINE_MAX];
+	size_t line_length;
+	bool line_too_long;
+	uint32_t pause_ms;
+	qb_loop_timer_handle restart;
+	bool restart_set;
+};
+
+struct isns {
+	struct isns_setup setup;
+	const struct conf_controller *controller;
+	char *request; /* what every program is told, but for its server */
+	size_t request_length;
+	bool stopping;
+	unsigned running;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+	qb_loop_timer_handle limit;
+	bool limit_set;
+	unsigned server_count;
+	struct isns_server servers[];
+};
+
+static const char *const state_names[ISNS_STATES] = {
+	[ISNS_IDLE] = "idle",
+	[ISNS_REGISTERING] = "registering",
+	[ISNS_REGISTERED] = "registered",
+	[ISNS_FAILED] = "failed",
+	[ISNS_STOPPING] = "stopping",
+};
+
+const char *isns_state_name(enum isns_state state)
+{
+	return (unsigned)state < ISNS_STATES ? state_names[state] : "unknown";
+}
+
+static void state_set(struct isns_server *server, enum isns_state state)
+{
+	if (server->state != state) {
+		server->state = state;
+		server->since_unix_s = (uint64_t)time(NULL);
+	}
+}
+
+/* A server that is down stays a matter of the log's and the status's: once for each change. */
+static void server_fail(struct isns_server *server, const char *problem)
+{
+	if (server->state != ISNS_FAILED || strcmp(server->problem, problem) != 0) {
+		log_warning(
+			"iSNS server %s: %s; it is tried again", server->address->text, problem);
+	}
+	snprintf(server->problem, sizeof(server->problem), "%s", problem);
+	server->period_s = 0;
+	server->esi_interval_s = 0;
+	state_set(server, ISNS_FAILED);
+}
+
+/* ----- what the program says ------------------------------------------------------------------ */
+
+static void said_registered(struct isns_server *server, const char *rest)
+{
+	unsigned period = 0, esi = 0;
+
+	if (sscanf(rest, "%u %u", &period, &esi) != 2) {
+		log_warning("iSNS server %s: the program says \"registered %s\"",
+			server->address->text, rest);
+		return;
+	}
+	if (server->state != ISNS_REGISTERED) {
+		log_notice("iSNS server %s: registered", server->address->text);
+	}
+	server->period_s = period;
+	server->esi_interval_s = esi;
+	server->registrations++;
+	server->problem[0] = '\0';
+	server->pause_ms = RESTART_FIRST_MS;
+	state_set(server, ISNS_REGISTERED);
+}
+
+static void said_inquiry(struct isns_server *server, const char *rest)
+{
+	server->inquiries++;
+}
+
+static void said_failed(struct isns_server *server, const char *rest)
+{
+	server_fail(server, rest);
+}
+
+static void said_gone(struct isns_server *server, const char *rest)
+{
+	log_notice("iSNS server %s: deregistered", server->address->text);
+}
+
+static const struct {
+	const char *word;
+	void (*said)(struct isns_server *server, const char *rest);
+} words[] = {
+	{ISNS_SAYS_REGISTERED, said_registered},
+	{ISNS_SAYS_INQUIRY, said_inquiry},
+	{ISNS_SAYS_FAILED, said_failed},
+	{ISNS_SAYS_GONE, said_gone},
+};
+
+static void line_heard(struct isns_server *server)
+{
+	char *rest = strchr(server->line, ' ');
+
+	if (rest) {
+		*rest++ = '\0';
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(server->line, words[i].word) == 0) {
+			words[i].said(server, rest ? rest : "");
+			return;
+		}
+	}
+	log_debug("iSNS server %s: the program says \"%s\"", server->address->text, server->line);
+}
+
+static void bytes_heard(struct isns_server *server, const char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (bytes[i] == '\n') {
+			server->line[server->line_length] = '\0';
+			if (!server->line_too_long) {
+				line_heard(server);
+			}
+			server->line_length = 0;
+			server->line_too_long = false;
+		} else if (server->line_length + 1 < sizeof(server->line)) {
+			server->line[server->line_length++] = bytes[i];
+		} else {
+			server->line_too_long = true;
+		}
+	}
+}
+
+static void from_close(struct isns_server *server)
+{
+	if (server->from_fd >= 0) {
+		qb_loop_poll_del(server->isns->setup.loop, server->from_fd);
+		close(server->from_fd);
+		server->from_fd = -1;
+	}
+}
+
+static int from_ready(int32_t fd, int32_t revents, void *arg)
+{
+	struct isns_server *server = arg;
+	char bytes[512];
+	ssize_t count = read(fd, bytes, sizeof(bytes));
+
+	if (count > 0) {
+		bytes_heard(server, bytes, (size_t)count);
+	} else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+		from_close(server);
+	}
+	return 0;
+}
+
+/* ----- the program's life --------------------------------------------------------------------- */
+
+static void server_run(struct isns_server *server);
+
+static void restart_now(void *arg)
+{
+	struct isns_server *server = arg;
+
+	server->restart_set = false;
+	server_run(server);
+}
+
+static void restart_later(struct isns_server *server)
+{
+	qb_loop_timer_add(server->isns->setup.loop, QB_LOOP_LOW,
+		(uint64_t)server->pause_ms * QB_TIME_NS_IN_MSEC, server, restart_now,
+		&server->restart);
+	server->restart_set = true;
+	server->pause_ms =
+		server->pause_ms * 2 < RESTART_LAST_MS ? server->pause_ms * 2 : RESTART_LAST_MS;
+}
+
+static void to_close(struct isns_server *server)
+{
+	if (server->to_fd >= 0) {
+		close(server->to_fd);
+		server->to_fd = -1;
+	}
+}
+
+/* All programs are gone, or it has taken too long. */
+static void stop_end(struct isns *isns)
+{
+	void (*stopped)(void *arg) = isns->stopped;
+
+	if (isns->limit_set) {
+		qb_loop_timer_del(isns->setup.loop, isns->limit);
+		isns->limit_set = false;
+	}
+	isns->stopped = NULL;
+	if (stopped) {
+		stopped(isns->stopped_arg);
+	}
+}
+
+static void server_forget(struct isns_server *server)
+{
+	qb_loop_poll_del(server->isns->setup.loop, server->pid_fd);
+	close(server->pid_fd);
+	server->pid_fd = -1;
+	server->pid = 0;
+	to_close(server);
+	from_close(server);
+	server->isns->running--;
+}
+
+static int program_ended(int32_t fd, int32_t revents, void *arg)
+{
+	struct isns_server *server = arg;
+	struct isns *isns = server->isns;
+	siginfo_t info = {0};
+	char problem[64];
+
+	while (server->from_fd >= 0) { /* its last words */
+		struct pollfd ready = {.fd = server->from_fd, .events = POLLIN};
+
+		if (poll(&ready, 1, 0) <= 0) {
+			break;
+		}
+		from_ready(server->from_fd, POLLIN, server);
+	}
+	waitid(P_PIDFD, (id_t)server->pid_fd, &info, WEXITED);
+	server_forget(server);
+	if (isns->stopping) {
+		state_set(server, ISNS_IDLE);
+		if (isns->running == 0) {
+			stop_end(isns);
+		}
+		return 0;
+	}
+	snprintf(problem, sizeof(problem), "the program has ended with %s %d",
+		info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
+	server_fail(server, problem);
+	restart_later(server);
+	return 0;
+}
+
+static int program_spawn(struct isns_server *server, int in, int out)
+{
+	const char *program = server->isns->setup.program;
+	const char *const argv[] = {program, server->address->text, NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, defaults;
+	int err;
+
+	sigemptyset(&none);
+	sigfillset(&defaults);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	posix_spawn_file_actions_adddup2(&actions, in, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, 1);
+	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &defaults);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	err = posix_spawn(
+		&server->pid, program, &actions, &attr, (char *const *)(uintptr_t)argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	return -err;
+}
+
+/* The program runs: what it says and its end are heard. */
+static int program_watch(struct isns_server *server)
+{
+	qb_loop_t *loop = server->isns->setup.loop;
+
+	server->pid_fd = pidfd_open(server->pid, 0);
+	if (server->pid_fd < 0) {
+		return -errno;
+	}
+	fcntl(server->pid_fd, F_SETFD, FD_CLOEXEC);
+	fcntl(server->from_fd, F_SETFL, O_NONBLOCK);
+	if (qb_loop_poll_add(loop, QB_LOOP_LOW, server->from_fd, POLLIN, server, from_ready) < 0) {
+		return -ENOMEM;
+	}
+	return qb_loop_poll_add(loop, QB_LOOP_LOW, server->pid_fd, POLLIN, server, program_ended);
+}
+
+/*
+ * What a program is told fits into its pipe, so that it cannot keep the control thread waiting: the
+ * pipe is made large enough first. 0 or a negative errno.
+ */
+static int program_tell(struct isns_server *server)
+{
+	const struct isns *isns = server->isns;
+	ssize_t count;
+
+	if (fcntl(server->to_fd, F_SETPIPE_SZ, (int)isns->request_length + 4096) < 0) {
+		return -errno;
+	}
+	count = write(server->to_fd, isns->request, isns->request_length);
+	return count == (ssize_t)isns->request_length ? 0 : -EAGAIN;
+}
+
+static int server_try(struct isns_server *server)
+{
+	int in[2] = {-1, -1}, out[2] = {-1, -1};
+	int err = 0;
+
+	if (pipe2(in, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(out, O_CLOEXEC) < 0) {
+		err = -errno;
+	}
+	if (!err) {
+		fcntl(in[0], F_SETFL, 0);
+		server->to_fd = in[1];
+		server->from_fd = out[0];
+		err = program_tell(server);
+	}
+	if (!err) {
+		err = program_spawn(server, in[0], out[1]);
+	}
+	for (int i = 0; i < 2; i++) {
+		int fd = i ? out[1] : in[0];
+
+		if (fd >= 0) {
+			close(fd);
+		}
+	}
+	return err;
+}
+
+static void server_run(struct isns_server *server)
+{
+	char problem[128];
+	int err = server_try(server);
+
+	if (!err) {
+		server->isns->running++;
+		err = program_watch(server);
+		if (!err) {
+			if (server->state != ISNS_FAILED) {
+				state_set(server, ISNS_REGISTERING);
+			}
+			return;
+		}
+		kill(server->pid, SIGKILL);
+		waitpid(server->pid, NULL, 0);
+		server->pid = 0;
+		server->isns->running--;
+	}
+	to_close(server);
+	if (server->from_fd >= 0) {
+		close(server->from_fd);
+		server->from_fd = -1;
+	}
+	snprintf(problem, sizeof(problem), "%s cannot be started: %s", server->isns->setup.program,
+		strerror(-err));
+	server_fail(server, problem);
+	restart_later(server);
+}
+
+/* ----- what it is told ------------------------------------------------------------------------ */
+
+static void portals_write(const struct isns *isns, FILE *to)
+{
+	for (unsigned i = 0; i < isns->controller->portal_count; i++) {
+		fprintf(to, "%s %s\n", ISNS_TOLD_PORTAL, isns->controller->portals[i].text);
+	}
+}
+
+/* One for each server would be the same: false when out of memory. */
+static bool request_make(struct isns *isns)
+{
+	const struct conf *conf = isns->setup.conf;
+	FILE *to = open_memstream(&isns->request, &isns->request_length);
+
+	if (!to) {
+		return false;
+	}
+	fprintf(to, "%s %s\n", ISNS_TOLD_ENTITY,
+		conf->isns.entity ? conf->isns.entity : conf->targets[0].name);
+	fprintf(to, "%s %u\n", ISNS_TOLD_PERIOD, conf->isns.period_s);
+	fprintf(to, "%s %u\n", ISNS_TOLD_ESI, conf->isns.esi_interval_s);
+	fprintf(to, "%s %u\n", ISNS_TOLD_TAG, isns->setup.controller);
+	portals_write(isns, to);
+	for (unsigned i = 0; i < conf->target_count; i++) {
+		const struct conf_target *target = &conf->targets[i];
+
+		fprintf(to, "%s %s%s%s\n", ISNS_TOLD_TARGET, target->name, target->alias ? " " : "",
+			target->alias ? target->alias : "");
+	}
+	fprintf(to, "%s\n", ISNS_TOLD_START);
+	return fclose(to) == 0 && isns->request_length < REQUEST_MAX;
+}
+
+/* ----- public --------------------------------------------------------------------------------- */
+
+struct isns *isns_new(const struct isns_setup *setup)
+{
+	const struct conf *conf = setup->conf;
+	unsigned count = conf->target_count ? conf->isns.server_count : 0;
+	struct isns *isns = calloc(1, sizeof(*isns) + count * sizeof(isns->servers[0]));
+
+	if (!isns) {
+		return NULL;
+	}
+	isns->setup = *setup;
+	for (unsigned i = 0; i < conf->controller_count; i++) {
+		if (conf->controllers[i].id == setup->controller) {
+			isns->controller = &conf->controllers[i];
+		}
+	}
+	isns->server_count = count;
+	for (unsigned i = 0; i < count; i++) {
+		isns->servers[i] = (struct isns_server){.isns = isns,
+			.address = &conf->isns.servers[i],
+			.pid_fd = -1,
+			.to_fd = -1,
+			.from_fd = -1,
+			.pause_ms = RESTART_FIRST_MS};
+	}
+	if (count && !request_make(isns)) {
+		isns_free(isns);
+		return NULL;
+	}
+	return isns;
+}
+
+void isns_start(struct isns *isns)
+{
+	for (unsigned i = 0; i < isns->server_count; i++) {
+		server_run(&isns->servers[i]);
+	}
+}
+
+static void stop_late(void *arg)
+{
+	struct isns *isns = arg;
+
+	isns->limit_set = false;
+	for (unsigned i = 0; i < isns->server_count; i++) {
+		if (isns->servers[i].pid) {
+			log_warning("iSNS server %s: does not answer; it will find out by itself "
+				    "that this controller has gone",
+				isns->servers[i].address->text);
+		}
+	}
+	stop_end(isns);
+}
+
+void isns_stop(struct isns *isns, void (*done)(void *arg), void *arg)
+{
+	isns->stopping = true;
+	isns->stopped = done;
+	isns->stopped_arg = arg;
+	for (unsigned i = 0; i < isns->server_count; i++) {
+		struct isns_server *server = &isns->servers[i];
+
+		if (server->restart_set) {
+			qb_loop_timer_del(isns->setup.loop, server->restart);
+			server->restart_set = false;
+		}
+		if (!server->pid) {
+			state_set(server, ISNS_IDLE);
+			continue;
+		}
+		state_set(server, ISNS_STOPPING);
+		if (write(server->to_fd, ISNS_TOLD_STOP "\n", sizeof(ISNS_TOLD_STOP)) < 0) {
+			log_debug("iSNS server %s: the program does not listen",
+				server->address->text);
+		}
+		to_close(server);
+	}
+	if (isns->running == 0) {
+		stop_end(isns);
+		return;
+	}
+	qb_loop_timer_add(isns->setup.loop, QB_LOOP_LOW,
+		(uint64_t)STOP_LIMIT_MS * QB_TIME_NS_IN_MSEC, isns, stop_late, &isns->limit);
+	isns->limit_set = true;
+}
+
+void isns_free(struct isns *isns)
+{
+	if (!isns) {
+		return;
+	}
+	if (isns->limit_set) {
+		qb_loop_timer_del(isns->setup.loop, isns->limit);
+	}
+	for (unsigned i = 0; i < isns->server_count; i++) {
+		struct isns_server *server = &isns->servers[i];
+
+		if (server->restart_set) {
+			qb_loop_timer_del(isns->setup.loop, server->restart);
+		}
+		if (server->pid) {
+			kill(server->pid, SIGKILL);
+			waitpid(server->pid, NULL, 0);
+			server_forget(server);
+		}
+	}
+	free(isns->request);
+	free(isns);
+}
+
+bool isns_info(const struct isns *isns, unsigned index, struct isns_info *info)
+{
+	const struct isns_server *server;
+
+	if (!isns || index >= isns->server_count) {
+		return false;
+	}
+	server = &isns->servers[index];
+	*info = (struct isns_info){.server = server->address->text,
+		.state = server->state,
+		.problem = server->problem,
+		.period_s = server->period_s,
+		.esi_interval_s = server->esi_interval_s,
+		.inquiries = server->inquiries,
+		.registrations = server->registrations,
+		.since_unix_s = server->since_unix_s};
+	return true;
+}
