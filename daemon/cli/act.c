@@ -12,6 +12,7 @@
 #define CLI_MOVE_TIMEOUT_MS    10000
 #define CLI_AGENT_TIMEOUT_MS   120000
 #define CLI_MONITOR_TIMEOUT_MS 10000
+#define CLI_LOGOUT_WITHIN_S    10
 /* The daemon keeps the limit of a move; the connection waits a little longer for its verdict. */
 #define CLI_GRACE_MS 5000
 
@@ -82,6 +83,42 @@ static enum cli_exit cli_post_string(
 		json_decref(answer);
 	}
 	return ret;
+}
+
+enum cli_exit cli_session_logout(struct cli *cli)
+{
+	cleanup_free char *path = cli_path("/v1/sessions/", cli->args[0], "/logout");
+	long seconds = CLI_LOGOUT_WITHIN_S;
+	json_t *body, *answer;
+	enum cli_exit ret;
+
+	if (cli->arg_count > 1) {
+		char *end;
+
+		seconds = strtol(cli->args[1], &end, 10);
+
+		if (*end != '\0' || cli->args[1][0] == '\0') {
+			cli_complain("%s is no number of seconds", cli->args[1]);
+			return CLI_USAGE;
+		}
+	}
+	body = json_pack("{s:I}", "within_s", (json_int_t)seconds);
+	if (!path || !body) {
+		json_decref(body);
+		cli_complain("the argument must be UTF-8");
+		return CLI_USAGE;
+	}
+	ret = cli_post(cli, path, body, cli_timeout_or(cli, CLI_ACT_TIMEOUT_MS), &answer);
+	if (ret != CLI_OK) {
+		return ret;
+	}
+	if (cli->json) {
+		cli_print_json(answer);
+	} else {
+		printf("%lld asked to log out\n", (long long)cli_get_number(answer, "sessions"));
+	}
+	json_decref(answer);
+	return CLI_OK;
 }
 
 enum cli_exit cli_log(struct cli *cli)

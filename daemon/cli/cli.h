@@ -114,6 +114,7 @@ enum cli_exit cli_group_list(struct cli *cli);
 enum cli_exit cli_group_show(struct cli *cli);
 enum cli_exit cli_group_move(struct cli *cli);
 enum cli_exit cli_session_list(struct cli *cli);
+enum cli_exit cli_session_logout(struct cli *cli);
 enum cli_exit cli_lu_list(struct cli *cli);
 enum cli_exit cli_lu_show(struct cli *cli);
 enum cli_exit cli_config_check(struct cli *cli);

@@ -45,6 +45,15 @@ const struct cli_command cli_commands[] = {
 		.help = "iSCSI sessions at this controller",
 	},
 	{
+		.words = "session logout",
+		.usage = "TSIH|all [SECONDS]",
+		.args_min = 1,
+		.args_max = 2,
+		.options = LISTS,
+		.run = cli_session_logout,
+		.help = "asks initiators to log out; after SECONDS (10) they are dropped",
+	},
+	{
 		.words = "lu list",
 		.options = LISTS,
 		.run = cli_lu_list,

@@ -17,7 +17,7 @@ _yokectl() {
 		;;
 	log) words="err warning notice info debug" ;;
 	group) words="list show move" ;;
-	session) words="list" ;;
+	session) words="list logout" ;;
 	lu) words="list show" ;;
 	config) words="check show" ;;
 	agent) words="group-start group-stop group-promote group-demote group-monitor" ;;

@@ -455,6 +455,21 @@ static const struct conf_key keys_target[] = {
 		.items_max = 1024,
 		.help = "Who may log in; without this key every initiator may.",
 	},
+	{
+		.name = "redirect",
+		.type = CONF_TYPE_ADDRESS,
+		FIELD(conf_target, redirect),
+		.port = CONF_PORT_ISCSI,
+		.help = "The target has moved: initiators that log in here are sent to the portal "
+			"of this address.",
+	},
+	{
+		.name = "redirect_permanent",
+		.type = CONF_TYPE_BOOL,
+		FIELD(conf_target, redirect_permanent),
+		.initial = "no",
+		.help = "With redirect: initiators may remember the new address for good.",
+	},
 };
 
 static const struct conf_section section_target = {

@@ -2,8 +2,10 @@
 /* The lists: sessions and logical units. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control_private.h"
+#include "yoke/log.h"
 
 static void control_session_add(const struct iscsi_session_info *info, void *arg)
 {
@@ -29,6 +31,34 @@ void control_get_sessions(struct control_request *req)
 
 	iscsi_sessions(req->control->setup.iscsi, control_session_add, list);
 	control_answer(req, json_pack("{s:o}", "sessions", list));
+}
+
+void control_logout_session(struct control_request *req)
+{
+	json_int_t within_s = control_arg_integer(req, "within_s", 0);
+	unsigned long tsih = 0;
+	unsigned found;
+	char *end;
+
+	if (strcmp(req->name, "all") != 0) {
+		tsih = strtoul(req->name, &end, 10);
+		if (req->name[0] < '0' || req->name[0] > '9' || *end != '\0' || tsih == 0 ||
+			tsih > UINT16_MAX) {
+			control_refuse(req, CONTROL_BAD_REQUEST,
+				"%s is no session; give a TSIH as `session list` shows it, or all",
+				req->name);
+			return;
+		}
+	}
+	found = iscsi_session_logout(req->control->setup.iscsi, (uint16_t)tsih, (uint16_t)within_s);
+	if (tsih && !found) {
+		control_refuse(req, CONTROL_NO_SUCH_RESOURCE,
+			"there is no session %lu at this controller", tsih);
+		return;
+	}
+	log_notice("%u session%s asked to log out within %u s", found, found == 1 ? "" : "s",
+		(unsigned)within_s);
+	control_answer(req, json_pack("{s:i}", "sessions", (int)found));
 }
 
 /*

@@ -81,6 +81,11 @@ static const struct control_field start_fields[] = {
 	{.name = NULL},
 };
 
+static const struct control_field logout_fields[] = {
+	{.name = "within_s", .type = JSON_INTEGER, .required = true, .min = 1, .max = 3600},
+	{.name = NULL},
+};
+
 static const struct control_field log_fields[] = {
 	{.name = "level", .type = JSON_STRING, .required = true, .min = 1, .max = 16},
 	{.name = NULL},
@@ -129,6 +134,14 @@ const struct control_route control_routes[] = {
 		.path = "/v1/sessions",
 		.handler = control_get_sessions,
 		.help = "iSCSI sessions at this controller",
+	},
+	{
+		.method = "POST",
+		.path = "/v1/sessions/{name}/logout",
+		.handler = control_logout_session,
+		.fields = logout_fields,
+		.help = "asks the initiator of session TSIH, or of `all`, to log out within "
+			"`within_s`",
 	},
 	{
 		.method = "GET",

@@ -15,7 +15,6 @@
 
 #define ISCSI_FLUSH_TIMEOUT_MS	2000u /* for the last PDU of a connection */
 #define ISCSI_ENDING_TIMEOUT_MS 30000u /* for commands that run while the initiator logs out */
-#define ISCSI_STOP_ASYNC_WAIT_S 0u /* tell initiators to look for another path at once */
 
 const char *iscsi_conn_state_name(enum iscsi_conn_state state)
 {
@@ -483,21 +482,6 @@ void iscsi_conn_idle(struct iscsi_conn *conn)
 			iscsi_tx_flush_later(other);
 		}
 	}
-}
-
-/* RFC 7143 11.9.1: the target drops all connections of the session. */
-static void iscsi_conn_async_drop(struct iscsi_conn *conn)
-{
-	struct iscsi_tx *tx = iscsi_tx_new(conn, ISCSI_OP_ASYNC, ISCSI_FLAG_FINAL, ISCSI_TAG_NONE);
-
-	if (!tx) {
-		return;
-	}
-	tx->header[ISCSI_ASYNC_EVENT] = ISCSI_ASYNC_SESSION_DROP;
-	be16_put(tx->header + ISCSI_ASYNC_PARAMETER2, ISCSI_STOP_ASYNC_WAIT_S);
-	be16_put(tx->header + ISCSI_ASYNC_PARAMETER3, conn->params.time2retain_s);
-	iscsi_tx_queue_behind(conn, tx);
-	iscsi_conn_event(conn, ISCSI_CONN_LAST);
 }
 
 void iscsi_conn_stop(struct iscsi_conn *conn)

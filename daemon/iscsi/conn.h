@@ -66,6 +66,7 @@ struct iscsi_conn {
 	unsigned tasks; /* commands and task management functions that refer to it */
 	unsigned tmfs; /* of those */
 	unsigned immediate; /* of those: immediate commands */
+	uint64_t logout_until_ms; /* it was asked to log out until then; 0 = it was not */
 	bool logout_session; /* the logout under way ends the session */
 	struct iscsi_conn *logout_by; /* another connection has logged this one out: its answer */
 	uint16_t cid;
@@ -144,7 +145,10 @@ void iscsi_conn_refuse(struct iscsi_conn *conn, enum iscsi_login_status status);
 void iscsi_conn_joined_msg(struct mailbox_msg *msg);
 void iscsi_conn_login_expired(struct iscsi_conn *conn);
 
-/* NOP-In pings: nop.c */
+/* RFC 7143 11.9.1: tells that all connections of the session are dropped, then closes: async.c */
+void iscsi_conn_async_drop(struct iscsi_conn *conn);
+
+/* NOP-In pings, and the end of the time that was given for a logout: nop.c */
 void iscsi_conn_nop_timer(struct iscsi_conn *conn);
 void iscsi_conn_nop_start(struct iscsi_conn *conn);
 

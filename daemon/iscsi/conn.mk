@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Sockets, sessions and data transfer; local.mk has the login phase.
 libyokeiscsi_a_SOURCES += \
+	daemon/iscsi/async.c \
 	daemon/iscsi/cmd.c daemon/iscsi/cmd.h \
 	daemon/iscsi/conn.c daemon/iscsi/conn.h \
 	daemon/iscsi/data.c \
@@ -25,6 +26,7 @@ UNIT_TESTS += \
 	tests/unit/test_iscsi_cmd \
 	tests/unit/test_iscsi_multi \
 	tests/unit/test_iscsi_session \
+	tests/unit/test_iscsi_tmf \
 	tests/unit/test_iscsi_window
 iscsi_unit_libs = libyokeiscsi.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(OPENSSL_LIBS)
 iscsi_unit_harness = \
@@ -38,6 +40,8 @@ tests_unit_test_iscsi_multi_SOURCES = tests/unit/test_iscsi_multi.c $(iscsi_unit
 tests_unit_test_iscsi_multi_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_session_SOURCES = tests/unit/test_iscsi_session.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_session_LDADD = $(iscsi_unit_libs)
+tests_unit_test_iscsi_tmf_SOURCES = tests/unit/test_iscsi_tmf.c $(iscsi_unit_harness)
+tests_unit_test_iscsi_tmf_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_window_SOURCES = tests/unit/test_iscsi_window.c
 tests_unit_test_iscsi_window_LDADD = $(iscsi_unit_libs)
 endif

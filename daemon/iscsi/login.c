@@ -170,6 +170,13 @@ void iscsi_login_refuse(
 	if (!login->reason[0]) {
 		iscsi_login_reason(login, "%s", iscsi_login_status_name(status));
 	}
+	if (status == ISCSI_LOGIN_MOVED_TEMPORARILY || status == ISCSI_LOGIN_MOVED_PERMANENTLY) {
+		/* RFC 7143 13.8: without a portal group tag */
+		struct cursor out = cursor_over(login->out, sizeof(login->out));
+
+		iscsi_pair_putf(&out, "TargetAddress", "%s", login->conf_target->redirect.text);
+		login->out_length = (uint32_t)out.pos;
+	}
 	reply_make(login, reply);
 }
 

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "yoke/conf.h"
+#include "yoke/iscsi.h"
 #include "yoke/task.h"
 #include "daemon/iscsi/chap.h"
 #include "daemon/iscsi/pdu.h"
@@ -30,7 +31,6 @@
 #define ISCSI_LOGIN_PDUS_MAX 128u /* requests in one login; 6 exchanges is the least */
 #define ISCSI_TIME2WAIT_S    0u /* ours; the larger of both sides rules */
 #define ISCSI_TIME2RETAIN_S  0u /* ours; no session state outlives its connection */
-#define ISCSI_PROTOCOL_LEVEL 1u /* RFC 7143; 2 would be RFC 7144 */
 
 /* The outcome of a negotiation (RFC 7143 13); iscsi_login_init() sets the defaults. */
 struct iscsi_params {

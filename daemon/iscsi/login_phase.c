@@ -37,9 +37,16 @@ static bool iscsi_login_send(struct iscsi_conn *conn, const struct iscsi_login_r
 
 static void iscsi_login_send_last(struct iscsi_conn *conn, const struct iscsi_login_reply *reply)
 {
-	log_warning("iscsi: login of %s from %s refused: %s: %s",
-		conn->login->initiator[0] ? conn->login->initiator : "an unnamed initiator",
-		conn->peer, iscsi_login_status_name(conn->login->status), conn->login->reason);
+	const struct iscsi_login *login = conn->login;
+
+	if (login->status >> 8 == 1) {
+		log_info("iscsi: %s from %s was sent on: %s", login->initiator, conn->peer,
+			login->reason);
+	} else {
+		log_warning("iscsi: login of %s from %s refused: %s: %s",
+			login->initiator[0] ? login->initiator : "an unnamed initiator", conn->peer,
+			iscsi_login_status_name(login->status), login->reason);
+	}
 	if (iscsi_login_send(conn, reply)) {
 		iscsi_conn_event(conn, ISCSI_CONN_LAST);
 	}

@@ -422,6 +422,13 @@ enum iscsi_login_status iscsi_negotiate_admit(struct iscsi_login *login)
 			"and network to one of them");
 		return ISCSI_LOGIN_FORBIDDEN;
 	}
+	/* Before authentication: the target at the other address asks for it. */
+	if (login->conf_target && login->conf_target->redirect.length && !login->params.discovery) {
+		iscsi_login_reason(
+			login, "the target has moved to %s", login->conf_target->redirect.text);
+		return login->conf_target->redirect_permanent ? ISCSI_LOGIN_MOVED_PERMANENTLY
+							      : ISCSI_LOGIN_MOVED_TEMPORARILY;
+	}
 	auth_require(login, group);
 	return ISCSI_LOGIN_SUCCESS;
 }

@@ -61,17 +61,32 @@ static void iscsi_nop_ping(struct iscsi_conn *conn)
 	iscsi_tx_queue(conn, tx, ISCSI_TX_STATSN_PEEK);
 }
 
+/* The timer of full feature phase, at the latest when the time for a logout is over. */
+static void iscsi_nop_timer_set(struct iscsi_conn *conn, uint64_t ms)
+{
+	struct reactor *r = conn->home->reactor;
+	uint64_t now_ms = reactor_now_ms(r);
+
+	if (conn->logout_until_ms) {
+		uint64_t left_ms =
+			conn->logout_until_ms > now_ms ? conn->logout_until_ms - now_ms : 1;
+
+		ms = ms == 0 || left_ms < ms ? left_ms : ms;
+	}
+	if (ms) {
+		reactor_timer_set(r, &conn->timer, ms);
+	} else {
+		reactor_timer_cancel(r, &conn->timer);
+	}
+}
+
 void iscsi_conn_nop_start(struct iscsi_conn *conn)
 {
 	uint32_t interval_s = conn->home->iscsi->setup.conf->iscsi.nop_interval_s;
 
 	conn->rx.last_ms = reactor_now_ms(conn->home->reactor);
 	/* A target should not ping a discovery session (RFC 7143 4.3). */
-	if (interval_s == 0 || conn->session->discovery) {
-		reactor_timer_cancel(conn->home->reactor, &conn->timer);
-		return;
-	}
-	reactor_timer_set(conn->home->reactor, &conn->timer, interval_s * 1000ull);
+	iscsi_nop_timer_set(conn, conn->session->discovery ? 0 : interval_s * 1000ull);
 }
 
 /*
@@ -94,11 +109,20 @@ static uint64_t iscsi_nop_silent_ms(const struct iscsi_conn *conn)
 void iscsi_conn_nop_timer(struct iscsi_conn *conn)
 {
 	const struct conf_iscsi *conf = &conn->home->iscsi->setup.conf->iscsi;
-	struct reactor *r = conn->home->reactor;
 	uint64_t silent_ms = iscsi_nop_silent_ms(conn);
 	uint64_t interval_ms = conf->nop_interval_s * 1000ull;
 	uint64_t timeout_ms = conf->nop_timeout_s * 1000ull;
 
+	if (conn->logout_until_ms && reactor_now_ms(conn->home->reactor) >= conn->logout_until_ms) {
+		log_info("iscsi: session %u of %s: has not logged out in time", conn->session->tsih,
+			conn->session->initiator);
+		iscsi_conn_async_drop(conn);
+		return;
+	}
+	if (interval_ms == 0) {
+		iscsi_nop_timer_set(conn, 0);
+		return;
+	}
 	if (conn->pinging && silent_ms >= timeout_ms) {
 		iscsi_conn_drop(conn, "no sign of life for %u s, and no answer to a NOP-In",
 			(unsigned)(silent_ms / 1000));
@@ -112,7 +136,7 @@ void iscsi_conn_nop_timer(struct iscsi_conn *conn)
 		interval_ms = timeout_ms;
 	}
 	if (conn->state == ISCSI_CONN_FULL) {
-		reactor_timer_set(r, &conn->timer, interval_ms ? interval_ms : 1);
+		iscsi_nop_timer_set(conn, interval_ms ? interval_ms : 1);
 	}
 }
 

@@ -79,6 +79,7 @@ enum iscsi_bhs {
 	ISCSI_TMF_REFCMDSN = 32, /* 4 */
 	ISCSI_TMF_EXPDATASN = 36, /* 4 */
 	ISCSI_TMF_RESPONSE = 2, /* 1, 11.6 */
+	ISCSI_TMF_INFO = 8, /* 3, RFC 7144: additional response information */
 
 	ISCSI_DATA_STATUS = 3, /* 1, Data-In, 11.7 */
 	ISCSI_DATA_DATASN = 36, /* 4, Data-In and Data-Out */

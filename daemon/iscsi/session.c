@@ -63,6 +63,7 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	atomic_store(&session->connections, 1);
 	qb_list_init(&session->joins);
 	qb_list_init(&session->cmds);
+	qb_list_init(&session->tmf_list);
 	qb_list_init(&session->ordered);
 	return session;
 }

@@ -74,6 +74,7 @@ struct iscsi_session {
 	struct qb_list_head cmds; /* struct iscsi_cmd */
 	struct qb_list_head ordered; /* struct iscsi_ordered, by CmdSN: an earlier one is missing */
 	struct iscsi_cmd *tags[ISCSI_SESSION_BUCKETS];
+	struct qb_list_head tmf_list; /* struct iscsi_tmf */
 	unsigned tmfs; /* task management functions in flight */
 	uint32_t next_ttt;
 	uint32_t aborted[ISCSI_ABORTED_TAGS];

@@ -15,6 +15,7 @@ void iscsi_tmf_free(struct iscsi_tmf *tmf)
 		iscsi_window_give(&session->window);
 	}
 	qb_list_del(&tmf->ordered.link);
+	qb_list_del(&tmf->link);
 	iscsi_pool_put(&session->home->tmfs, tmf);
 	session->tmfs--;
 	conn->tmfs--;
@@ -39,6 +40,7 @@ static void iscsi_tmf_answer(struct iscsi_tmf *tmf, uint8_t response)
 				tmf->in_window = false;
 			}
 			tx->header[ISCSI_TMF_RESPONSE] = response;
+			memcpy(tx->header + ISCSI_TMF_INFO, tmf->tmf.info, sizeof(tmf->tmf.info));
 			iscsi_tx_queue_behind(conn, tx);
 		}
 	}
@@ -56,6 +58,7 @@ static void iscsi_tmf_done(struct scsi_tmf *scsi_tmf)
 static void iscsi_tmf_pass(struct iscsi_tmf *tmf)
 {
 	tmf->tmf.done = iscsi_tmf_done;
+	tmf->tmf.ref_tag = be32_get(tmf->bhs + ISCSI_TMF_REFERENCED_TAG);
 	scsi_tmf_run(&tmf->tmf);
 }
 
@@ -77,13 +80,29 @@ static uint8_t iscsi_tmf_abort_unknown(struct iscsi_tmf *tmf)
 	return SCSI_TMF_NO_TASK;
 }
 
+/* Does the referenced tag name a task management function in flight? */
+static bool iscsi_tmf_is_referenced(const struct iscsi_tmf *tmf)
+{
+	uint32_t itt = be32_get(tmf->bhs + ISCSI_TMF_REFERENCED_TAG);
+	const struct iscsi_tmf *other;
+
+	qb_list_for_each_entry (other, &tmf->session->tmf_list, link) {
+		if (iscsi_bhs_itt(other->bhs) == itt) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void iscsi_tmf_abort_task(struct iscsi_tmf *tmf)
 {
 	struct iscsi_cmd *cmd =
 		iscsi_session_find(tmf->session, be32_get(tmf->bhs + ISCSI_TMF_REFERENCED_TAG));
 
 	if (!cmd) {
-		iscsi_tmf_answer(tmf, iscsi_tmf_abort_unknown(tmf));
+		/* RFC 7143 11.5.1: one does not abort another, or itself. */
+		iscsi_tmf_answer(tmf, iscsi_tmf_is_referenced(tmf) ? SCSI_TMF_REJECTED
+								   : iscsi_tmf_abort_unknown(tmf));
 		return;
 	}
 	if (memcmp(cmd->task.lun, tmf->tmf.lun, sizeof(cmd->task.lun)) != 0 ||
@@ -96,7 +115,6 @@ static void iscsi_tmf_abort_task(struct iscsi_tmf *tmf)
 		iscsi_tmf_answer(tmf, SCSI_TMF_COMPLETE);
 		return;
 	}
-	tmf->tmf.ref_tag = cmd->itt;
 	iscsi_tmf_pass(tmf);
 }
 
@@ -132,14 +150,35 @@ static void iscsi_tmf_no_reassign(struct iscsi_tmf *tmf)
 	iscsi_tmf_answer(tmf, SCSI_TMF_NO_REASSIGN); /* error recovery level 0 */
 }
 
-/* A function without a row is the device server's to refuse. */
-static void (*const iscsi_tmf_functions[])(struct iscsi_tmf *tmf) = {
-	[SCSI_TMF_ABORT_TASK] = iscsi_tmf_abort_task,
-	[SCSI_TMF_ABORT_TASK_SET] = iscsi_tmf_abort_many,
-	[SCSI_TMF_CLEAR_TASK_SET] = iscsi_tmf_abort_many,
-	[SCSI_TMF_LU_RESET] = iscsi_tmf_abort_many,
-	[SCSI_TMF_TARGET_WARM_RESET] = iscsi_tmf_abort_many,
-	[SCSI_TMF_TASK_REASSIGN] = iscsi_tmf_no_reassign,
+/* RFC 7144 6: the answer, then every connection goes; nothing of the session is kept. */
+static void iscsi_tmf_nexus_reset(struct iscsi_tmf *tmf)
+{
+	struct iscsi_session *session = tmf->session;
+	struct iscsi_conn *conn = tmf->conn;
+
+	log_notice("iscsi: session %u of %s: I_T NEXUS RESET", session->tsih, session->initiator);
+	iscsi_tmf_answer(tmf, SCSI_TMF_COMPLETE);
+	if (conn->state == ISCSI_CONN_FULL) {
+		iscsi_conn_event(conn, ISCSI_CONN_LAST);
+	}
+	iscsi_session_end(session, "the initiator has reset the nexus");
+}
+
+/* A function without a row is the device server's to carry out or refuse. */
+static const struct {
+	void (*run)(struct iscsi_tmf *tmf);
+	uint8_t level; /* iSCSIProtocolLevel that brings it */
+} iscsi_tmf_functions[] = {
+	[SCSI_TMF_ABORT_TASK] = {iscsi_tmf_abort_task, 0},
+	[SCSI_TMF_ABORT_TASK_SET] = {iscsi_tmf_abort_many, 0},
+	[SCSI_TMF_CLEAR_TASK_SET] = {iscsi_tmf_abort_many, 0},
+	[SCSI_TMF_LU_RESET] = {iscsi_tmf_abort_many, 0},
+	[SCSI_TMF_TARGET_WARM_RESET] = {iscsi_tmf_abort_many, 0},
+	[SCSI_TMF_TASK_REASSIGN] = {iscsi_tmf_no_reassign, 0},
+	[SCSI_TMF_QUERY_TASK] = {iscsi_tmf_pass, 2},
+	[SCSI_TMF_QUERY_TASK_SET] = {iscsi_tmf_pass, 2},
+	[SCSI_TMF_I_T_NEXUS_RESET] = {iscsi_tmf_nexus_reset, 2},
+	[SCSI_TMF_QUERY_ASYNC_EVENT] = {iscsi_tmf_pass, 2},
 };
 
 static void iscsi_tmf_deliver(struct iscsi_ordered *ordered)
@@ -151,10 +190,12 @@ static void iscsi_tmf_deliver(struct iscsi_ordered *ordered)
 		tmf->in_window = true;
 		iscsi_window_take(&tmf->session->window);
 	}
-	if (function < ARRAY_SIZE(iscsi_tmf_functions) && iscsi_tmf_functions[function]) {
-		iscsi_tmf_functions[function](tmf);
-	} else {
+	if (function >= ARRAY_SIZE(iscsi_tmf_functions) || !iscsi_tmf_functions[function].run) {
 		iscsi_tmf_pass(tmf);
+	} else if (iscsi_tmf_functions[function].level > tmf->session->params.protocol_level) {
+		iscsi_tmf_answer(tmf, SCSI_TMF_NOT_SUPPORTED);
+	} else {
+		iscsi_tmf_functions[function].run(tmf);
 	}
 }
 
@@ -185,6 +226,7 @@ void iscsi_tmf_request(
 	memcpy(tmf->bhs, bhs, sizeof(tmf->bhs));
 	tmf->session = session;
 	tmf->conn = conn;
+	qb_list_add_tail(&tmf->link, &session->tmf_list);
 	session->tmfs++;
 	conn->tmfs++;
 	conn->tasks++;

@@ -11,6 +11,7 @@ struct iscsi_tmf {
 	struct iscsi_ordered ordered;
 	struct iscsi_session *session;
 	struct iscsi_conn *conn; /* the answer goes there */
+	struct qb_list_head link; /* session->tmf_list */
 	bool in_window;
 	uint8_t bhs[ISCSI_BHS_BYTES];
 };

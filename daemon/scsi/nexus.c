@@ -77,6 +77,20 @@ enum scsi_sense scsi_ua_take(struct scsi_nexus *nexus, struct scsi_itl *itl)
 	return uas[ua].sense;
 }
 
+unsigned scsi_ua_peek(struct scsi_nexus *nexus, const struct scsi_itl *itl, enum scsi_sense *sense)
+{
+	struct scsi_itl copy = *itl;
+	enum scsi_sense next;
+	unsigned n = 0;
+
+	while ((next = scsi_ua_take(nexus, &copy)) != SENSE_NONE) {
+		if (n++ == 0) {
+			*sense = next;
+		}
+	}
+	return n;
+}
+
 void scsi_ua_raise(struct scsi_core *core, const struct scsi_lu *lu, enum scsi_ua ua,
 	const struct scsi_identity *but)
 {

@@ -95,6 +95,8 @@ struct scsi_itl *scsi_itl_find(const struct scsi_nexus *nexus, unsigned lun);
  * most is pending afterwards only if it says something that this one did not.
  */
 enum scsi_sense scsi_ua_take(struct scsi_nexus *nexus, struct scsi_itl *itl);
+/* How many would be told, one after another; *sense is the first, if there is one. */
+unsigned scsi_ua_peek(struct scsi_nexus *nexus, const struct scsi_itl *itl, enum scsi_sense *sense);
 bool scsi_ua_is_pending(const struct scsi_nexus *nexus, const struct scsi_itl *itl);
 
 /* Sets `ua` for the LU on every nexus of the core but the one of identity `but` (may be NULL). */

@@ -263,6 +263,62 @@ void scsi_task_lost(struct scsi_task *task)
 		&(struct scsi_match){.nexus = task->nexus, .by_tag = true, .tag = task->tag});
 }
 
+/* RFC 7144 6: "function succeeded" says yes, "function complete" no. */
+static void tmf_say(struct scsi_tmf *tmf, bool yes)
+{
+	tmf_end(tmf, yes ? SCSI_TMF_SUCCEEDED : SCSI_TMF_COMPLETE);
+}
+
+static void tmf_query_task(struct scsi_tmf *tmf)
+{
+	const struct scsi_task *task;
+
+	qb_list_for_each_entry (task, &tmf->nexus->tasks, nexus_link) {
+		if (task->tag == tmf->ref_tag && task->lu == tmf->lu && !task->abort_wanted) {
+			tmf_say(tmf, true);
+			return;
+		}
+	}
+	tmf_say(tmf, false);
+}
+
+static void tmf_query_task_set(struct scsi_tmf *tmf)
+{
+	const struct scsi_task *task;
+
+	qb_list_for_each_entry (task, &tmf->nexus->tasks, nexus_link) {
+		if (task->lu == tmf->lu && !task->abort_wanted) {
+			tmf_say(tmf, true);
+			return;
+		}
+	}
+	tmf_say(tmf, false);
+}
+
+/* Is a unit attention pending? Its codes, and whether there is one or more (SAM-5 7.11). */
+static void tmf_query_async_event(struct scsi_tmf *tmf)
+{
+	const struct scsi_nexus *nexus = tmf->nexus;
+	int unit = scsi_target_unit(nexus->target, scsi_lun_decode(tmf->lun));
+	const struct scsi_itl *itl = scsi_itl_get(tmf->nexus, (unsigned)unit);
+	const struct scsi_sense_code *code;
+	enum scsi_sense sense = SENSE_NONE;
+	unsigned n;
+
+	if (!itl) {
+		tmf_end(tmf, SCSI_TMF_REJECTED);
+		return;
+	}
+	n = scsi_ua_peek(tmf->nexus, itl, &sense);
+	if (n > 0) {
+		code = scsi_sense_code(sense);
+		tmf->info[0] = (uint8_t)((n > 1 ? 2 : 1) << 4 | code->key);
+		tmf->info[1] = code->asc;
+		tmf->info[2] = code->ascq;
+	}
+	tmf_say(tmf, n > 0);
+}
+
 /* A function without a row is not supported. */
 static const struct {
 	void (*run)(struct scsi_tmf *tmf);
@@ -273,11 +329,16 @@ static const struct {
 	[SCSI_TMF_CLEAR_TASK_SET] = {tmf_abort_task_set, true},
 	[SCSI_TMF_LU_RESET] = {tmf_lu_reset, true},
 	[SCSI_TMF_TARGET_WARM_RESET] = {tmf_target_reset, false},
+	[SCSI_TMF_QUERY_TASK] = {tmf_query_task, true},
+	[SCSI_TMF_QUERY_TASK_SET] = {tmf_query_task_set, true},
+	[SCSI_TMF_QUERY_ASYNC_EVENT] = {tmf_query_async_event, true},
 };
 
 bool scsi_tmf_is_supported(enum scsi_tmf_function function)
 {
-	return (unsigned)function < ARRAY_SIZE(functions) && functions[function].run;
+	/* The transport itself ends the nexus. */
+	return function == SCSI_TMF_I_T_NEXUS_RESET ||
+	       ((unsigned)function < ARRAY_SIZE(functions) && functions[function].run);
 }
 
 void scsi_tmf_run(struct scsi_tmf *tmf)
@@ -286,6 +347,7 @@ void scsi_tmf_run(struct scsi_tmf *tmf)
 	int unit = scsi_target_unit(nexus->target, scsi_lun_decode(tmf->lun));
 
 	tmf->response = SCSI_TMF_COMPLETE;
+	memset(tmf->info, 0, sizeof(tmf->info));
 	tmf->lu = unit < 0 ? NULL : &nexus->core->scsi->lus[nexus->target->units[unit].lu];
 	if (tmf->function >= ARRAY_SIZE(functions) || !functions[tmf->function].run) {
 		tmf_end(tmf, SCSI_TMF_NOT_SUPPORTED);

@@ -89,6 +89,8 @@ struct conf_target {
 	const char *alias; /* or NULL */
 	struct conf_lun *luns; /* sorted by lun */
 	unsigned lun_count;
+	struct conf_address redirect; /* where logins are sent; length 0 = nowhere */
+	bool redirect_permanent;
 	uint16_t *initiator_groups; /* indexes; none = every initiator may log in */
 	unsigned initiator_group_count;
 };

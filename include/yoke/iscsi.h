@@ -7,6 +7,9 @@
 #include "yoke/mailbox.h"
 #include "yoke/scsi.h"
 
+/* iSCSIProtocolLevel that we offer (RFC 7144): it also makes INQUIRY's version descriptor. */
+#define ISCSI_PROTOCOL_LEVEL 2u
+
 struct iscsi;
 
 struct iscsi_setup {
@@ -35,6 +38,13 @@ int iscsi_listen(struct iscsi *iscsi, char *error, size_t error_size);
  * thread.
  */
 void iscsi_stop(struct iscsi *iscsi, void (*stopped)(void *arg), void *arg);
+
+/*
+ * Asks the initiator of a session, or with TSIH 0 of every normal session, to log out (asynchronous
+ * message 1, RFC 7143 11.9.1); what it keeps longer than that is dropped. How many sessions were
+ * found. Control thread; goes on by itself.
+ */
+unsigned iscsi_session_logout(struct iscsi *iscsi, uint16_t tsih, uint16_t within_s);
 
 /* One session, as the control thread knows it. Strings belong to the server. */
 struct iscsi_session_info {

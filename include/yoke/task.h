@@ -177,6 +177,7 @@ struct scsi_tmf {
 		struct scsi_tmf *tmf); /* once, on the reactor: every affected task has ended */
 	/* outcome */
 	uint8_t response; /* enum scsi_tmf_response */
+	uint8_t info[3]; /* additional response information, SAM-5 7.2; RFC 7144 */
 	/* private to scsi */
 	struct qb_list_head link;
 	struct scsi_lu *lu;

@@ -251,6 +251,13 @@ void iscsi_sessions(struct iscsi *iscsi,
 	}
 }
 
+unsigned iscsi_session_logout(struct iscsi *iscsi, uint16_t tsih, uint16_t within_s)
+{
+	fake.logout_tsih = tsih;
+	fake.logout_within_s = within_s;
+	return tsih == 0 ? fake.sessions : tsih <= fake.sessions;
+}
+
 unsigned iscsi_session_count(struct iscsi *iscsi)
 {
 	return fake.sessions;

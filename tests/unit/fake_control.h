@@ -13,6 +13,7 @@ struct fake {
 	struct ha_status status;
 	bool healthy;
 	unsigned sessions;
+	uint16_t logout_tsih, logout_within_s; /* of the last request to log out */
 	unsigned lus;
 	int blackbox_err;
 	/* an action: ends inside the call with `result`, or is kept until fake_action_end() */

@@ -100,6 +100,18 @@ static bool fake_abort(struct scsi_nexus *nexus, bool by_tag, uint64_t tag)
 	return found;
 }
 
+static bool fake_find(struct scsi_nexus *nexus, uint64_t tag)
+{
+	const struct scsi_task *task;
+
+	qb_list_for_each_entry (task, &nexus->tasks, nexus_link) {
+		if (task->tag == tag) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void scsi_nexus_close(struct scsi_nexus *nexus, void (*closed)(void *arg), void *arg)
 {
 	fake_abort(nexus, false, 0);
@@ -198,6 +210,7 @@ void fake_release(void)
 		fake_task_finish(task, task->abort_wanted);
 	}
 	fake.linger = false;
+	fake.hold_tmfs = false;
 	while (!qb_list_empty(&fake_held_tmfs)) {
 		struct scsi_tmf *tmf = qb_list_first_entry(&fake_held_tmfs, struct scsi_tmf, link);
 
@@ -253,7 +266,18 @@ void scsi_tmf_run(struct scsi_tmf *tmf)
 	fake.tmfs++;
 	fake.last_tmf = tmf->function;
 	tmf->response = SCSI_TMF_COMPLETE;
+	memset(tmf->info, 0, sizeof(tmf->info));
+	if (fake.hold_tmfs) {
+		qb_list_add_tail(&tmf->link, &fake_held_tmfs);
+		return;
+	}
 	switch (tmf->function) {
+	case SCSI_TMF_QUERY_TASK:
+		if (fake_find(tmf->nexus, tmf->ref_tag)) {
+			tmf->response = SCSI_TMF_SUCCEEDED;
+			memcpy(tmf->info, "\x16\x29\x01", sizeof(tmf->info));
+		}
+		break;
 	case SCSI_TMF_ABORT_TASK:
 		if (!fake_abort(tmf->nexus, true, tmf->ref_tag)) {
 			tmf->response = SCSI_TMF_NO_TASK;

@@ -17,7 +17,7 @@
 #define FAKE_OP_BAD	   0xc0 /* CHECK CONDITION at start */
 #define FAKE_OP_HELD	   0xc1 /* runs until fake_release() */
 #define FAKE_OP_READ_ERROR 0xc2 /* one block of data-in, then CHECK CONDITION */
-#define FAKE_OP_HELD_TMF   0x0c /* a TMF that waits for fake_release() */
+#define FAKE_OP_HELD_TMF   0x40 /* a TMF that waits for fake_release() */
 
 struct fake {
 	uint8_t disk[FAKE_BLOCK * FAKE_BLOCKS];
@@ -27,6 +27,7 @@ struct fake {
 	unsigned tmfs; /* functions that came down */
 	uint8_t last_tmf;
 	bool hold_all; /* every task waits */
+	bool hold_tmfs; /* every function waits */
 	bool linger; /* an aborted task ends only at fake_release() */
 	bool hold_close; /* nexuses close only at fake_release() */
 	bool fail_nexus;

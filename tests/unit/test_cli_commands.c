@@ -202,6 +202,12 @@ static void test_acts(void **state)
 	assert_string_equal(fake.action, "move");
 	assert_string_equal(fake.argument, "b");
 	assert_int_equal(fake.timeout_ms, 1500);
+	expect("session logout 1 20", CLI_OK, "1 asked to log out", NULL);
+	assert_int_equal(fake.logout_tsih, 1);
+	assert_int_equal(fake.logout_within_s, 20);
+	expect("session logout all", CLI_OK, "2 asked to log out", NULL);
+	assert_int_equal(fake.logout_tsih, 0);
+	assert_int_equal(fake.logout_within_s, 10);
 	expect("log debug", CLI_OK, "", NULL);
 	assert_int_equal(fake.log_level, 7);
 	expect("blackbox /var/tmp/box", CLI_OK, "", NULL);

@@ -97,6 +97,7 @@ static void test_every_row(void **state)
 		const char *path, *body;
 	} bodies[] = {
 		{"/v1/groups/{name}/move", "{\"to\": \"b\"}"},
+		{"/v1/sessions/{name}/logout", "{\"within_s\": 5}"},
 		{"/v1/log", "{\"level\": \"info\"}"},
 		{"/v1/blackbox", "{\"path\": \"/var/tmp/x\"}"},
 		{"/v1/agent/groups/{name}/start", "{\"resource\": \"yoke-g1\"}"},
@@ -104,6 +105,7 @@ static void test_every_row(void **state)
 
 	for (const struct control_route *r = control_routes; r->method; r++) {
 		const char *wildcard = strstr(r->path, "{name}");
+		const char *name = strstr(r->path, "sessions") ? "1" : "g1";
 		const char *body = NULL;
 		char path[256], longer[300];
 
@@ -111,7 +113,7 @@ static void test_every_row(void **state)
 			body = strcmp(bodies[i].path, r->path) == 0 ? bodies[i].body : body;
 		}
 		snprintf(path, sizeof(path), "%.*s%s%s", wildcard ? (int)(wildcard - r->path) : 200,
-			r->path, wildcard ? "g1" : "", wildcard ? wildcard + 6 : "");
+			r->path, wildcard ? name : "", wildcard ? wildcard + 6 : "");
 		snprintf(longer, sizeof(longer), "%s/nothing/here", path);
 		json_decref(ask(r->method, path, body));
 		rig_refused(&rig, strcmp(r->method, "GET") == 0 ? "DELETE" : "PUT", path, body, 405,
@@ -270,6 +272,26 @@ static void test_lists(void **state)
 	assert_string_equal(text(json_object_get(row, "spc2_holder"), "target"),
 		"iqn.2026-01.org.example:array1");
 	json_decref(json);
+}
+
+static void test_session_logout(void **state)
+{
+	json_t *json = ask("POST", "/v1/sessions/2/logout", "{\"within_s\": 7}");
+
+	assert_int_equal(number(json, "sessions"), 1);
+	assert_int_equal(fake.logout_tsih, 2);
+	assert_int_equal(fake.logout_within_s, 7);
+	json_decref(json);
+	rig_refused(&rig, "POST", "/v1/sessions/9/logout", "{\"within_s\": 7}", 404,
+		"no-such-resource");
+	rig_refused(&rig, "POST", "/v1/sessions/0/logout", "{\"within_s\": 7}", 400, "bad-request");
+	rig_refused(
+		&rig, "POST", "/v1/sessions/65536/logout", "{\"within_s\": 7}", 400, "bad-request");
+	rig_refused(
+		&rig, "POST", "/v1/sessions/2x/logout", "{\"within_s\": 7}", 400, "bad-request");
+	rig_refused(
+		&rig, "POST", "/v1/sessions/-1/logout", "{\"within_s\": 7}", 400, "bad-request");
+	rig_refused(&rig, "POST", "/v1/sessions/1/logout", "{\"within_s\": 0}", 400, "bad-request");
 }
 
 static void test_many_lus(void **state)
@@ -483,6 +505,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_status_problems, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_groups, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_lists, open_clustered, close_rig),
+		cmocka_unit_test_setup_teardown(test_session_logout, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_many_lus, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_config, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_log_and_blackbox, open_clustered, close_rig),

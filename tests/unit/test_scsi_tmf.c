@@ -222,8 +222,7 @@ static void target_warm_reset_resets_every_unit(void **state)
 static void what_is_not_supported(void **state)
 {
 	static const uint8_t functions[] = {SCSI_TMF_CLEAR_ACA, SCSI_TMF_TARGET_COLD_RESET,
-		SCSI_TMF_TASK_REASSIGN, SCSI_TMF_QUERY_TASK, SCSI_TMF_QUERY_TASK_SET,
-		SCSI_TMF_I_T_NEXUS_RESET, SCSI_TMF_QUERY_ASYNC_EVENT, 0, 13, 255};
+		SCSI_TMF_TASK_REASSIGN, SCSI_TMF_I_T_NEXUS_RESET, 0, 13, 255};
 	struct rig_tmf f;
 
 	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
@@ -231,6 +230,54 @@ static void what_is_not_supported(void **state)
 		assert_int_equal(f.dones, 1);
 		assert_int_equal(f.tmf.response, SCSI_TMF_NOT_SUPPORTED);
 	}
+}
+
+/* RFC 7144 6: succeeded is yes, complete is no. Of its own nexus and LU only. */
+static void queries(void **state)
+{
+	struct scsi_nexus *nexus = rig->nexus[0];
+	struct scsi_itl *itl = scsi_itl_get(nexus, 0);
+	struct rig_tmf f;
+
+	rig_store.wait = true;
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 0, SCSI_TMF_QUERY_TASK, 0, t[0].task.tag);
+	assert_int_equal(f.tmf.response, SCSI_TMF_SUCCEEDED);
+	tmf_go(&f, 0, SCSI_TMF_QUERY_TASK, 0, t[0].task.tag + 99);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	tmf_go(&f, 0, SCSI_TMF_QUERY_TASK, 1, t[0].task.tag);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	tmf_go(&f, 1, SCSI_TMF_QUERY_TASK, 0, t[0].task.tag);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	tmf_go(&f, 0, SCSI_TMF_QUERY_TASK_SET, 0, 0);
+	assert_int_equal(f.tmf.response, SCSI_TMF_SUCCEEDED);
+	tmf_go(&f, 0, SCSI_TMF_QUERY_TASK_SET, 1, 0);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	rig_store_run();
+	tmf_go(&f, 0, SCSI_TMF_QUERY_TASK_SET, 0, 0);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	for (unsigned function = SCSI_TMF_QUERY_TASK; function <= SCSI_TMF_QUERY_ASYNC_EVENT;
+		function++) {
+		if (function != SCSI_TMF_I_T_NEXUS_RESET) {
+			tmf_go(&f, 0, (enum scsi_tmf_function)function, 99, 0);
+			assert_int_equal(f.tmf.response, SCSI_TMF_NO_LUN);
+		}
+	}
+	/* Unit attentions are told of, not told. */
+	tmf_go(&f, 0, SCSI_TMF_QUERY_ASYNC_EVENT, 0, 0);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	assert_memory_equal(f.tmf.info, "\0\0", 3);
+	scsi_ua_raise(nexus->core, itl->lu, SCSI_UA_MODE_CHANGED, NULL);
+	tmf_go(&f, 0, SCSI_TMF_QUERY_ASYNC_EVENT, 0, 0);
+	assert_int_equal(f.tmf.response, SCSI_TMF_SUCCEEDED);
+	assert_memory_equal(f.tmf.info, "\x16\x2a\x01", 3); /* one */
+	scsi_ua_raise(nexus->core, itl->lu, SCSI_UA_RESERVATIONS_RELEASED, NULL);
+	tmf_go(&f, 0, SCSI_TMF_QUERY_ASYNC_EVENT, 0, 0);
+	assert_memory_equal(f.tmf.info, "\x26\x2a\x04", 3); /* more than one */
+	rig_store.wait = false;
+	assert_int_equal(rig_do(rig, &t[4], nexus, 0, TUR, NULL, 0), 0x062a04);
+	assert_int_equal(rig_do(rig, &t[4], nexus, 0, TUR, NULL, 0), 0x062a01);
+	assert_int_equal(rig_do(rig, &t[4], nexus, 0, TUR, NULL, 0), SCSI_GOOD);
 }
 
 static void count(void *arg)
@@ -468,6 +515,7 @@ int main(void)
 		TEST(lu_reset_does_not_wait_for_data_that_may_never_come),
 		TEST(target_warm_reset_resets_every_unit),
 		TEST(what_is_not_supported),
+		TEST(queries),
 		TEST(a_reset_at_the_other_controller),
 		TEST(aborted_at_the_owner_by_another_nexus),
 		TEST(shipped_in_tasks_are_aborted_one_by_one),
