@@ -166,3 +166,24 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/scsi_copy/write-token.bin \
 	tests/fuzz/corpus/scsi_copy/write-zero.bin
 EXTRA_DIST += tests/unit/scsi_rows.golden
+
+check_PROGRAMS += tests/fuzz/fuzz_scsi_cdb
+TESTS += tests/fuzz/fuzz_scsi_cdb
+tests_fuzz_fuzz_scsi_cdb_SOURCES = tests/fuzz/fuzz_scsi_cdb.c
+tests_fuzz_fuzz_scsi_cdb_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+tests_fuzz_fuzz_scsi_cdb_LDADD = libyokescsi.a libyokestore.a libyokeconf.a libyokebase.a $(CONF_LIBS) \
+	$(QB_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+EXTRA_DIST += \
+	tests/fuzz/corpus/scsi_cdb/buffers.bin \
+	tests/fuzz/corpus/scsi_cdb/compare.bin \
+	tests/fuzz/corpus/scsi_cdb/copy.bin \
+	tests/fuzz/corpus/scsi_cdb/describe.bin \
+	tests/fuzz/corpus/scsi_cdb/log.bin \
+	tests/fuzz/corpus/scsi_cdb/mode.bin \
+	tests/fuzz/corpus/scsi_cdb/orwrite.bin \
+	tests/fuzz/corpus/scsi_cdb/populate.bin \
+	tests/fuzz/corpus/scsi_cdb/read-write.bin \
+	tests/fuzz/corpus/scsi_cdb/reserve.bin \
+	tests/fuzz/corpus/scsi_cdb/same.bin \
+	tests/fuzz/corpus/scsi_cdb/unmap.bin \
+	tests/fuzz/corpus/scsi_cdb/verify.bin
