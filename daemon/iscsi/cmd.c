@@ -304,7 +304,7 @@ static enum iscsi_rx_verdict iscsi_cmd_check(struct iscsi_conn *conn, const uint
 	const char *nonsense = iscsi_cmd_nonsense(conn, bhs);
 
 	if (nonsense) {
-		iscsi_conn_drop(conn, "%s", nonsense);
+		iscsi_conn_violation(conn, "%s", nonsense);
 		return ISCSI_RX_CLOSE;
 	}
 	if (bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_IMMEDIATE) {
@@ -393,7 +393,7 @@ static struct iscsi_cmd *iscsi_cmd_new(struct iscsi_conn *conn, const uint8_t *b
 	iscsi_cmd_fill_task(cmd, bhs);
 	if (!iscsi_cmd_parse_ahs(cmd, bhs)) {
 		cmd->refused = true;
-		iscsi_conn_drop(conn, "additional header segments that make no sense");
+		iscsi_conn_violation(conn, "additional header segments that make no sense");
 		return NULL; /* gone with its session */
 	}
 	if (bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_IMMEDIATE) {

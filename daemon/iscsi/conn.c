@@ -198,17 +198,15 @@ void iscsi_conn_event(struct iscsi_conn *conn, enum iscsi_conn_event event)
 	row->enter(conn);
 }
 
-void iscsi_conn_drop(struct iscsi_conn *conn, const char *fmt, ...)
+YOKE_PRINTF(2, 0)
+static void iscsi_conn_vdrop(struct iscsi_conn *conn, const char *fmt, va_list args)
 {
 	char why[256];
-	va_list args;
 
 	if (!iscsi_conn_is_open(conn)) {
 		return;
 	}
-	va_start(args, fmt);
 	vsnprintf(why, sizeof(why), fmt, args);
-	va_end(args);
 	if (conn->session && conn->session->registered) {
 		log_info("iscsi: session %u of %s at %s: connection from %s dropped: %s",
 			conn->session->tsih, conn->session->initiator,
@@ -219,6 +217,28 @@ void iscsi_conn_drop(struct iscsi_conn *conn, const char *fmt, ...)
 			conn->peer, why);
 	}
 	iscsi_conn_event(conn, ISCSI_CONN_DROP);
+}
+
+void iscsi_conn_drop(struct iscsi_conn *conn, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	iscsi_conn_vdrop(conn, fmt, args);
+	va_end(args);
+}
+
+void iscsi_conn_violation(struct iscsi_conn *conn, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	iscsi_conn_vdrop(conn, fmt, args);
+	va_end(args);
+	if (conn->session) {
+		iscsi_session_end(
+			conn->session, "another connection of the session broke the protocol");
+	}
 }
 
 static void iscsi_conn_timer_fired(struct reactor_timer *timer)

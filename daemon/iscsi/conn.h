@@ -71,6 +71,8 @@ struct iscsi_conn {
 	struct iscsi_conn *logout_by; /* another connection has logged this one out: its answer */
 	uint16_t cid;
 	uint32_t statsn; /* the next one */
+	uint32_t acked; /* ExpStatSN of the last PDU: what the initiator expects next */
+	uint32_t fence_statsn; /* to be acknowledged before functions of other connections answer */
 	uint32_t logout_itt;
 	uint32_t ping_ttt; /* of the NOP-In that waits for its answer */
 	bool pinging;
@@ -91,6 +93,10 @@ void iscsi_conn_event(struct iscsi_conn *conn, enum iscsi_conn_event event);
 
 /* Logs why, then ISCSI_CONN_DROP. */
 void iscsi_conn_drop(struct iscsi_conn *conn, const char *fmt, ...) YOKE_PRINTF(2, 3);
+
+/* The same for a header that makes no sense: every connection of its session goes (RFC 7143 7.7).
+ */
+void iscsi_conn_violation(struct iscsi_conn *conn, const char *fmt, ...) YOKE_PRINTF(2, 3);
 
 static inline bool iscsi_conn_is_open(const struct iscsi_conn *conn)
 {
@@ -151,6 +157,9 @@ void iscsi_conn_async_drop(struct iscsi_conn *conn);
 /* NOP-In pings, and the end of the time that was given for a logout: nop.c */
 void iscsi_conn_nop_timer(struct iscsi_conn *conn);
 void iscsi_conn_nop_start(struct iscsi_conn *conn);
+
+/* A NOP-In that has to be answered: nop.c */
+void iscsi_conn_ping(struct iscsi_conn *conn);
 
 /* A data buffer for its commands: NULL when the pool, or its share of it, is used up. */
 struct buf *iscsi_conn_buf_get(struct iscsi_conn *conn, uint32_t bytes);

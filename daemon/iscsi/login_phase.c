@@ -240,7 +240,7 @@ void iscsi_text_request(
 		iscsi_tx_reject(conn, reason);
 		break;
 	case ISCSI_TEXT_DROP:
-		iscsi_conn_drop(conn, "%s", conn->login->reason);
+		iscsi_conn_violation(conn, "%s", conn->login->reason);
 		return;
 	}
 	if (iscsi_conn_is_open(conn)) {

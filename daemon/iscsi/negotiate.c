@@ -97,9 +97,8 @@ static uint32_t ours(
 	case ISCSI_KEY_PROTOCOL_LEVEL:
 		return ISCSI_PROTOCOL_LEVEL;
 	case ISCSI_KEY_TASK_REPORTING:
-		/* With one connection in a session its order is the response fence. */
-		return 1u << ISCSI_REPORTING_RFC3720 |
-		       (conf->max_connections == 1 ? 1u << ISCSI_REPORTING_RESPONSE_FENCE : 0);
+		/* tmf.c has the fence; FastAbort would need asynchronous message 5. */
+		return 1u << ISCSI_REPORTING_RFC3720 | 1u << ISCSI_REPORTING_RESPONSE_FENCE;
 	case ISCSI_KEY_ERROR_RECOVERY_LEVEL:
 	case ISCSI_KEY_SEND_TARGETS:
 	case ISCSI_KEY_TARGET_NAME:

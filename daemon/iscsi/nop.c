@@ -48,7 +48,7 @@ void iscsi_nop_out(
 }
 
 /* Asks for a sign of life. Its LUN field may name any LUN: 0 (RFC 7143 11.19). */
-static void iscsi_nop_ping(struct iscsi_conn *conn)
+void iscsi_conn_ping(struct iscsi_conn *conn)
 {
 	struct iscsi_tx *tx = iscsi_tx_new(conn, ISCSI_OP_NOP_IN, ISCSI_FLAG_FINAL, ISCSI_TAG_NONE);
 
@@ -132,7 +132,7 @@ void iscsi_conn_nop_timer(struct iscsi_conn *conn)
 		conn->pinging = conn->pinging && silent_ms >= interval_ms;
 		interval_ms = silent_ms < interval_ms ? interval_ms - silent_ms : timeout_ms;
 	} else {
-		iscsi_nop_ping(conn);
+		iscsi_conn_ping(conn);
 		interval_ms = timeout_ms;
 	}
 	if (conn->state == ISCSI_CONN_FULL) {

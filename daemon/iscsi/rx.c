@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "daemon/iscsi/dispatch.h"
+#include "daemon/iscsi/tmf.h"
 #include "yoke/crc32c.h"
 
 #define ISCSI_RX_ROUNDS	       8u /* receives for one readiness: be fair to others */
@@ -77,8 +78,9 @@ static bool iscsi_rx_sized(struct iscsi_conn *conn)
 	uint32_t ahs = iscsi_bhs_ahs_bytes(rx->header);
 
 	if (ahs > ISCSI_RX_AHS_MAX) {
-		iscsi_conn_drop(conn, "additional header segments of %u bytes; %u are the limit",
-			ahs, ISCSI_RX_AHS_MAX);
+		iscsi_conn_violation(conn,
+			"additional header segments of %u bytes; %u are the limit", ahs,
+			ISCSI_RX_AHS_MAX);
 		return false;
 	}
 	rx->header_need =
@@ -98,7 +100,7 @@ static bool iscsi_rx_header_good(struct iscsi_conn *conn)
 	}
 	rx->data_bytes = iscsi_bhs_data_bytes(rx->header);
 	if (rx->data_bytes > iscsi_rx_data_limit(conn)) {
-		iscsi_conn_drop(conn, "a data segment of %u bytes; %u were declared",
+		iscsi_conn_violation(conn, "a data segment of %u bytes; %u were declared",
 			rx->data_bytes, iscsi_rx_data_limit(conn));
 		return false;
 	}
@@ -170,6 +172,10 @@ static uint32_t iscsi_rx_header(struct iscsi_conn *conn, const uint8_t *bytes, u
 	}
 	if (!iscsi_rx_header_good(conn)) {
 		return take;
+	}
+	conn->acked = iscsi_bhs_expstatsn(rx->header);
+	if (conn->session && conn->session->fenced) {
+		iscsi_tmf_fence_check(conn->session);
 	}
 	rx->op = iscsi_op_find(conn, rx->header[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_MASK);
 	iscsi_rx_begin(conn);

@@ -146,6 +146,7 @@ void iscsi_session_end(struct iscsi_session *session, const char *why)
 		iscsi_tmf_free(container_of(
 			qb_list_entry(pos, struct iscsi_ordered, link), struct iscsi_tmf, ordered));
 	}
+	iscsi_tmf_fence_drop(session, NULL);
 	if (session->nexus) {
 		scsi_nexus_close(session->nexus, iscsi_session_nexus_closed, session);
 	} else {
@@ -192,6 +193,7 @@ void iscsi_session_cut(struct iscsi_session *session, struct iscsi_conn *conn)
 			iscsi_tmf_free(container_of(ordered, struct iscsi_tmf, ordered));
 		}
 	}
+	iscsi_tmf_fence_drop(session, conn);
 	/* From the start each time: the end of one may start and end others. */
 	while ((cmd = iscsi_session_next_uncut(session, conn))) {
 		bool unrun = iscsi_cmd_is_unrun(cmd);
@@ -203,6 +205,9 @@ void iscsi_session_cut(struct iscsi_session *session, struct iscsi_conn *conn)
 		if (unrun) {
 			iscsi_cmd_drop(cmd);
 		}
+	}
+	if (session->fenced) {
+		iscsi_tmf_fence_check(session);
 	}
 }
 

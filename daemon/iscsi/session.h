@@ -75,6 +75,7 @@ struct iscsi_session {
 	struct qb_list_head ordered; /* struct iscsi_ordered, by CmdSN: an earlier one is missing */
 	struct iscsi_cmd *tags[ISCSI_SESSION_BUCKETS];
 	struct qb_list_head tmf_list; /* struct iscsi_tmf */
+	unsigned fenced; /* of those: wait for responses of other connections to be acknowledged */
 	unsigned tmfs; /* task management functions in flight */
 	uint32_t next_ttt;
 	uint32_t aborted[ISCSI_ABORTED_TAGS];

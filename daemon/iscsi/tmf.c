@@ -14,6 +14,7 @@ void iscsi_tmf_free(struct iscsi_tmf *tmf)
 	if (tmf->in_window) {
 		iscsi_window_give(&session->window);
 	}
+	session->fenced -= tmf->fenced;
 	qb_list_del(&tmf->ordered.link);
 	qb_list_del(&tmf->link);
 	iscsi_pool_put(&session->home->tmfs, tmf);
@@ -47,11 +48,85 @@ static void iscsi_tmf_answer(struct iscsi_tmf *tmf, uint8_t response)
 	iscsi_tmf_free(tmf);
 }
 
+/*
+ * RFC 7143 4.2.3.3: the answer to a function that ends many tasks must not overtake responses that
+ * went out over other connections: those are acknowledged first. On its own connection the order of
+ * the PDUs is enough.
+ */
+static bool iscsi_tmf_is_fenced(uint8_t function)
+{
+	return function == SCSI_TMF_ABORT_TASK_SET || function == SCSI_TMF_CLEAR_TASK_SET ||
+	       function == SCSI_TMF_LU_RESET || function == SCSI_TMF_TARGET_WARM_RESET;
+}
+
+static bool iscsi_tmf_conn_owes(const struct iscsi_conn *conn)
+{
+	return conn->state == ISCSI_CONN_FULL && iscsi_sn_before(conn->acked, conn->fence_statsn);
+}
+
+/* True when a connection has to acknowledge something first. */
+static bool iscsi_tmf_raise_fence(struct iscsi_tmf *tmf)
+{
+	struct iscsi_conn *conn;
+	bool owes = false;
+
+	qb_list_for_each_entry (conn, &tmf->session->conns, session_link) {
+		if (conn == tmf->conn || conn->state != ISCSI_CONN_FULL) {
+			continue;
+		}
+		/* Responses that are queued get the numbers behind. */
+		conn->fence_statsn = conn->statsn + conn->tx.item_count;
+		if (iscsi_tmf_conn_owes(conn)) {
+			iscsi_conn_ping(conn);
+			owes = true;
+		}
+	}
+	return owes;
+}
+
+void iscsi_tmf_fence_check(struct iscsi_session *session)
+{
+	struct qb_list_head *pos, *next;
+	struct iscsi_conn *conn;
+
+	qb_list_for_each_entry (conn, &session->conns, session_link) {
+		if (iscsi_tmf_conn_owes(conn)) {
+			return;
+		}
+	}
+	qb_list_for_each_safe (pos, next, &session->tmf_list) {
+		struct iscsi_tmf *tmf = qb_list_entry(pos, struct iscsi_tmf, link);
+
+		if (tmf->fenced) {
+			iscsi_tmf_answer(tmf, tmf->tmf.response);
+		}
+	}
+}
+
+void iscsi_tmf_fence_drop(struct iscsi_session *session, const struct iscsi_conn *conn)
+{
+	struct qb_list_head *pos, *next;
+
+	qb_list_for_each_safe (pos, next, &session->tmf_list) {
+		struct iscsi_tmf *tmf = qb_list_entry(pos, struct iscsi_tmf, link);
+
+		if (tmf->fenced && (!conn || tmf->conn == conn)) {
+			iscsi_tmf_free(tmf);
+		}
+	}
+}
+
 /* The device server has ended every task it names. */
 static void iscsi_tmf_done(struct scsi_tmf *scsi_tmf)
 {
 	struct iscsi_tmf *tmf = container_of(scsi_tmf, struct iscsi_tmf, tmf);
 
+	if (!tmf->session->ending && iscsi_tmf_is_fenced(scsi_tmf->function) &&
+		iscsi_conn_is_open(tmf->conn) && iscsi_tmf_raise_fence(tmf)) {
+		tmf->fenced = true;
+		tmf->session->fenced++;
+		return;
+	}
 	iscsi_tmf_answer(tmf, scsi_tmf->response);
 }
 

@@ -172,10 +172,13 @@ def main():
     server = subprocess.Popen(
         [program, "--disk", top / "disk", "--socket", top / "socket", "--log", top / "log",
          "--until-eof"], stdin=subprocess.PIPE)
-    while not (top / "socket").exists():
+    disk = None
+    while not disk:
         assert server.poll() is None, "the server did not start"
-        time.sleep(0.01)
-    disk = faultdisk.FaultDisk(top / "socket")
+        try:
+            disk = faultdisk.FaultDisk(top / "socket")
+        except (FileNotFoundError, ConnectionRefusedError):
+            time.sleep(0.01)
     try:
         files = []
         for name in ("a", "b"):

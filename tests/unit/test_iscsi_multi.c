@@ -534,6 +534,115 @@ static void test_tmf_of_lost(void **state)
 	client_close(&a);
 }
 
+static void reset(struct client *c, uint8_t function)
+{
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	iscsi_bhs_init(bhs, ISCSI_OP_TMF_REQUEST, (uint8_t)(F | function), ++c->itt);
+	bhs[0] |= ISCSI_OPCODE_IMMEDIATE;
+	be32_put(bhs + ISCSI_BHS_CMDSN, c->cmdsn);
+	client_pdu(c, bhs, NULL, 0);
+}
+
+/* A NOP-Out that answers the ping in `pdu` and acknowledges up to `exp_statsn`. */
+static void pong(struct client *c, uint32_t exp_statsn)
+{
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	iscsi_bhs_init(bhs, ISCSI_OP_NOP_OUT, F, ISCSI_TAG_NONE);
+	bhs[0] |= ISCSI_OPCODE_IMMEDIATE;
+	be32_put(bhs + ISCSI_BHS_TTT, iscsi_bhs_ttt(pdu.bhs));
+	be32_put(bhs + ISCSI_BHS_EXPSTATSN, exp_statsn);
+	client_pdu(c, bhs, NULL, 0);
+}
+
+/*
+ * RFC 7143 4.2.3.3: the answer to a reset waits until responses that went out over the other
+ * connection are acknowledged, and asks for that.
+ */
+static void test_response_fence(void **state)
+{
+	static const uint8_t functions[] = {SCSI_TMF_ABORT_TASK_SET, SCSI_TMF_LU_RESET};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		struct client a = client_login(0, SEVERAL), b = joined(&a, 1, 2);
+		uint8_t bhs[ISCSI_BHS_BYTES];
+		uint32_t statsn;
+
+		client_command(&b, bhs, F, FAKE_OP_TUR, 0, 0, 0);
+		client_pdu(&b, bhs, NULL, 0);
+		client_expect(&b, &pdu, ISCSI_OP_SCSI_RESPONSE);
+		statsn = be32_get(pdu.bhs + ISCSI_BHS_STATSN);
+		a.cmdsn = b.cmdsn;
+		reset(&a, functions[i]);
+		client_expect_silence(&a);
+		client_expect(&b, &pdu, ISCSI_OP_NOP_IN);
+		assert_int_not_equal(iscsi_bhs_ttt(pdu.bhs), ISCSI_TAG_NONE);
+		pong(&b, statsn); /* the response itself is not acknowledged yet */
+		client_expect_silence(&a);
+		pong(&b, statsn + 1);
+		client_expect(&a, &pdu, ISCSI_OP_TMF_RESPONSE);
+		assert_int_equal(iscsi_bhs_itt(pdu.bhs), a.itt);
+		/* Nothing is owed any more: at once. */
+		reset(&a, functions[i]);
+		client_expect(&a, &pdu, ISCSI_OP_TMF_RESPONSE);
+		client_close(&a);
+		client_close(&b);
+	}
+}
+
+/* Behind the fence: the other connection goes, the asking one goes, the session ends. */
+static void test_fence_and_ends(void **state)
+{
+	(void)state;
+	for (unsigned row = 0; row < 3; row++) {
+		struct client a = client_login(0, SEVERAL), b = joined(&a, 1, 2);
+
+		reset(&a, SCSI_TMF_LU_RESET);
+		client_expect_silence(&a);
+		client_expect(&b, &pdu, ISCSI_OP_NOP_IN);
+		switch (row) {
+		case 0:
+			client_close(&b);
+			client_expect(&a, &pdu, ISCSI_OP_TMF_RESPONSE);
+			break;
+		case 1:
+			client_close(&a);
+			client_expect_alive(&b);
+			assert_int_equal(connections(), 1);
+			break;
+		default:
+			logout(&b, ISCSI_LOGOUT_SESSION, 0);
+			expect_logout(&b, ISCSI_LOGOUT_CLOSED);
+			client_expect_closed(&a);
+			break;
+		}
+		client_close(&a);
+		client_close(&b);
+		assert_int_equal(iscsi_session_count(harness.iscsi), 0);
+	}
+}
+
+/* A header that makes no sense costs all connections of the session (RFC 7143 7.7). */
+static void test_violation(void **state)
+{
+	struct client a = client_login(0, SEVERAL), b = joined(&a, 1, 2), c;
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	(void)state;
+	client_command(&b, bhs, 0, FAKE_OP_TUR, 0, 0, 0); /* neither F nor W */
+	client_pdu(&b, bhs, NULL, 0);
+	client_expect_closed(&b);
+	client_expect_closed(&a);
+	assert_int_equal(fake.nexuses, 0);
+	c = client_login(0, SEVERAL);
+	client_expect_alive(&c);
+	client_close(&a);
+	client_close(&b);
+	client_close(&c);
+}
+
 /* Parameters: digests and segment sizes are each connection's, bursts the session's. */
 static void test_params(void **state)
 {
@@ -635,6 +744,9 @@ int main(void)
 		TEST(test_session_reinstated),
 		TEST(test_abort_amid_data),
 		TEST(test_tmf_of_lost),
+		TEST(test_response_fence),
+		TEST(test_fence_and_ends),
+		TEST(test_violation),
 		TEST(test_params),
 		TEST(test_negotiation),
 		TEST(test_stop),

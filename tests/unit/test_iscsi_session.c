@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Connections and sessions: the byte stream, logins, reinstatement, task management, the end. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/unit/iscsi_harness.h"
 
@@ -202,6 +205,59 @@ static void test_silent_connections_make_room(void **state)
 static struct iscsi_conn *newest_conn(unsigned reactor)
 {
 	return qb_list_entry(harness.iscsi->reactors[reactor].conns.prev, struct iscsi_conn, link);
+}
+
+/*
+ * 10,000 connections that say nothing: those that are silent longest make room at the limit, each
+ * costs little, and a login is answered at once.
+ */
+static void test_ten_thousand_silent_connections(void **state)
+{
+	enum {
+		SILENT = 10000,
+		LIMIT = 4096
+	};
+	struct rlimit limit;
+	struct client *silent = calloc(SILENT, sizeof(*silent)), good;
+	struct iscsi_reactor *home = &harness.iscsi->reactors[0];
+	struct iscsi_conn *conn;
+	unsigned n = 0;
+
+	(void)state;
+	assert_non_null(silent);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_max < SILENT + LIMIT + 100) {
+		free(silent);
+		skip(); /* the hard limit of descriptors is too low */
+	}
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	harness.conf.iscsi.connections_max = LIMIT;
+	for (unsigned i = 0; i < SILENT; i++) {
+		silent[i] = client_connect(0);
+	}
+	good = client_login(0, FAST);
+	client_expect_alive(&good);
+	harness_settle();
+	assert_int_equal(atomic_load(&harness.iscsi->connections), LIMIT);
+	qb_list_for_each_entry (conn, &home->logins, login_link) {
+		assert_null(conn->login);
+		assert_null(conn->rx.held);
+		assert_null(conn->rx.own);
+		assert_true(reactor_timer_is_set(&conn->timer));
+		n++;
+	}
+	assert_int_equal(n, LIMIT - 1);
+	assert_true(sizeof(*conn) <= 2048);
+	for (unsigned i = 0; i < SILENT; i++) {
+		close(silent[i].fd);
+	}
+	client_close(&good);
+	for (unsigned i = 0; i < 1000 && atomic_load(&harness.iscsi->connections); i++) {
+		harness_pass();
+	}
+	assert_int_equal(atomic_load(&harness.iscsi->connections), 0);
+	free(silent);
 }
 
 static void test_login_deadline_and_memory(void **state)
@@ -867,6 +923,7 @@ int main(void)
 		TEST(test_commands_behind_the_login),
 		TEST(test_garbage_instead_of_a_login),
 		TEST(test_silent_connections_make_room),
+		TEST(test_ten_thousand_silent_connections),
 		TEST(test_login_deadline_and_memory),
 		TEST(test_login_numbers),
 		TEST(test_no_nexus_no_login),
