@@ -406,6 +406,17 @@ static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_
 	return 0;
 }
 
+static void daemon_ledger_status(void *arg, struct ledger_status *status)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->ha) {
+		ha_ledger_status(daemon->ha, status);
+	} else {
+		ledger_local_status(daemon->ledger_local, status);
+	}
+}
+
 static int daemon_control_make(struct daemon *daemon, char *error, size_t error_size)
 {
 	struct control_setup control = {
@@ -418,6 +429,7 @@ static int daemon_control_make(struct daemon *daemon, char *error, size_t error_
 		.ship = daemon->ship,
 		.isns = daemon->isns,
 		.stop = daemon_stop,
+		.ledger = daemon_ledger_status,
 		.arg = daemon,
 		.started_unix_s = (uint64_t)time(NULL),
 	};

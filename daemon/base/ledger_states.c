@@ -57,51 +57,82 @@ int ledger_states_save(const struct ledger_serve *serve, struct journal_bytes *t
 	return 0;
 }
 
-/* The state of an LU among the bytes; false when they are malformed. */
-static bool state_find(const uint8_t *bytes, size_t size, const uint8_t lu[16],
-	const uint8_t **state, size_t *length)
+/* Where each LU's state is among the bytes: an open hash of offsets plus 1. */
+struct places {
+	uint32_t *slots;
+	uint32_t mask;
+};
+
+static uint32_t *place_slot(const struct places *p, const uint8_t *bytes, const uint8_t lu[16])
 {
-	struct cursor c = cursor_reader(bytes, size);
+	uint64_t hash = (be64_get(lu) ^ be64_get(lu + 8)) * 0x9e3779b97f4a7c15ull;
+	uint32_t i = (uint32_t)(hash >> 32) & p->mask;
 
-	*state = NULL;
-	*length = 0;
-	while (cursor_left(&c) > 0) {
-		const uint8_t *uuid = cursor_take(&c, 16);
-		uint32_t n = cursor_get_u32(&c);
-		const uint8_t *at = n <= LEDGER_STATE_BYTES_MAX ? cursor_take(&c, n) : NULL;
-
-		if (!uuid || !at || n == 0) {
-			return false;
-		}
-		if (lu && memcmp(uuid, lu, 16) == 0) {
-			*state = at;
-			*length = n;
-			return true;
-		}
+	while (p->slots[i] && memcmp(bytes + p->slots[i] - 1, lu, 16) != 0) {
+		i = (i + 1) & p->mask;
 	}
-	return cursor_ok(&c);
+	return &p->slots[i];
 }
 
-int ledger_states_load(const struct ledger_serve *serve, const uint8_t *bytes, size_t size,
-	bool cold, uint8_t lu[16])
+/* Notes the places; how many there are, or -EBADMSG. Without slots: only counts and checks. */
+static int places_find(const uint8_t *bytes, size_t size, struct places *p)
 {
-	const uint8_t *state;
-	size_t length;
+	struct cursor c = cursor_reader(bytes, size);
+	int count = 0;
 
-	memset(lu, 0, 16);
-	if (!state_find(bytes, size, NULL, &state, &length)) {
-		return -EBADMSG;
+	while (cursor_left(&c) > 0) {
+		uint32_t at = (uint32_t)c.pos;
+		const uint8_t *lu = cursor_take(&c, 16);
+		uint32_t length = cursor_get_u32(&c);
+
+		if (length == 0 || length > LEDGER_STATE_BYTES_MAX || !cursor_take(&c, length)) {
+			return -EBADMSG;
+		}
+		if (p->slots) {
+			*place_slot(p, bytes, lu) = at + 1;
+		}
+		count++;
 	}
-	for (unsigned i = 0; serve->lu(serve->ctx, i, lu); i++) {
-		int err;
+	return count;
+}
 
-		state_find(bytes, size, lu, &state, &length);
-		err = serve->load(serve->ctx, lu, state, length, cold);
+static int states_load(const struct ledger_serve *serve, const uint8_t *bytes,
+	const struct places *p, bool cold, uint8_t lu[16])
+{
+	for (unsigned i = 0; serve->lu(serve->ctx, i, lu); i++) {
+		uint32_t at = *place_slot(p, bytes, lu);
+		const uint8_t *state = at ? bytes + at - 1 + STATE_HEAD_BYTES : NULL;
+		int err = serve->load(serve->ctx, lu, state, at ? be32_get(state - 4) : 0, cold);
+
 		if (err) {
 			return err;
 		}
 	}
 	return 0;
+}
+
+int ledger_states_load(const struct ledger_serve *serve, const uint8_t *bytes, size_t size,
+	bool cold, uint8_t lu[16])
+{
+	struct places p = {.mask = 1};
+	int count, err;
+
+	memset(lu, 0, 16);
+	count = size < UINT32_MAX ? places_find(bytes, size, &p) : -EBADMSG;
+	if (count < 0) {
+		return count;
+	}
+	while (p.mask < 2 * (uint32_t)count) {
+		p.mask = p.mask * 2 + 1;
+	}
+	p.slots = calloc(p.mask + 1, sizeof(*p.slots));
+	if (!p.slots) {
+		return -ENOMEM;
+	}
+	places_find(bytes, size, &p);
+	err = states_load(serve, bytes, &p, cold, lu);
+	free(p.slots);
+	return err;
 }
 
 int ledger_states_cold(const struct ledger_serve *serve)
@@ -117,22 +148,29 @@ int ledger_states_cold(const struct ledger_serve *serve)
 	return err;
 }
 
-uint32_t ledger_state_digest(const struct ledger_serve *serve, const uint8_t lu[16])
+static uint32_t digest_of(const struct ledger_serve *serve, const uint8_t lu[16], uint8_t *room)
 {
-	cleanup_free uint8_t *state = malloc(LEDGER_STATE_BYTES_MAX);
-	int length = state ? serve->save(serve->ctx, lu, state, LEDGER_STATE_BYTES_MAX) : 0;
+	int length = serve->save(serve->ctx, lu, room, LEDGER_STATE_BYTES_MAX);
 	uint32_t crc = crc32c_add(CRC32C_INIT, lu, 16);
 
-	return length > 0 ? crc32c_end(crc32c_add(crc, state, (size_t)length)) : 0;
+	return length > 0 ? crc32c_end(crc32c_add(crc, room, (size_t)length)) : 0;
+}
+
+uint32_t ledger_state_digest(const struct ledger_serve *serve, const uint8_t lu[16])
+{
+	cleanup_free uint8_t *room = malloc(LEDGER_STATE_BYTES_MAX);
+
+	return room ? digest_of(serve, lu, room) : 0;
 }
 
 uint32_t ledger_states_digest(const struct ledger_serve *serve)
 {
+	cleanup_free uint8_t *room = malloc(LEDGER_STATE_BYTES_MAX);
 	uint32_t digest = 0;
 	uint8_t lu[16];
 
-	for (unsigned i = 0; serve->lu(serve->ctx, i, lu); i++) {
-		digest ^= ledger_state_digest(serve, lu);
+	for (unsigned i = 0; room && serve->lu(serve->ctx, i, lu); i++) {
+		digest ^= digest_of(serve, lu, room);
 	}
 	return digest;
 }

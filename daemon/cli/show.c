@@ -198,6 +198,7 @@ static void cli_status_print(const json_t *answer)
 {
 	const json_t *controller = json_object_get(answer, "controller");
 	const json_t *counts = json_object_get(answer, "counts");
+	const json_t *ledger = json_object_get(answer, "ledger");
 	char age[32];
 	json_t *row;
 	size_t i;
@@ -211,6 +212,9 @@ static void cli_status_print(const json_t *answer)
 		printf("%-14s- %s\n", "", json_string_value(row));
 	}
 	cli_status_cluster_print(answer);
+	printf("%-14sentry %lld, %lld pending\n", "ledger",
+		(long long)cli_get_number(ledger, "index"),
+		(long long)cli_get_number(ledger, "pending"));
 	printf("%-14ssessions %lld, targets %lld, LUs %lld, groups %lld (%lld owned here)\n",
 		"counts", (long long)cli_get_number(counts, "sessions"),
 		(long long)cli_get_number(counts, "targets"),

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -189,6 +190,45 @@ static json_t *control_status_isns(const struct control *control)
 	return servers;
 }
 
+static void control_health_ledger(
+	const struct ledger_status *ledger, json_t *problems, enum control_health *health)
+{
+	if (ledger->journal_error) {
+		control_json_append(problems,
+			"the journal in the state directory cannot be written: %s: reservations "
+			"and mode pages cannot be changed through this controller",
+			strerror(-ledger->journal_error));
+		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+	}
+	if (ledger->waits_for_fence) {
+		control_json_append(problems,
+			"changes of reservations wait until the lost controller has been fenced");
+		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+	}
+}
+
+static json_t *control_status_ledger(
+	const struct control *control, const struct ledger_status *ledger)
+{
+	json_t *acknowledged = json_array();
+
+	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
+		json_t *name = control_json_controller(control, c);
+
+		if (json_is_null(name)) {
+			continue;
+		}
+		json_array_append_new(
+			acknowledged, json_pack("{s:o, s:I}", "controller", name, "index",
+					      (json_int_t)ledger->acknowledged[c]));
+	}
+	return json_pack("{s:I, s:o, s:i, s:I, s:o, s:b}", "index", (json_int_t)ledger->index,
+		"acknowledged", acknowledged, "pending", (int)ledger->pending, "journal_bytes",
+		(json_int_t)ledger->journal_bytes, "journal_error",
+		ledger->journal_error ? json_string(strerror(-ledger->journal_error)) : json_null(),
+		"waits_for_fence", (int)ledger->waits_for_fence);
+}
+
 void control_get_status(struct control_request *req)
 {
 	const struct control *control = req->control;
@@ -197,13 +237,16 @@ void control_get_status(struct control_request *req)
 	json_t *problems = json_array();
 	time_t now = time(NULL);
 	json_int_t started = (json_int_t)control->setup.started_unix_s;
+	struct ledger_status ledger;
 	unsigned owned;
 	json_t *answer;
 
+	control->setup.ledger(control->setup.arg, &ledger);
 	if (control->setup.ha) {
 		control_health_cluster(control, problems, &health);
 	}
 	control_health_groups(control, problems, &health, &owned);
+	control_health_ledger(&ledger, problems, &health);
 	answer = json_pack("{s:s, s:o, s:o, s:i, s:I, s:I, s:{s:i, s:i, s:i, s:i, s:i}, s:s, s:o}",
 		"version", PACKAGE_VERSION, "controller",
 		control_status_controller(control, control->setup.controller), "cluster",
@@ -214,6 +257,7 @@ void control_get_status(struct control_request *req)
 		(int)iscsi_session_count(control->setup.iscsi), "health",
 		control_health_name(health), "problems", problems);
 	if (answer) {
+		json_object_set_new(answer, "ledger", control_status_ledger(control, &ledger));
 		control_status_cluster(control, answer);
 		json_object_set_new(answer, "isns", control_status_isns(control));
 	}

@@ -27,6 +27,8 @@ struct control_setup {
 	const struct isns *isns;
 	/* `yokectl stop` asks the daemon to end in good order. */
 	void (*stop)(void *arg);
+	/* How the ledger stands. */
+	void (*ledger)(void *arg, struct ledger_status *status);
 	void *arg;
 	uint64_t started_unix_s;
 };

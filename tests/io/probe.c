@@ -16,43 +16,77 @@
 #include "yoke/util.h"
 
 static const char probe_usage[] =
-	"Usage: yoke-probe [--initiator IQN] [--keep-ua] --portal ADDR[:PORT] --target IQN --lun N "
-	"CDB[:INBYTES]...\n"
-	"CDB is hex; a unit attention left from the login is taken off first unless --keep-ua.\n";
+	"Usage: yoke-probe [--initiator IQN] [--isid N] [--keep-ua] --portal ADDR[:PORT] --target "
+	"IQN --lun N CDB[:INBYTES|=DATA]...\n"
+	"CDB and DATA (out) are hex; a unit attention left from the login is taken off first "
+	"unless "
+	"--keep-ua.\nWithout --isid every login is another initiator port.\n";
 
-#define PROBE_IN_MAX 65536
+#define PROBE_IN_MAX  65536
 
-static int probe_cdb_parse(const char *text, unsigned char cdb[16], long *in_bytes)
+#define PROBE_OUT_MAX 512
+
+struct probe_command {
+	unsigned char cdb[16];
+	int length;
+	long in_bytes;
+	unsigned char out[PROBE_OUT_MAX];
+	int out_bytes;
+};
+
+/* Hex digits into at most `size` bytes; how many. */
+static int probe_hex(const char **text, unsigned char *to, int size)
 {
 	int n = 0;
 
-	while (isxdigit((unsigned char)text[0]) && isxdigit((unsigned char)text[1]) && n < 16) {
-		char pair[3] = {text[0], text[1], '\0'};
+	while (isxdigit((unsigned char)(*text)[0]) && isxdigit((unsigned char)(*text)[1]) &&
+		n < size) {
+		char pair[3] = {(*text)[0], (*text)[1], '\0'};
 
-		cdb[n++] = (unsigned char)strtoul(pair, NULL, 16);
-		text += 2;
+		to[n++] = (unsigned char)strtoul(pair, NULL, 16);
+		*text += 2;
 	}
-	*in_bytes = *text == ':' ? strtol(text + 1, NULL, 0) : 0;
-	return n >= 6 && (*text == '\0' || *text == ':') && *in_bytes >= 0 &&
-			       *in_bytes <= PROBE_IN_MAX
-		       ? n
-		       : -1;
+	return n;
+}
+
+static bool probe_parse(const char *text, struct probe_command *c)
+{
+	*c = (struct probe_command){0};
+	c->length = probe_hex(&text, c->cdb, sizeof(c->cdb));
+	if (*text == ':') {
+		char *end;
+
+		c->in_bytes = strtol(text + 1, &end, 0);
+		text = end;
+	} else if (*text == '=') {
+		text++;
+		c->out_bytes = probe_hex(&text, c->out, sizeof(c->out));
+	}
+	return c->length >= 6 && *text == '\0' && c->in_bytes >= 0 && c->in_bytes <= PROBE_IN_MAX;
+}
+
+static struct scsi_task *probe_task(struct iscsi_context *iscsi, int lun, struct probe_command *c)
+{
+	struct iscsi_data data = {.data = c->out, .size = (size_t)c->out_bytes};
+	struct scsi_task *task = scsi_create_task(c->length, c->cdb,
+		c->out_bytes  ? SCSI_XFER_WRITE
+		: c->in_bytes ? SCSI_XFER_READ
+			      : SCSI_XFER_NONE,
+		c->out_bytes ? c->out_bytes : (int)c->in_bytes);
+
+	return task ? iscsi_scsi_command_sync(iscsi, lun, task, c->out_bytes ? &data : NULL) : NULL;
 }
 
 static int probe_run(struct iscsi_context *iscsi, int lun, const char *text)
 {
-	unsigned char cdb[16];
-	long in_bytes;
-	int length = probe_cdb_parse(text, cdb, &in_bytes);
-	struct scsi_task *task, *done;
+	struct probe_command command;
+	struct scsi_task *done;
 
-	if (length < 0) {
+	if (!probe_parse(text, &command)) {
 		fprintf(stderr, "yoke-probe: not a CDB: %s\n%s", text, probe_usage);
 		return 2;
 	}
-	task = scsi_create_task(
-		length, cdb, in_bytes ? SCSI_XFER_READ : SCSI_XFER_NONE, (int)in_bytes);
-	done = task ? iscsi_scsi_command_sync(iscsi, lun, task, NULL) : NULL;
+	done = probe_task(iscsi, lun, &command);
 	if (!done) {
 		fprintf(stderr, "yoke-probe: %s: %s\n", text, iscsi_get_error(iscsi));
 		return 1;
@@ -62,7 +96,7 @@ static int probe_run(struct iscsi_context *iscsi, int lun, const char *text)
 		printf(" %x/%02x/%02x", (unsigned)done->sense.key, (unsigned)done->sense.ascq >> 8,
 			(unsigned)done->sense.ascq & 0xff);
 	}
-	if (done->status == SCSI_STATUS_GOOD && in_bytes) {
+	if (done->status == SCSI_STATUS_GOOD && command.in_bytes) {
 		printf(" %d ", done->datain.size);
 		for (int i = 0; i < done->datain.size; i++) {
 			printf("%02x", done->datain.data[i]);
@@ -96,6 +130,7 @@ int main(int argc, char **argv)
 		{"portal", required_argument, NULL, 'p'},
 		{"target", required_argument, NULL, 't'},
 		{"lun", required_argument, NULL, 'l'},
+		{"isid", required_argument, NULL, 's'},
 		{"keep-ua", no_argument, NULL, 'k'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -104,6 +139,7 @@ int main(int argc, char **argv)
 	struct iscsi_context *iscsi;
 	bool keep_ua = false;
 	int option, lun = 0, status = 0;
+	long isid = -1;
 
 	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (option) {
@@ -118,6 +154,9 @@ int main(int argc, char **argv)
 			break;
 		case 'l':
 			lun = (int)strtol(optarg, NULL, 0);
+			break;
+		case 's':
+			isid = strtol(optarg, NULL, 0);
 			break;
 		case 'k':
 			keep_ua = true;
@@ -140,6 +179,9 @@ int main(int argc, char **argv)
 	}
 	iscsi_set_targetname(iscsi, target);
 	iscsi_set_session_type(iscsi, ISCSI_SESSION_NORMAL);
+	if (isid >= 0) {
+		iscsi_set_isid_random(iscsi, (uint32_t)isid, 0);
+	}
 	iscsi_set_noautoreconnect(iscsi, 1);
 	iscsi_set_timeout(iscsi, 20);
 	if (iscsi_connect_sync(iscsi, portal) < 0 || iscsi_login_sync(iscsi) < 0) {

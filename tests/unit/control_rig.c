@@ -27,6 +27,11 @@ static void rig_stop(void *arg)
 	rig->stops++;
 }
 
+static void rig_ledger(void *arg, struct ledger_status *status)
+{
+	*status = fake.ledger;
+}
+
 void rig_open(struct rig *rig, bool clustered)
 {
 	struct control_setup setup = {
@@ -36,6 +41,7 @@ void rig_open(struct rig *rig, bool clustered)
 		.ha = clustered ? (struct ha *)rig : NULL,
 		.ship = clustered ? (struct ship *)rig : NULL,
 		.stop = rig_stop,
+		.ledger = rig_ledger,
 		.arg = rig,
 		.started_unix_s = 1700000000,
 	};

@@ -11,6 +11,7 @@ struct fake {
 	/* what the parts answer */
 	struct ha_group_info groups[FAKE_GROUPS];
 	struct ha_status status;
+	struct ledger_status ledger;
 	bool healthy;
 	unsigned sessions;
 	uint16_t logout_tsih, logout_within_s; /* of the last request to log out */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Every resource of the management interface, with and without a cluster, and every refusal. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -153,6 +154,37 @@ static void test_status(void **state)
 	assert_true(json_is_null(json_object_get(json_array_get(isns, 0), "problem")));
 	assert_int_equal(number(json_array_get(isns, 0), "inquiries"), 7);
 	assert_string_equal(text(json_array_get(isns, 1), "problem"), "not registered");
+	json_decref(json);
+}
+
+static void test_status_ledger(void **state)
+{
+	json_t *json, *ledger, *row;
+
+	fake.ledger = (struct ledger_status){.index = 70000,
+		.acknowledged = {0, 70000, 69999},
+		.pending = 2,
+		.journal_bytes = 4096};
+	json = ask("GET", "/v1/status", NULL);
+	ledger = json_object_get(json, "ledger");
+	assert_int_equal(number(ledger, "index"), 70000);
+	assert_int_equal(number(ledger, "pending"), 2);
+	assert_int_equal(number(ledger, "journal_bytes"), 4096);
+	assert_true(json_is_null(json_object_get(ledger, "journal_error")));
+	row = json_array_get(json_object_get(ledger, "acknowledged"), 1);
+	assert_string_equal(text(row, "controller"), "b");
+	assert_int_equal(number(row, "index"), 69999);
+	assert_string_equal(text(json, "health"), "ok");
+	json_decref(json);
+
+	fake.ledger.journal_error = -ENOSPC;
+	fake.ledger.waits_for_fence = true;
+	json = ask("GET", "/v1/status", NULL);
+	assert_string_equal(
+		text(json_object_get(json, "ledger"), "journal_error"), "No space left on device");
+	assert_string_equal(text(json, "health"), "degraded");
+	expect_problem(json, "journal in the state directory cannot be written: No space");
+	expect_problem(json, "wait until the lost controller has been fenced");
 	json_decref(json);
 }
 
@@ -502,6 +534,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_table, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_every_row, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_status, open_clustered, close_rig),
+		cmocka_unit_test_setup_teardown(test_status_ledger, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_status_problems, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_groups, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_lists, open_clustered, close_rig),
