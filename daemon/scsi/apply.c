@@ -186,6 +186,24 @@ static enum scsi_result mode_apply(
 	return SCSI_RESULT_GOOD;
 }
 
+static enum scsi_result identify_apply(
+	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects)
+{
+	if (!scsi_state_permits(state, scsi_state_standing(state, &entry->who),
+		    SCSI_RESERVED_CONFLICT, false)) {
+		return SCSI_RESULT_CONFLICT;
+	}
+	if (entry->info_length != state->info_length ||
+		memcmp(entry->info, state->info, entry->info_length) != 0) {
+		state->info_length = entry->info_length;
+		memset(state->info, 0, sizeof(state->info));
+		memcpy(state->info, entry->info, entry->info_length);
+		effects->changed = true;
+		effects->others_uas |= 1u << SCSI_UA_IDENTIFIER_CHANGED;
+	}
+	return SCSI_RESULT_GOOD;
+}
+
 static enum scsi_result pr_apply(
 	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects)
 {
@@ -199,6 +217,7 @@ static enum scsi_result (*const kinds[])(
 	[SCSI_ENTRY_RELEASE] = release_apply,
 	[SCSI_ENTRY_UNRESERVE] = unreserve_apply,
 	[SCSI_ENTRY_MODE] = mode_apply,
+	[SCSI_ENTRY_IDENTIFY] = identify_apply,
 };
 
 enum scsi_result scsi_apply(

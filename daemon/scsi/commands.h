@@ -45,6 +45,11 @@ bool scsi_log_sense_decode(struct scsi_task *task);
 void scsi_log_sense_run(struct scsi_task *task);
 bool scsi_lba_status_decode(struct scsi_task *task);
 void scsi_lba_status_run(struct scsi_task *task);
+/* identify.c */
+bool scsi_report_identifying_decode(struct scsi_task *task);
+void scsi_report_identifying_run(struct scsi_task *task);
+bool scsi_set_identifying_decode(struct scsi_task *task);
+void scsi_set_identifying_run(struct scsi_task *task);
 bool scsi_rstmf_decode(struct scsi_task *task);
 void scsi_rstmf_run(struct scsi_task *task);
 bool scsi_rsoc_decode(struct scsi_task *task);

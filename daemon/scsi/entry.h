@@ -11,6 +11,7 @@ enum scsi_entry_kind {
 	SCSI_ENTRY_RELEASE = 3,
 	SCSI_ENTRY_UNRESERVE = 4, /* a reset, or the nexus is lost: ends the SPC-2 reservation */
 	SCSI_ENTRY_MODE = 5, /* MODE SELECT */
+	SCSI_ENTRY_IDENTIFY = 6, /* SET IDENTIFYING INFORMATION */
 };
 const char *scsi_entry_kind_name(enum scsi_entry_kind kind);
 
@@ -54,6 +55,9 @@ struct scsi_entry {
 	/* mode */
 	uint8_t mask; /* SCSI_MODE_* that are set to `values` */
 	uint8_t values;
+	/* identify */
+	uint8_t info_length;
+	uint8_t info[SCSI_IDENTIFYING_MAX];
 };
 
 /* An initiator port among `others`: ISID and name; the rest of `who` is left alone by get. */

@@ -20,6 +20,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/group.c daemon/scsi/group.h \
 	daemon/scsi/guard.c daemon/scsi/guard.h \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
+	daemon/scsi/identify.c \
 	daemon/scsi/inquiry.c \
 	daemon/scsi/lba_status.c \
 	daemon/scsi/ledger.c daemon/scsi/ledger.h \
@@ -111,6 +112,9 @@ tests_unit_test_scsi_pr_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_reserve
 tests_unit_test_scsi_reserve_SOURCES = tests/unit/test_scsi_reserve.c $(scsi_pair_sources)
 tests_unit_test_scsi_reserve_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_identify
+tests_unit_test_scsi_identify_SOURCES = tests/unit/test_scsi_identify.c $(scsi_pair_sources)
+tests_unit_test_scsi_identify_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_mode_select
 tests_unit_test_scsi_mode_select_SOURCES = tests/unit/test_scsi_mode_select.c $(scsi_pair_sources)
 tests_unit_test_scsi_mode_select_LDADD = $(scsi_rig_libs)

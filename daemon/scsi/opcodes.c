@@ -21,6 +21,20 @@
 #define IN_CAPACITY (SCSI_IN_STANDBY | SCSI_IN_UNAVAILABLE | SCSI_IN_TRANSITIONING)
 
 static const struct scsi_row maintenance_in[32] = {
+	[0x05] = {.name = "REPORT IDENTIFYING INFORMATION",
+		.opcode = 0xa3,
+		.action = 0x05,
+		.has_action = true,
+		.cdb_length = 12,
+		.usage = {0xa3, 0x05, ZERO4, ANY4, 0xfe, CONTROL},
+		.where = SCSI_RUNS_HERE,
+		.direction = SCSI_DATA_IN,
+		.reserved = SCSI_RESERVED_ALLOWED,
+		.order = SCSI_ORDER_FREE,
+		.nominal_s = 1,
+		.recommended_s = 30,
+		.decode = scsi_report_identifying_decode,
+		.run = scsi_report_identifying_run},
 	[0x0a] = {.name = "REPORT TARGET PORT GROUPS",
 		.opcode = 0xa3,
 		.action = 0x0a,
@@ -65,6 +79,24 @@ static const struct scsi_row maintenance_in[32] = {
 		.recommended_s = 30,
 		.decode = scsi_rstmf_decode,
 		.run = scsi_rstmf_run},
+};
+
+static const struct scsi_row maintenance_out[32] = {
+	[0x06] = {.name = "SET IDENTIFYING INFORMATION",
+		.opcode = 0xa4,
+		.action = 0x06,
+		.has_action = true,
+		.cdb_length = 12,
+		.usage = {0xa4, 0x06, ZERO4, ANY4, 0xfe, CONTROL},
+		.where = SCSI_RUNS_OWNER,
+		.direction = SCSI_DATA_OUT,
+		.reserved = SCSI_RESERVED_CONFLICT,
+		.order = SCSI_ORDER_QUEUED,
+		.flags = SCSI_USES_LEDGER,
+		.nominal_s = 1,
+		.recommended_s = 60,
+		.decode = scsi_set_identifying_decode,
+		.run = scsi_set_identifying_run},
 };
 
 static const struct scsi_row service_action_in_16[32] = {
@@ -625,6 +657,7 @@ const struct scsi_row scsi_rows[256] = {
 		.decode = scsi_report_luns_decode,
 		.run = scsi_report_luns_run},
 	[0xa3] = {.name = "MAINTENANCE IN", .opcode = 0xa3, .actions = maintenance_in},
+	[0xa4] = {.name = "MAINTENANCE OUT", .opcode = 0xa4, .actions = maintenance_out},
 	[0xa8] = {.name = "READ(12)",
 		.opcode = 0xa8,
 		.cdb_length = 12,

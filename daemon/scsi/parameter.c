@@ -111,7 +111,7 @@ static void error_count(struct scsi_task *task, bool writes)
 {
 	struct scsi_counters *count = &task->nexus->core->lus[task->lu->index].count;
 
-	if (task->status == SCSI_CHECK_CONDITION && (task->sense[2] & 0xf) == KEY_MEDIUM_ERROR) {
+	if (task->status == SCSI_CHECK_CONDITION && scsi_sense_key(task) == KEY_MEDIUM_ERROR) {
 		scsi_count(writes ? &count->write_errors : &count->read_errors, 1);
 	}
 }

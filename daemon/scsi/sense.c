@@ -70,6 +70,8 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 		0x04},
 	[SENSE_UA_REGISTRATIONS_PREEMPTED] = {"registrations preempted", KEY_UNIT_ATTENTION, 0x2a,
 		0x05},
+	[SENSE_UA_IDENTIFIER_CHANGED] = {"device identifier changed", KEY_UNIT_ATTENTION, 0x3f,
+		0x05},
 	[SENSE_UA_ALUA_CHANGED] = {"ALUA state changed", KEY_UNIT_ATTENTION, 0x2a, 0x06},
 	[SENSE_UA_COMMANDS_CLEARED] = {"commands cleared by another initiator", KEY_UNIT_ATTENTION,
 		0x2f, 0x00},
@@ -254,6 +256,11 @@ void scsi_set_sense_information(struct scsi_task *task, enum scsi_sense sense, u
 		task->sense[0] |= SENSE_VALID;
 		be32_put(task->sense + 3, (uint32_t)information);
 	}
+}
+
+uint8_t scsi_sense_key(const struct scsi_task *task)
+{
+	return task->sense[task->sense[0] == SENSE_CURRENT_DESCRIPTOR ? 1 : 2] & 0xf;
 }
 
 void scsi_set_errno(struct scsi_task *task, int err, bool writes)

@@ -32,6 +32,7 @@ enum scsi_sense {
 	SENSE_UA_POWER_ON_OR_RESET,
 	SENSE_UA_LU_RESET,
 	SENSE_UA_MODE_CHANGED,
+	SENSE_UA_IDENTIFIER_CHANGED,
 	SENSE_UA_RESERVATIONS_PREEMPTED,
 	SENSE_UA_RESERVATIONS_RELEASED,
 	SENSE_UA_REGISTRATIONS_PREEMPTED,
@@ -99,6 +100,9 @@ void scsi_set_errno(struct scsi_task *task, int err, bool writes);
 
 /* Hosts look for these in fixed format only, whatever D_SENSE says: UA 29/xx and 2A/01. */
 bool scsi_sense_is_fixed(enum scsi_sense sense);
+
+/* The sense key of a task that has ended with CHECK CONDITION. */
+uint8_t scsi_sense_key(const struct scsi_task *task);
 
 /* Sense bytes in fixed or descriptor format into to[18]; the length (18 or 8). */
 size_t scsi_sense_build(uint8_t to[SCSI_SENSE_FIXED_BYTES], enum scsi_sense sense, bool descriptor);

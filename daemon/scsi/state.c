@@ -9,6 +9,7 @@
 #define STATE_VERSION  1
 #define STATE_APTPL    0x01
 #define STATE_RESERVED 0x02
+#define STATE_INFO     0x04
 
 enum {
 	TYPE_EXISTS = 1 << 0,
@@ -73,7 +74,7 @@ void scsi_state_clear(struct scsi_state *state)
 bool scsi_state_is_clear(const struct scsi_state *state)
 {
 	return !state->generation && !state->count && !state->aptpl && !state->reserved &&
-	       !state->mode && !state->saved_mode && !state->done_count;
+	       !state->mode && !state->saved_mode && !state->done_count && !state->info_length;
 }
 
 bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b)
@@ -209,7 +210,8 @@ int scsi_state_put(const struct scsi_state *state, uint8_t *bytes, size_t size)
 	cursor_put_u8(&c, STATE_VERSION); /* the oldest reader that understands this */
 	cursor_put_u32(&c, state->generation);
 	cursor_put_u8(&c, (uint8_t)((state->aptpl ? STATE_APTPL : 0) |
-				    (state->reserved ? STATE_RESERVED : 0)));
+				    (state->reserved ? STATE_RESERVED : 0) |
+				    (state->info_length ? STATE_INFO : 0)));
 	cursor_put_u8(&c, state->mode);
 	cursor_put_u8(&c, state->saved_mode);
 	cursor_put_u8(&c, state->type);
@@ -221,6 +223,10 @@ int scsi_state_put(const struct scsi_state *state, uint8_t *bytes, size_t size)
 	}
 	if (state->reserved) {
 		scsi_identity_put(&c, &state->reserver);
+	}
+	if (state->info_length) {
+		cursor_put_u8(&c, state->info_length);
+		cursor_put_bytes(&c, state->info, state->info_length);
 	}
 	cursor_put_u8(&c, state->done_count);
 	for (unsigned i = 0; i < state->done_count; i++) {
@@ -274,6 +280,16 @@ static void done_get(struct scsi_state *state, struct cursor *c)
 	}
 }
 
+static void info_get(struct scsi_state *state, struct cursor *c)
+{
+	state->info_length = cursor_get_u8(c);
+	if (state->info_length == 0 || state->info_length > SCSI_IDENTIFYING_MAX) {
+		state->info_length = 0;
+		c->bad = true;
+	}
+	cursor_get_bytes(c, state->info, state->info_length);
+}
+
 int scsi_state_get(struct scsi_state *state, const uint8_t *bytes, size_t length)
 {
 	struct cursor c = cursor_reader(bytes, length);
@@ -299,8 +315,12 @@ int scsi_state_get(struct scsi_state *state, const uint8_t *bytes, size_t length
 	if (state->reserved) {
 		scsi_identity_get(&c, &state->reserver);
 	}
+	if (flags & STATE_INFO) {
+		info_get(state, &c);
+	}
 	done_get(state, &c);
-	if (!cursor_ok(&c) || cursor_left(&c) || flags & ~(STATE_APTPL | STATE_RESERVED) ||
+	if (!cursor_ok(&c) || cursor_left(&c) ||
+		flags & ~(STATE_APTPL | STATE_RESERVED | STATE_INFO) ||
 		state->mode & ~SCSI_MODE_ALL || state->saved_mode & ~SCSI_MODE_ALL ||
 		!reservation_is_sound(state)) {
 		scsi_state_clear(state);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What an LU remembers beyond its blocks: registrations and the persistent reservation (SPC-4
- * 5.13), the SPC-2 reservation, mode parameters, and which commands of late have been carried out.
- * Every controller keeps it for every LU and changes it by the ledger's entries only (apply.h), so
- * all of it is data: nexuses by their identity, no pointer, no clock. No function here looks at
- * anything but its arguments.
+ * 5.13), the SPC-2 reservation, mode parameters, identifying information, and which commands of
+ * late have been carried out. Every controller keeps it for every LU and changes it by the ledger's
+ * entries only (apply.h), so all of it is data: nexuses by their identity, no pointer, no clock. No
+ * function here looks at anything but its arguments.
  */
 #ifndef YOKE_SCSI_STATE_H
 #define YOKE_SCSI_STATE_H
@@ -16,6 +16,7 @@
 
 #define SCSI_REGISTRANTS_MAX 256u
 #define SCSI_DONE_MAX	     64u /* commands whose results are remembered */
+#define SCSI_IDENTIFYING_MAX 64u /* bytes of identifying information */
 #define SCSI_NO_REGISTRANT   UINT16_MAX
 
 /* Types of persistent reservations (SPC-4 table 68). */
@@ -66,6 +67,8 @@ struct scsi_state {
 	uint8_t mode; /* SCSI_MODE_*, current */
 	uint8_t saved_mode;
 	uint8_t done_count;
+	uint8_t info_length;
+	uint8_t info[SCSI_IDENTIFYING_MAX]; /* SET IDENTIFYING INFORMATION */
 	struct scsi_identity reserver;
 	struct scsi_done done[SCSI_DONE_MAX]; /* oldest first */
 	struct scsi_registrant *registrants; /* in the order in which they came */
