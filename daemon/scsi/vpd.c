@@ -179,7 +179,7 @@ static void page_b0(const struct scsi_task *task, struct cursor *c)
 	uint32_t physical = lu->conf->physical_block_size;
 	uint32_t atomic = scsi_write_atomic_available(lu) ? lu->info.atomic_bytes >> shift : 0;
 
-	cursor_put_u8(c, 0); /* WSNZ: WRITE SAME of 0 blocks goes to the end of the LU */
+	cursor_put_u8(c, 0x01); /* WSNZ: WRITE SAME of 0 blocks is refused */
 	cursor_put_u8(c, SCSI_COMPARE_BLOCKS_MAX);
 	cursor_put_u16(c, (uint16_t)(physical > lu->block_size ? physical >> shift : 1));
 	cursor_put_u32(c, BUF_MAX_BYTES >> shift);

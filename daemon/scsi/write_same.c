@@ -25,10 +25,8 @@ bool scsi_write_same_decode(struct scsi_task *task)
 		scsi_set_cdb_field(task, 1, 3);
 		return false;
 	}
-	if (task->blocks == 0 && task->lba <= lu->blocks) {
-		task->blocks = lu->blocks - task->lba; /* to the last one */
-	}
-	if (task->blocks > SCSI_SAME_BYTES_MAX >> lu->block_shift) {
+	/* WSNZ: a 0 that got there by mistake must not fill all the rest of the LU. */
+	if (task->blocks == 0 || task->blocks > SCSI_SAME_BYTES_MAX >> lu->block_shift) {
 		scsi_set_cdb_field(task, ten ? 7 : 10, -1);
 		return false;
 	}

@@ -156,14 +156,14 @@ static void vpd_86_and_block_pages(void **state)
 	assert_int_equal(t.in[6], 0x01); /* volatile cache */
 	assert_int_equal(DO(0, 0x12, 1, 0xb0, 0, 96, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length,
-		"00 b0 00 3c 00 80 00 08 00 00 40 00 00 00 08 00 00 00 00 00 00 10 00 00 00 00 01 "
+		"00 b0 00 3c 01 80 00 08 00 00 40 00 00 00 08 00 00 00 00 00 00 10 00 00 00 00 01 "
 		"00 "
 		"00 00 00 80 80 00 00 00 00 00 00 00 00 00 80 00 00 00 00 80 00 00 00 00 00 00 00 "
 		"00 "
 		"00 00 00 80 00 00 00 80");
 	assert_int_equal(DO(1, 0x12, 1, 0xb0, 0, 96, 0), SCSI_GOOD); /* 4096 bytes, not thin */
 	rig_assert_hex(t.in, 36,
-		"00 b0 00 3c 00 80 00 01 00 00 08 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00 00 "
+		"00 b0 00 3c 01 80 00 01 00 00 08 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00 00 "
 		"00 "
 		"00 00 00 00 00 00 00 00");
 	assert_int_equal(DO(0, 0x12, 1, 0xb1, 0, 96, 0), SCSI_GOOD);

@@ -205,21 +205,16 @@ static void a_read_only_unit_refuses_writes_before_data_moves(void **state)
 	assert_int_equal(rig_store.writes, 0);
 }
 
-/* WSNZ=0: no blocks means all from there to the last, if that is not too many. */
-static void write_same_to_the_end(void **state)
+/* WSNZ: no blocks are an error and not the rest of the LU. ANC_SUP=0: nothing can be anchored. */
+static void write_same_of_nothing_and_anchors(void **state)
 {
-	uint8_t block[512];
+	uint8_t block[512] = {0};
 
-	memset(block, 0x77, sizeof(block));
-	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 7, 0xf0, 0, 0, 0, 0), SCSI_GOOD);
-	assert_int_equal(rig_store.data[0][0x7f0 * 512 - 1], 0);
-	assert_int_equal(rig_store.data[0][0x7f0 * 512], 0x77);
-	assert_int_equal(rig_store.data[0][RIG_BYTES - 1], 0x77);
-	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 8, 1, 0, 0, 0, 0), OUT_OF_RANGE);
-	rig->scsi->lus[0].blocks = 1ull << 40;
-	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0), INVALID_FIELD);
-	rig->scsi->lus[0].blocks = 2048;
-	/* ANCHOR: nothing can be anchored here */
+	assert_int_equal(DO(0, block, 512, 0x41, 0, 0, 0, 7, 0xf0, 0, 0, 0, 0), INVALID_FIELD);
+	assert_int_equal(be16_get(t.sense + 16), 7);
+	assert_int_equal(DO(0, block, 512, 0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+		INVALID_FIELD);
+	assert_int_equal(be16_get(t.sense + 16), 10);
 	assert_int_equal(DO(0, block, 512, 0x93, 0x18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
 		INVALID_FIELD);
 	assert_int_equal(DO(0, block, 512, 0x93, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
@@ -454,7 +449,7 @@ int main(void)
 		TEST(synchronize_cache_flushes_what_is_volatile),
 		TEST(errors_of_the_store),
 		TEST(a_read_only_unit_refuses_writes_before_data_moves),
-		TEST(write_same_to_the_end),
+		TEST(write_same_of_nothing_and_anchors),
 		TEST(a_group_number_is_accepted),
 		TEST(verify_compares),
 		TEST(verify_compares_every_block_with_one),
