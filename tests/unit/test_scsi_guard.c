@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "scsi_rig.h"
+#include "scsi_pair.h"
 
 #define INVALID_FIELD 0x052400
 #define OUT_OF_RANGE  0x052100
@@ -433,6 +433,44 @@ static void run_again_it_does_not_trip_over_itself(void **state)
 	assert_int_equal(rig_outcome(&other.t), MISCOMPARE);
 }
 
+/* Hosts A and C at the owner, on two of its reactors, host B at the other controller. */
+static void hosts_at_both_controllers_count(void **unused)
+{
+	static struct rig_task tries[HOSTS];
+	struct pair *pair = pair_new();
+	uint8_t value = 0;
+
+	pair_calm(pair);
+	rig_store.wait = true;
+	for (unsigned round = 0; round < 30; round++) {
+		uint8_t out[1024];
+		unsigned won = 0;
+
+		memset(out, value, 512);
+		memset(out + 512, value + 1, 512);
+		for (unsigned i = 0; i < HOSTS; i++) {
+			unsigned host = (round + i) % HOSTS;
+
+			pair_start(
+				pair, &tries[host], host, 0, RIG_CDB(CAW(20, 1)), out, sizeof(out));
+		}
+		do {
+			pair_run(pair);
+		} while (rig_store_run());
+		for (unsigned i = 0; i < HOSTS; i++) {
+			assert_int_equal(tries[i].dones, 1);
+			won += tries[i].status == SCSI_GOOD;
+			assert_true(tries[i].status == SCSI_GOOD ||
+				    rig_outcome(&tries[i]) == MISCOMPARE);
+		}
+		assert_int_equal(won, 1);
+		value++;
+		assert_int_equal(rig_store.data[0][20 * 512], value);
+	}
+	rig_store.wait = false;
+	pair_free(pair);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -445,6 +483,7 @@ int main(void)
 		TEST(commands_on_the_range_wait_at_every_reactor),
 		TEST(it_waits_for_what_runs),
 		TEST(two_hosts_count),
+		cmocka_unit_test(hosts_at_both_controllers_count),
 		TEST(first_come_first_served),
 		TEST(a_long_queue_does_not_need_a_long_stack),
 		TEST(an_abort_of_one_that_waits),
