@@ -6,3 +6,4 @@ include tests/lab/local.mk
 include tests/faultdisk/local.mk
 include tests/peer/local.mk
 include tests/checker/local.mk
+include tests/sim/local.mk

@@ -9,12 +9,13 @@ import threading
 import time
 from pathlib import Path
 
+import model
 import style
 from build import Builder
-from report import Failed, Report
+from report import Failed, Report, command
 
 TOP = Path(__file__).resolve().parents[2]
-PARTS = ("style", "unit", "dist", "lab", "single", "peer", "demo")
+PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo")
 LAB_SINGLE = ("single",)
 PEER = ("alone", "pair", "sanitized")
 
@@ -70,6 +71,17 @@ class Check:
         if not seen or process.returncode not in (0, 1):
             self.report.result("FAIL", "lab/runner", 0, "\n".join(log))
 
+    def sim(self):
+        """Seeded failovers in virtual time, and bugs planted in the simulated disk and interconnect."""
+        program = TOP / "build/sanitized/tests/sim/yoke-sim"
+        count = os.environ.get("SEEDS", "10000")
+        with self.report.test(f"sim/failovers-{count}"):
+            print(f"sim: {command([program, '--failovers', count], timeout=36000, nice=10).strip()}",
+                  flush=True)
+        for bug in ("no-key", "no-epoch"):
+            with self.report.test(f"sim/bug.{bug}"):
+                command([program, "--failovers", "8000", "--bug", bug], nice=10)
+
     def demo(self):
         with self.report.test("demo"):
             done = subprocess.run(
@@ -103,6 +115,10 @@ class Check:
             self.build(self.patient, "clang")
             if self.built["sanitized"]:
                 self.patient.unit("sanitized", self.report)
+        if "model" in self.parts:
+            model.run(self.report, TOP)
+        if "sim" in self.parts and self.build(self.patient, "sanitized"):
+            self.sim()
 
     def run(self):
         lanes = [threading.Thread(target=self.guard, args=(lane,))

@@ -77,12 +77,15 @@ static void op_publish(void *ctx, const struct group_view *view, uint64_t seq)
 		struct sim_node *peer = other_of(n);
 
 		assert_true(n->claimed[g]);
-		assert_false(peer->alive && peer->claimed[g]);
+		assert_false(peer->alive && peer->claimed[g] && !sim->lied);
 		assert_int_equal(view->tpg[n->id], ALUA_OPTIMIZED);
 		assert_int_equal(view->owner, n->id);
 		assert_true(n->m->quorate);
 		assert_int_equal(n->disk[g].epoch, view->epoch);
 		assert_int_equal(n->disk[g].owner, n->id);
+		if (sim->lied && view->epoch < sim->local_epoch[g]) {
+			return; /* a woken owner that does not know better: the disk knows */
+		}
 		if (sim->local_owner[g] == n->id) {
 			assert_true(view->epoch >= sim->local_epoch[g]);
 		} else {
@@ -107,7 +110,7 @@ static void op_claim(void *ctx, uint16_t group, uint64_t epoch)
 
 	assert_false(n->claimed[group]);
 	/* Nobody takes what another living controller holds. */
-	assert_false(other_of(n)->alive && other_of(n)->claimed[group]);
+	assert_false(other_of(n)->alive && other_of(n)->claimed[group] && !n->sim->lied);
 	job_add(n, WORK_CLAIM, group, epoch);
 }
 
@@ -436,7 +439,8 @@ void sim_job_do(struct sim_node *n, unsigned i)
 {
 	struct sim_job job = n->jobs[i];
 	uint16_t g = job.group;
-	bool fenced = !other_of(n)->up;
+	bool fenced = !other_of(n)->up || n->sim->lied;
+	const struct sim_hooks *hooks = n->sim->hooks;
 
 	memmove(&n->jobs[i], &n->jobs[i + 1], (--n->job_count - i) * sizeof(job));
 	switch (job.work) {
@@ -447,12 +451,18 @@ void sim_job_do(struct sim_node *n, unsigned i)
 		machine_drained(n->m, g);
 		break;
 	case WORK_CLAIM:
-		assert_false(other_of(n)->alive && other_of(n)->claimed[g]);
+		assert_false(other_of(n)->alive && other_of(n)->claimed[g] && !n->sim->lied);
 		n->claimed[g] = !n->claim_err;
+		if (hooks && !n->claim_err) {
+			hooks->claimed(n, g);
+		}
 		machine_claimed(n->m, g, n->claim_err);
 		break;
 	case WORK_RELEASE:
 		n->claimed[g] = false;
+		if (hooks) {
+			hooks->released(n, g);
+		}
 		machine_released(n->m, g, n->release_err);
 		break;
 	case WORK_SAVE:
@@ -525,9 +535,10 @@ bool sim_step(struct sim *sim)
 	for (uint8_t i = 1; i <= 2; i++) {
 		const struct sim_node *n = &sim->node[i];
 
-		total += n->alive ? (n->inbox_count > 0) + (n->outbox_count > 0) + n->job_count +
-					    (n->scsi.held_count > 0)
-				  : 0;
+		total += n->alive && !sim->frozen[i]
+				 ? (n->inbox_count > 0) + (n->outbox_count > 0) + n->job_count +
+					   (n->scsi.held_count > 0)
+				 : 0;
 	}
 	if (!total) {
 		return false;
@@ -537,7 +548,7 @@ bool sim_step(struct sim *sim)
 		struct sim_node *n = &sim->node[i];
 		unsigned in = n->inbox_count > 0, out = n->outbox_count > 0;
 
-		if (!n->alive) {
+		if (!n->alive || sim->frozen[i]) {
 			continue;
 		}
 		if (pick < in) {
@@ -554,7 +565,9 @@ bool sim_step(struct sim *sim)
 			while (!job_is_first(n, pick)) {
 				pick--;
 			}
-			sim_job_do(n, pick);
+			if (!sim->hooks || sim->hooks->may(n, &n->jobs[pick])) {
+				sim_job_do(n, pick);
+			}
 			return true;
 		}
 		pick -= n->job_count;

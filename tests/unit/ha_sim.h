@@ -95,7 +95,20 @@ struct sim_submitted {
 	uint32_t result;
 };
 
+/* What a larger simulation adds; each may be NULL. */
+struct sim_hooks {
+	bool (*may)(struct sim_node *n, const struct sim_job *job); /* happen now? */
+	void (*claimed)(struct sim_node *n, uint16_t group);
+	void (*released)(struct sim_node *n, uint16_t group);
+};
+
+struct world;
+
 struct sim {
+	const struct sim_hooks *hooks; /* NULL = none */
+	struct world *world; /* for the hooks */
+	bool frozen[3]; /* by controller: nothing happens there */
+	bool lied; /* fencing has claimed what it did not do: only the disk's keys help now */
 	struct conf conf;
 	struct conf_group groups[SIM_GROUPS];
 	struct sim_node node[3]; /* by controller */
