@@ -172,7 +172,9 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int request, void 
 	if (r) {
 		r->op.request = request;
 		r->out_size = out_size;
-		memcpy(r->op.argument, in, in_size);
+		if (in_size) {
+			memcpy(r->op.argument, in, in_size);
+		}
 		disk_submit(r->link->disk, &r->op);
 	}
 }
