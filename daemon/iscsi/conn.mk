@@ -57,10 +57,13 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/iscsi_pdu/errors \
 	tests/fuzz/corpus/iscsi_pdu/hold-abort \
 	tests/fuzz/corpus/iscsi_pdu/logout \
+	tests/fuzz/corpus/iscsi_pdu/logout-other \
 	tests/fuzz/corpus/iscsi_pdu/lu-reset \
 	tests/fuzz/corpus/iscsi_pdu/many-writes \
 	tests/fuzz/corpus/iscsi_pdu/nop-text \
 	tests/fuzz/corpus/iscsi_pdu/r2t \
 	tests/fuzz/corpus/iscsi_pdu/raw-login \
 	tests/fuzz/corpus/iscsi_pdu/read-write \
+	tests/fuzz/corpus/iscsi_pdu/reinstate-connection \
+	tests/fuzz/corpus/iscsi_pdu/two-connections \
 	tests/fuzz/corpus/iscsi_pdu/unsolicited

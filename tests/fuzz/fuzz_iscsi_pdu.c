@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define DATA_MAX    70000u /* a little over what is declared */
 #define PASSES_END  64u
 #define BUFFER_SIZE (1u << 20)
+#define CONNECTIONS 3u
 
 static struct conf_address portal = {.addr.ss_family = AF_INET, .text = "192.0.2.1:3260"};
 static struct conf_controller controller = {
@@ -36,6 +37,7 @@ static const struct conf conf = {
 		.first_burst_bytes = 16384,
 		.max_outstanding_r2t = 4,
 		.command_window = 16,
+		.max_connections = CONNECTIONS,
 		.immediate_data = true,
 		.header_digest = true,
 		.data_digest = true,
@@ -56,16 +58,16 @@ static struct {
 	struct iscsi_reactor *home;
 } server;
 
-/* The initiator's end. */
-static struct {
-	int fd;
+/* The initiator's ends of a session, and the one that the steps are about. */
+static struct client {
+	int fd; /* 0: not connected */
 	bool header_digest, data_digest;
-	uint32_t cmdsn;
 	uint32_t ttt; /* of the last PDU that had one */
 	uint8_t answer[ISCSI_BHS_BYTES]; /* header at hand */
 	size_t have;
 	size_t skip; /* bytes of its data and digests */
-} client;
+} clients[CONNECTIONS], *now = clients;
+static uint32_t cmdsn; /* of the session */
 
 const struct conf_controller *conf_controller_by_id(const struct conf *c, uint8_t id)
 {
@@ -114,27 +116,27 @@ static struct iscsi_conn *conn_get(void)
 static void answers_parse(const uint8_t *bytes, size_t n)
 {
 	while (n) {
-		size_t take = client.skip ? client.skip : ISCSI_BHS_BYTES - client.have;
+		size_t take = now->skip ? now->skip : ISCSI_BHS_BYTES - now->have;
 
 		take = take < n ? take : n;
-		if (client.skip) {
-			client.skip -= take;
+		if (now->skip) {
+			now->skip -= take;
 		} else {
-			memcpy(client.answer + client.have, bytes, take);
-			client.have += take;
+			memcpy(now->answer + now->have, bytes, take);
+			now->have += take;
 		}
 		bytes += take;
 		n -= take;
-		if (client.have == ISCSI_BHS_BYTES && !client.skip) {
-			uint32_t data = iscsi_bhs_data_bytes(client.answer);
+		if (now->have == ISCSI_BHS_BYTES && !now->skip) {
+			uint32_t data = iscsi_bhs_data_bytes(now->answer);
 
-			client.have = 0;
-			client.skip = iscsi_padded_bytes(data);
-			client.skip += client.header_digest ? ISCSI_DIGEST_BYTES : 0;
-			client.skip += client.data_digest && data ? ISCSI_DIGEST_BYTES : 0;
-			check(client.answer[0] >= 0x20 && data <= 65536);
-			if (iscsi_bhs_ttt(client.answer) != ISCSI_TAG_NONE) {
-				client.ttt = iscsi_bhs_ttt(client.answer);
+			now->have = 0;
+			now->skip = iscsi_padded_bytes(data);
+			now->skip += now->header_digest ? ISCSI_DIGEST_BYTES : 0;
+			now->skip += now->data_digest && data ? ISCSI_DIGEST_BYTES : 0;
+			check(now->answer[0] >= 0x20 && data <= 65536);
+			if (iscsi_bhs_ttt(now->answer) != ISCSI_TAG_NONE) {
+				now->ttt = iscsi_bhs_ttt(now->answer);
 			}
 		}
 	}
@@ -145,7 +147,7 @@ static void answers_take(void)
 	static uint8_t bytes[1u << 16];
 	ssize_t n;
 
-	while ((n = recv(client.fd, bytes, sizeof(bytes), 0)) > 0) {
+	while (now->fd && (n = recv(now->fd, bytes, sizeof(bytes), 0)) > 0) {
 		answers_parse(bytes, (size_t)n);
 	}
 }
@@ -153,9 +155,9 @@ static void answers_take(void)
 /* In pieces of `split` bytes; what does not fit is lost, like the rest of a dead connection. */
 static void send_split(const uint8_t *bytes, size_t n, size_t split)
 {
-	while (n) {
+	while (n && now->fd) {
 		size_t piece = split && split < n ? split : n;
-		ssize_t sent = send(client.fd, bytes, piece, MSG_NOSIGNAL);
+		ssize_t sent = send(now->fd, bytes, piece, MSG_NOSIGNAL);
 
 		if (sent <= 0) {
 			return;
@@ -174,7 +176,7 @@ static void pdu_send(const uint8_t *bhs, const uint8_t *data, uint32_t n, size_t
 	memset(out, 0, at);
 	memcpy(out, bhs, ISCSI_BHS_BYTES);
 	iscsi_bhs_set_data_bytes(out, n);
-	if (client.header_digest) {
+	if (now->header_digest) {
 		crc32c_put(out + at, crc32c(out, at));
 		at += ISCSI_DIGEST_BYTES;
 	}
@@ -184,7 +186,7 @@ static void pdu_send(const uint8_t *bhs, const uint8_t *data, uint32_t n, size_t
 		memset(out + at, 0, padded);
 		memcpy(out + at, data, n);
 		at += padded;
-		if (client.data_digest) {
+		if (now->data_digest) {
 			crc32c_put(out + at, crc32c(out + at - padded, padded));
 			at += ISCSI_DIGEST_BYTES;
 		}
@@ -203,22 +205,23 @@ static void login(uint8_t how)
 	n = snprintf(text, sizeof(text),
 		"InitiatorName=iqn.2026-01.org.example:i%c%s=%s%cHeaderDigest=%s%c"
 		"DataDigest=%s%cInitialR2T=%s%cImmediateData=%s%cMaxRecvDataSegmentLength=%u%c"
-		"FirstBurstLength=%u%cMaxBurstLength=16384%cMaxOutstandingR2T=4%c",
+		"FirstBurstLength=%u%cMaxBurstLength=16384%cMaxOutstandingR2T=4%c"
+		"MaxConnections=%u%c",
 		0, how & 0x80 ? "SessionType" : "TargetName", how & 0x80 ? "Discovery" : TARGET, 0,
 		digests[how & 1], 0, digests[how >> 1 & 1], 0, how & 4 ? "Yes" : "No", 0,
 		how & 8 ? "No" : "Yes", 0, how & 16 ? 512u : 8192u, 0, how & 32 ? 16384u : 1024u, 0,
-		0, 0);
+		0, 0, CONNECTIONS, 0);
 	iscsi_bhs_init(bhs, ISCSI_OP_LOGIN_REQUEST, ISCSI_LOGIN_TRANSIT | 1 << 2 | 3, 0);
 	bhs[0] |= ISCSI_OPCODE_IMMEDIATE;
 	bhs[ISCSI_LOGIN_ISID] = 0x80;
 	be16_put(bhs + ISCSI_LOGIN_CID, 1);
-	be32_put(bhs + ISCSI_BHS_CMDSN, client.cmdsn);
+	be32_put(bhs + ISCSI_BHS_CMDSN, cmdsn);
 	pdu_send(bhs, (const uint8_t *)text, (uint32_t)n, 0);
 	pass();
 	answers_take();
 	check(conn_get() && conn_get()->state == ISCSI_CONN_FULL);
-	client.header_digest = how & 1;
-	client.data_digest = how & 2;
+	now->header_digest = how & 1;
+	now->data_digest = how & 2;
 }
 
 /* --- steps --- */
@@ -261,11 +264,11 @@ static void step_pdu(struct cursor *in, uint8_t bits)
 		return;
 	}
 	if (bits & FIX_TTT) {
-		be32_put(bhs + ISCSI_BHS_TTT, client.ttt);
+		be32_put(bhs + ISCSI_BHS_TTT, now->ttt);
 	}
 	if (bits & FIX_CMDSN) {
-		be32_put(bhs + ISCSI_BHS_CMDSN, client.cmdsn);
-		client.cmdsn += !(bhs[0] & ISCSI_OPCODE_IMMEDIATE);
+		be32_put(bhs + ISCSI_BHS_CMDSN, cmdsn);
+		cmdsn += !(bhs[0] & ISCSI_OPCODE_IMMEDIATE);
 	}
 	if ((bhs[0] & ISCSI_OPCODE_MASK) == ISCSI_OP_SCSI_COMMAND) {
 		/* The fake disk looks at neither address nor length. */
@@ -276,13 +279,69 @@ static void step_pdu(struct cursor *in, uint8_t bits)
 	pdu_send(bhs, data, n, split);
 }
 
+static void connect_client(void)
+{
+	struct sockaddr_storage peer = {.ss_family = AF_INET};
+	int fds[2];
+
+	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+	memset(now, 0, sizeof(*now));
+	now->fd = fds[1];
+	iscsi_conn_new(server.home, &server.iscsi->listeners[0], fds[0], &peer,
+		sizeof(struct sockaddr_in));
+	pass();
+}
+
+static void close_client(struct client *client)
+{
+	if (client->fd) {
+		close(client->fd);
+		client->fd = 0;
+	}
+}
+
+/* A further connection of the session, or one that takes the place of an earlier. */
+static void login_further(unsigned cid)
+{
+	static const char text[] =
+		"InitiatorName=iqn.2026-01.org.example:i\0TargetName=" TARGET "\0";
+	const struct iscsi_conn *conn = conn_get();
+	uint8_t bhs[ISCSI_BHS_BYTES];
+	uint16_t tsih;
+
+	if (!conn || !conn->session) {
+		return;
+	}
+	tsih = conn->session->tsih;
+	connect_client();
+	iscsi_bhs_init(bhs, ISCSI_OP_LOGIN_REQUEST, ISCSI_LOGIN_TRANSIT | 1 << 2 | 3, 0);
+	bhs[0] |= ISCSI_OPCODE_IMMEDIATE;
+	bhs[ISCSI_LOGIN_ISID] = 0x80;
+	be16_put(bhs + ISCSI_LOGIN_TSIH, tsih);
+	be16_put(bhs + ISCSI_LOGIN_CID, (uint16_t)cid);
+	be32_put(bhs + ISCSI_BHS_CMDSN, cmdsn);
+	pdu_send(bhs, (const uint8_t *)text, sizeof(text) - 1, 0);
+	pass();
+}
+
+/* Answers are taken in. Then, by the upper bits: on with another connection, or without this one.
+ */
 static void step_answers(struct cursor *in, uint8_t bits)
 {
 	(void)in;
-	(void)bits;
 	pass();
 	answers_take();
 	pass();
+	if (bits & 0x80) {
+		close_client(now);
+	}
+	if (bits & 0x30) {
+		now = &clients[(bits >> 4 & 3) - 1];
+		if (bits & 0x40 || !now->fd) {
+			close_client(now);
+			login_further((bits >> 2 & 3) ? bits >> 2 & 3 : 1);
+		}
+	}
 }
 
 static void step_server(struct cursor *in, uint8_t bits)
@@ -309,20 +368,6 @@ static void (*const steps[4])(struct cursor *in, uint8_t bits) = {
 	step_server,
 };
 
-static void connect_client(void)
-{
-	struct sockaddr_storage peer = {.ss_family = AF_INET};
-	int fds[2];
-
-	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
-	memset(&client, 0, sizeof(client));
-	client.fd = fds[1];
-	client.cmdsn = 0xfffffff8;
-	iscsi_conn_new(server.home, &server.iscsi->listeners[0], fds[0], &peer,
-		sizeof(struct sockaddr_in));
-	pass();
-}
-
 static void check_nothing_is_left(void)
 {
 	for (unsigned i = 0; i < PASSES_END && conn_get(); i++) {
@@ -346,6 +391,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!server.iscsi) {
 		server_start();
 	}
+	now = clients;
+	cmdsn = 0xfffffff8;
 	connect_client();
 	if (!(how & 0x40)) { /* else the steps are the login phase's */
 		login(how);
@@ -356,7 +403,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		steps[bits & 3](&in, bits);
 	}
 	pass();
-	close(client.fd);
+	for (unsigned i = 0; i < CONNECTIONS; i++) {
+		close_client(&clients[i]);
+	}
 	check_nothing_is_left();
 	return 0;
 }
