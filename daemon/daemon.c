@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "daemon/daemon.h"
+#include "daemon/adoption.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -50,6 +51,7 @@ struct daemon {
 	struct ledger_local *ledger_local;
 	struct scsi *scsi;
 	struct iscsi *iscsi;
+	struct adoption *adoption; /* NULL: the portals' addresses are not ours */
 	struct ha *ha;
 	struct isns *isns;
 	struct control *control;
@@ -163,13 +165,37 @@ static void daemon_cluster_ready(void *arg)
 	struct daemon *daemon = arg;
 	char error[512];
 
-	if (iscsi_listen(daemon->iscsi, error, sizeof(error)) < 0) {
+	if ((daemon->adoption && adoption_open(daemon->adoption, error, sizeof(error)) < 0) ||
+		iscsi_listen(daemon->iscsi, error, sizeof(error)) < 0) {
 		log_err("%s", error);
 		daemon->exit_status = 1;
 		daemon_stop(daemon);
 		return;
 	}
 	isns_start(daemon->isns);
+}
+
+static int daemon_adopt(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	return adoption_take(daemon->adoption);
+}
+
+static void daemon_give_back(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	adoption_give_back(daemon->adoption);
+}
+
+static void daemon_peer_hosts(void *arg, const void *bytes, size_t size)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->adoption) {
+		adoption_peer_hosts(daemon->adoption, bytes, size);
+	}
 }
 
 static void daemon_cluster_lost(void *arg, const char *reason)
@@ -392,17 +418,31 @@ static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_
 		.ready = daemon_cluster_ready,
 		.lost = daemon_cluster_lost,
 		.sessions = daemon_sessions,
+		.adopt = daemon_adopt,
+		.give_back = daemon_give_back,
+		.peer_hosts = daemon_peer_hosts,
 		.arg = daemon,
 	};
 
 	if (ship_listen(daemon->ship, error, error_size) < 0) {
 		return -EINVAL;
 	}
+	if (daemon->conf->portal_adoption) {
+		daemon->adoption = adoption_new(
+			daemon->conf, daemon->controller->id, daemon->loop, daemon->iscsi);
+		if (!daemon->adoption) {
+			snprintf(error, error_size, "out of memory");
+			return -ENOMEM;
+		}
+	}
 	daemon->ha = ha_new(&ha, error, error_size);
 	if (!daemon->ha) {
 		return -EINVAL;
 	}
 	daemon->ledger = *ha_ledger(daemon->ha);
+	if (daemon->adoption) {
+		adoption_start(daemon->adoption, daemon->ha);
+	}
 	return 0;
 }
 
@@ -510,6 +550,7 @@ void daemon_free(struct daemon *daemon)
 	}
 	control_free(daemon->control);
 	isns_free(daemon->isns);
+	adoption_free(daemon->adoption);
 	ha_free(daemon->ha);
 	ledger_local_free(daemon->ledger_local);
 	for (unsigned i = 0; i < daemon->reactor_count; i++) {

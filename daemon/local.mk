@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 sbin_PROGRAMS += yoked
 yoked_SOURCES = \
+	daemon/adoption.c daemon/adoption.h \
 	daemon/background.c daemon/background.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/ledger_local.c daemon/ledger_local.h \
@@ -8,9 +9,9 @@ yoked_SOURCES = \
 	daemon/pidfile.c daemon/pidfile.h
 yoked_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMAP_CFLAGS)
 # Dependencies point one way: see docs/architecture.md.
-yoked_LDADD = libyokecontrol.a libyokeisns.a libyokeha.a libyokeiscsi.a libyokescsi.a libyokestore.a \
+yoked_LDADD = libyokecontrol.a libyokeisns.a libyokeha.a libyokeportal.a libyokeiscsi.a libyokescsi.a libyokestore.a \
 	libyokeconf.a libyokebase.a $(MHD_LIBS) $(JANSSON_LIBS) $(CONF_LIBS) $(QUORUM_LIBS) \
-	$(CPG_LIBS) $(CMAP_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(QB_LIBS)
+	$(CPG_LIBS) $(CMAP_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(QB_LIBS) $(NL_LIBS)
 
 TESTS += tests/unit/test_yoked_options.sh
 EXTRA_DIST += tests/unit/test_yoked_options.sh

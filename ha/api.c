@@ -130,6 +130,29 @@ void ha_group_move(struct ha *ha, const char *group, const char *controller, uns
 	}
 }
 
+/* ----- portals ---------------------------------------------------------------------------------
+ */
+
+void ha_given_back(struct ha *ha)
+{
+	machine_given_back(ha->machine);
+	ha_settled(ha);
+}
+
+void ha_hosts_send(struct ha *ha, const void *bytes, size_t size)
+{
+	struct message msg = {.type = MESSAGE_HOSTS,
+		.sender = ha->setup.controller,
+		.incarnation = ha->incarnation,
+		.blob = bytes,
+		.blob_length = size};
+	int length = message_encode(&msg, ha->bytes, MESSAGE_BYTES_MAX);
+
+	if (length > 0 && ha->transport) {
+		transport_send(ha->transport, ha->bytes, (size_t)length);
+	}
+}
+
 /* ----- views --------------------------------------------------------------------------------- */
 
 bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info)
@@ -169,6 +192,8 @@ void ha_status(struct ha *ha, struct ha_status *status)
 		.peer_member = m->pids[m->other] != 0,
 		.link_up = ha->setup.ship && ship_link_is_up(ha->setup.ship),
 		.config_differs = m->differs,
+		.adopted =
+			m->adoption.phase == ADOPTION_HELD || m->adoption.phase == ADOPTION_GIVING,
 		.incarnation = ha->incarnation,
 	};
 }

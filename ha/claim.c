@@ -194,6 +194,9 @@ static void view_table(const struct machine *m, const struct ha_group *g, struct
 									 : ALUA_UNAVAILABLE;
 	}
 	view->tpg[g->owner] = ALUA_OPTIMIZED;
+	if (g->owner == m->self && adoption_serves(m, m->other)) {
+		view->tpg[m->other] = ALUA_OPTIMIZED;
+	}
 	view->preferred = g->owner;
 }
 

@@ -168,6 +168,12 @@ static void on_deliver(void *arg, uint32_t node, uint32_t pid, const void *bytes
 		}
 		return;
 	}
+	if (msg.type == MESSAGE_HOSTS) {
+		if (msg.sender == ha->other->id) {
+			ha->setup.peer_hosts(ha->setup.arg, msg.blob, msg.blob_length);
+		}
+		return;
+	}
 	machine_deliver(ha->machine, &msg);
 }
 
@@ -240,6 +246,27 @@ static void op_fatal(void *ctx, const char *reason)
 	struct ha *ha = ctx;
 
 	ha->setup.lost(ha->setup.arg, reason);
+}
+
+static bool op_peer_in_reach(void *ctx)
+{
+	struct ha *ha = ctx;
+
+	return ha->other_since_ms != 0;
+}
+
+static int op_adopt(void *ctx)
+{
+	struct ha *ha = ctx;
+
+	return ha->setup.adopt(ha->setup.arg);
+}
+
+static void op_give_back(void *ctx)
+{
+	struct ha *ha = ctx;
+
+	ha->setup.give_back(ha->setup.arg);
 }
 
 static void op_ready(void *ctx)
@@ -490,6 +517,9 @@ static const struct machine_ops ops = {
 	.notice = op_notice,
 	.died = op_died,
 	.prove = op_prove,
+	.peer_in_reach = op_peer_in_reach,
+	.adopt = op_adopt,
+	.give_back = op_give_back,
 	.ready = op_ready,
 	.fatal = op_fatal,
 };

@@ -9,6 +9,7 @@ libyokeha_a_SOURCES = \
 	ha/ha.c \
 	ha/ledger.c ha/ledger.h ha/ledger_sync.c \
 	ha/machine.c ha/machine.h \
+	ha/adoption.c \
 	ha/message.c ha/message.h \
 	ha/pacemaker.c ha/pacemaker.h \
 	ha/quorum.c ha/quorum.h \
@@ -26,6 +27,10 @@ HA_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 HA_SIM = tests/unit/ha_sim.c tests/unit/ha_sim.h tests/unit/fake_ledger.c tests/unit/fake_ledger.h
 
 if HAVE_CMOCKA
+UNIT_TESTS += tests/unit/test_ha_adoption
+tests_unit_test_ha_adoption_SOURCES = tests/unit/test_ha_adoption.c $(HA_SIM)
+tests_unit_test_ha_adoption_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_adoption_LDADD = $(HA_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_ha_group
 tests_unit_test_ha_group_SOURCES = tests/unit/test_ha_group.c $(HA_SIM)
 tests_unit_test_ha_group_CPPFLAGS = $(HA_TEST_CPPFLAGS)

@@ -119,6 +119,14 @@ struct ha_group {
 	unsigned request_count;
 };
 
+/* The portals of the other controller; see adoption.c. */
+enum ha_adoption {
+	ADOPTION_NONE,
+	ADOPTION_TOLD, /* the views say that they are here, not every reactor has them yet */
+	ADOPTION_HELD, /* served here */
+	ADOPTION_GIVING /* on their way back */
+};
+
 struct machine;
 
 /* All NULL-free. */
@@ -152,6 +160,12 @@ struct machine_ops {
 	void (*died)(void *ctx);
 	/* Has the peer been fenced? machine_proof(). */
 	void (*prove)(void *ctx);
+	/* Is its node in reach of Corosync? */
+	bool (*peer_in_reach)(void *ctx);
+	/* Serves the portals of the other controller here, too: 0, or a negative errno, logged. */
+	int (*adopt)(void *ctx);
+	/* The way back; then machine_given_back(). */
+	void (*give_back)(void *ctx);
 	void (*ready)(void *ctx);
 	void (*fatal)(void *ctx, const char *reason);
 };
@@ -170,6 +184,14 @@ struct machine {
 	bool suspect; /* slept too long: hold until our ALIVE has come back */
 	uint64_t alive_op;
 	bool ready;
+	bool ready_due; /* in sync for the first time; the portals may still be with the other */
+	struct {
+		enum ha_adoption phase;
+		bool proven; /* its node is down, so Pacemaker says, and has not been seen since */
+		bool own_free; /* nobody else serves the portals of this controller: they may open
+				*/
+		uint64_t retry_ms; /* after a failure */
+	} adoption;
 	bool dead; /* contact with the cluster is lost */
 	bool unsure; /* began alone: the absent controller may have gone on since our last record */
 	bool differs; /* the peer's configuration is another one */
@@ -257,6 +279,8 @@ void machine_submit(struct machine *m, const struct ledger_entry *entry,
 	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg);
 void machine_ledger_status(const struct machine *m, struct ledger_status *status);
 void machine_proof(struct machine *m, bool proven);
+/* The portals of the other controller are not served here any more. */
+void machine_given_back(struct machine *m);
 /* Time has passed: deadlines, health, sessions, failback. */
 void machine_tick(struct machine *m);
 /* This process did not run for so long that the membership may be old. */
@@ -307,6 +331,16 @@ void group_requests_end(
 	struct ha_group *g, enum ha_request_kind kind, enum ha_result result, const char *message);
 bool group_has_request(const struct ha_group *g, enum ha_request_kind kind);
 bool group_takes_time(const struct machine *m, const struct ha_group *g);
+/* Says in PORTALS whether this controller holds the other's portals. */
+void adoption_say(struct machine *m);
+void adoption_deliver(struct machine *m, const struct message *msg);
+void adoption_step(struct machine *m);
+/* Are ports of `controller`, which is not a member, served here? */
+bool adoption_serves(const struct machine *m, uint8_t controller);
+bool adoption_wants_proof(const struct machine *m);
+void adoption_proof(struct machine *m, bool proven);
+void adoption_peer_joined(struct machine *m);
+void adoption_peer_lost(struct machine *m, enum machine_left left);
 void sync_state_send(struct machine *m);
 void sync_status_step(struct machine *m);
 void sync_check(struct machine *m);

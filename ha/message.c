@@ -200,6 +200,18 @@ static bool snapshot_get(struct cursor *c, struct message *msg, struct message_s
 	return msg->ledger.flags <= MESSAGE_LAST && rest_get(c, msg);
 }
 
+static void blob_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_bytes(c, msg->blob, msg->blob_length);
+}
+
+static bool blob_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	msg->blob_length = cursor_left(c);
+	msg->blob = cursor_take(c, msg->blob_length);
+	return msg->blob_length <= MESSAGE_BLOB_MAX;
+}
+
 /* A type without put and get has no payload; one without a name does not exist. */
 static const struct message_row {
 	const char *name;
@@ -225,6 +237,8 @@ static const struct message_row {
 	[MESSAGE_SNAPSHOT] = {"SNAPSHOT", snapshot_put, snapshot_get},
 	[MESSAGE_LOADED] = {"LOADED", NULL, NULL},
 	[MESSAGE_RESYNC] = {"RESYNC", controller_put, controller_get},
+	[MESSAGE_PORTALS] = {"PORTALS", controller_put, controller_get},
+	[MESSAGE_HOSTS] = {"HOSTS", blob_put, blob_get},
 };
 
 /* ----- the header ---------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #define MESSAGE_LOWEST	     1 /* that can read what this one sends */
 #define MESSAGE_HEADER_BYTES 44
 #define MESSAGE_GROUPS_MAX   1024
+#define MESSAGE_BLOB_MAX     (60u << 10)
 /* STATE with every group, or the longest entry. */
 #define MESSAGE_BYTES_MAX (MESSAGE_HEADER_BYTES + 64 + LEDGER_ENTRY_BYTES_MAX)
 
@@ -46,8 +47,13 @@ enum message_type {
 	MESSAGE_SNAPSHOT = 17, /* a part of the states of all LUs */
 	MESSAGE_LOADED = 18, /* the sender has taken the snapshot with this op id */
 	MESSAGE_RESYNC = 19, /* `controller` has other states of LUs than the other: begin anew */
+	/* The sender serves the portals of `controller`: its own, or the other's too. */
+	MESSAGE_PORTALS = 20,
+	/* The connections that hosts have at the sender's portals, for who may have to reset them.
+	 */
+	MESSAGE_HOSTS = 21,
 };
-#define MESSAGE_TYPES 20
+#define MESSAGE_TYPES 22
 const char *message_type_name(enum message_type type);
 
 /* Why a move was rolled back. */
@@ -112,7 +118,9 @@ struct message {
 	uint16_t group;
 	uint64_t epoch;
 	uint64_t op;
-	uint8_t controller; /* OFFER, MOVE, RESYNC */
+	uint8_t controller; /* OFFER, MOVE, RESYNC, PORTALS */
+	const uint8_t *blob; /* HOSTS: as the portals want it; lives as long as the bytes do */
+	size_t blob_length;
 	enum message_reason reason; /* ROLLBACK */
 	const struct message_state *state; /* STATE, STATUS; else NULL */
 	struct message_ledger ledger; /* LEDGER to LOADED */

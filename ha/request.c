@@ -121,6 +121,7 @@ void machine_proof(struct machine *m, bool proven)
 		m->peer = PEER_PROVEN;
 		ledger_peer_gone(m);
 	}
+	adoption_proof(m, proven);
 	for (unsigned i = 0; i < m->group_count && !proven; i++) {
 		/*
 		 * Pacemaker fences only when no action of its own is under way, so the promote

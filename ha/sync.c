@@ -310,10 +310,7 @@ static void finish(struct machine *m, bool known)
 		m->peer_linked = true;
 		m->ops->peer_up(m->ctx, m->incarnations[m->other]);
 	}
-	if (!m->ready) {
-		m->ready = true;
-		m->ops->ready(m->ctx);
-	}
+	m->ready_due = true; /* settling goes on */
 }
 
 /* Ends the round if every member has spoken, and one of them knows or quorum lets us begin. */
@@ -362,6 +359,7 @@ static void peer_lost(struct machine *m, enum machine_left left)
 
 	ledger_peer_lost(m, left);
 	m->pids[m->other] = 0;
+	adoption_peer_lost(m, left);
 	m->sync &= (uint8_t)~HA_BIT(m->other);
 	m->peer = left == LEFT_PROCESS ? PEER_DEAD : PEER_UNPROVEN;
 	log_warning("controller %u has left: %s", m->other,
@@ -389,6 +387,7 @@ static void round_start(struct machine *m)
 	memset(m->said_op, 0, sizeof(m->said_op));
 	ledger_round_start(m);
 	sync_state_send(m);
+	adoption_say(m); /* everybody has it before the STATE is CURRENT */
 }
 
 void machine_confchg(struct machine *m, const struct machine_member *list, size_t count,
@@ -414,6 +413,7 @@ void machine_confchg(struct machine *m, const struct machine_member *list, size_
 		log_notice("controller %u has joined", m->other);
 		m->pids[m->other] = pids[m->other];
 		m->peer = PEER_MEMBER;
+		adoption_peer_joined(m);
 		m->incarnations[m->other] = 0;
 		round = true;
 	} else if (!pids[m->other] && m->joined && m->differs && !machine_in_sync(m)) {
@@ -505,6 +505,8 @@ void machine_deliver(struct machine *m, const struct message *msg)
 		status_deliver(m, msg);
 	} else if (msg->type == MESSAGE_CURRENT) {
 		current_deliver(m, msg);
+	} else if (msg->type == MESSAGE_PORTALS) {
+		adoption_deliver(m, msg);
 	} else if (msg->type == MESSAGE_ALIVE) {
 		if (msg->sender == m->self && msg->op == m->alive_op) {
 			m->suspect = false;

@@ -168,8 +168,9 @@ static void cli_status_cluster_print(const json_t *answer)
 	printf("%-14s%s\n", "cluster", cli_get_text(answer, "cluster"));
 	printf("%-14s%s\n", "quorum", cli_get_bool(answer, "quorate") ? "yes" : "NO");
 	printf("%-14s%s\n", "in sync", cli_get_bool(answer, "in_sync") ? "yes" : "NO");
-	printf("%-14s%s, %s\n", "peer", cli_get_text(peer, "name"),
-		cli_get_bool(peer, "member") ? "member" : "NOT a member");
+	printf("%-14s%s, %s%s\n", "peer", cli_get_text(peer, "name"),
+		cli_get_bool(peer, "member") ? "member" : "NOT a member",
+		cli_get_bool(peer, "portals_here") ? ", its portals are served here" : "");
 	printf("%-14s%s, commands shipped out %lld, in %lld\n", "interconnect",
 		cli_get_bool(link, "up") ? "up" : "DOWN",
 		(long long)cli_get_number(link, "commands_out"),

@@ -162,6 +162,35 @@ static void check_interconnects(struct conf_loader *l, const struct conf_node *i
 	}
 }
 
+static bool has_interface(const struct conf_controller *c, const struct conf_address *portal)
+{
+	for (unsigned i = 0; i < c->interface_count; i++) {
+		if (conf_network_has(&c->interfaces[i].network, &portal->addr)) {
+			return true;
+		}
+	}
+	return !portal->length; /* complained about already */
+}
+
+/* With adoption either controller may have to serve any portal. */
+static void check_adoption(
+	struct conf_loader *l, const struct conf_controller *c, const struct conf_node *item)
+{
+	for (unsigned o = 0; o < l->conf->controller_count; o++) {
+		const struct conf_controller *other = &l->conf->controllers[o];
+
+		for (unsigned p = 0; p < other->portal_count; p++) {
+			if (!has_interface(c, &other->portals[p])) {
+				complain_key(l, "controllers", c->name, item, "interfaces",
+					"none is for portal %s of controller %s, which "
+					"settings.portal_adoption needs; add the interface and its "
+					"network",
+					other->portals[p].text, other->name ? other->name : "?");
+			}
+		}
+	}
+}
+
 static void check_controllers(struct conf_loader *l, const struct conf_node *root)
 {
 	const struct conf_node *list = conf_node_get(root, "controllers");
@@ -184,6 +213,9 @@ static void check_controllers(struct conf_loader *l, const struct conf_node *roo
 		const struct conf_controller *c = &conf->controllers[w.i];
 
 		check_portals(l, c, w.item);
+		if (conf->portal_adoption && l->clustered) {
+			check_adoption(l, c, w.item);
+		}
 		if (!l->clustered && conf_node_get(w.item, "interconnect")) {
 			complain_key(l, "controllers", c->name, w.item, "interconnect",
 				"is given without a cluster; remove it, or name the cluster");

@@ -68,6 +68,35 @@ static const struct conf_choice choices_log_level[] = {
 	{"debug", LOG_DEBUG},
 };
 
+static const struct conf_key keys_interface[] = {
+	{
+		.name = "name",
+		.type = CONF_TYPE_NAME,
+		FIELD(conf_interface, name),
+		.flags = CONF_REQUIRED | CONF_UNIQUE,
+		.help = "The interface, as `ip link` names it.",
+	},
+	{
+		.name = "network",
+		.type = CONF_TYPE_NETWORK,
+		FIELD(conf_interface, network),
+		.flags = CONF_REQUIRED,
+		.help = "The network of the portals that it carries; its prefix length is given to "
+			"their "
+			"addresses.",
+	},
+};
+
+static const struct conf_section section_interface = {
+	.name = "controllers: interfaces",
+	.keys = keys_interface,
+	.key_count = ARRAY_SIZE(keys_interface),
+	.label = "name",
+	.help = "With `portal_adoption`: which interface of this controller carries which portals. "
+		"Both "
+		"controllers need one for every portal of both.",
+};
+
 static const struct conf_key keys_controller[] = {
 	{
 		.name = "name",
@@ -109,6 +138,14 @@ static const struct conf_key keys_controller[] = {
 		.flags = CONF_CLUSTER_REQUIRED,
 		.port = CONF_PORT_INTERCONNECT,
 		.help = "Address on the private link between the controllers. Only with a cluster.",
+	},
+	{
+		.name = "interfaces",
+		.type = CONF_TYPE_LIST,
+		ITEMS(conf_controller, interfaces, interface_count),
+		.section = &section_interface,
+		.items_max = 255,
+		.help = "Network interfaces for the portals; needed by `portal_adoption`.",
 	},
 };
 
@@ -568,6 +605,18 @@ static const struct conf_key keys_settings[] = {
 		.initial = "busy",
 		.help = "What a command gets past hold_limit: the status BUSY, or the sense "
 			"\"asymmetric access state transition\", at which old hosts fail the path.",
+	},
+	{
+		.name = "portal_adoption",
+		.type = CONF_TYPE_BOOL,
+		FIELD(conf, portal_adoption),
+		.initial = "no",
+		.help = "With a cluster: yoked itself puts the addresses of its portals on this "
+			"controller's interfaces, and takes those of the other controller when "
+			"that has "
+			"been fenced or shut down, so that hosts find their portals again within "
+			"seconds. "
+			"Nothing else on the machines may configure these addresses.",
 	},
 	{
 		.name = "handover_timeout",

@@ -157,6 +157,7 @@ static void control_status_cluster(const struct control *control, json_t *answer
 	peer = control_status_controller(
 		control, (uint8_t)(YOKE_CONTROLLERS + 1 - control->setup.controller));
 	json_object_set_new(peer, "member", json_boolean(status.peer_member));
+	json_object_set_new(peer, "portals_here", json_boolean(status.adopted));
 	json_object_set_new(answer, "peer", peer);
 	json_object_set_new(answer, "interconnect",
 		json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "up", (int)status.link_up,

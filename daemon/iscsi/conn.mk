@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Sockets, sessions and data transfer; local.mk has the login phase.
 libyokeiscsi_a_SOURCES += \
+	daemon/iscsi/adopt.c daemon/iscsi/adopt.h \
 	daemon/iscsi/async.c \
 	daemon/iscsi/cmd.c daemon/iscsi/cmd.h \
 	daemon/iscsi/conn.c daemon/iscsi/conn.h \

@@ -25,47 +25,15 @@ static bool name_is_member(const struct conf_initiator_group *group, const char 
 	return group->initiator_count == 0;
 }
 
-/* IPv4 as ::ffff:a.b.c.d, as struct conf_network has it; false for other families. */
-static bool address_unify(const struct sockaddr_storage *address, uint8_t out[16])
-{
-	memset(out, 0, 16);
-	if (address && address->ss_family == AF_INET6) {
-		memcpy(out, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
-		return true;
-	}
-	if (address && address->ss_family == AF_INET) {
-		memset(out + 10, 0xff, 2);
-		memcpy(out + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
-		return true;
-	}
-	return false;
-}
-
-static bool network_holds(const struct conf_network *network, const uint8_t address[16])
-{
-	unsigned whole = network->prefix / 8, rest = network->prefix % 8;
-
-	return memcmp(network->address, address, whole) == 0 &&
-	       (rest == 0 || (network->address[whole] ^ address[whole]) >> (8 - rest) == 0);
-}
-
 static bool address_is_member(
 	const struct conf_initiator_group *group, const struct sockaddr_storage *address)
 {
-	uint8_t unified[16];
-
-	if (group->network_count == 0) {
-		return true;
-	}
-	if (!address_unify(address, unified)) {
-		return false;
-	}
 	for (unsigned i = 0; i < group->network_count; i++) {
-		if (network_holds(&group->networks[i], unified)) {
+		if (conf_network_has(&group->networks[i], address)) {
 			return true;
 		}
 	}
-	return false;
+	return group->network_count == 0;
 }
 
 bool iscsi_target_allows(const struct conf *conf, const struct conf_target *target,

@@ -62,7 +62,7 @@ static bool iscsi_login_begin(struct iscsi_conn *conn, const uint8_t *bhs)
 {
 	struct iscsi_login_setup setup = {
 		.conf = conn->home->iscsi->setup.conf,
-		.controller = conn->home->iscsi->setup.controller,
+		.controller = conn->listener->controller,
 		.portal = conn->listener->portal,
 		.peer = &conn->peer_address,
 		.secrets = conn->home->iscsi->setup.secrets,

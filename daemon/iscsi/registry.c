@@ -65,7 +65,8 @@ static struct iscsi_session **iscsi_registry_bucket(
 static bool iscsi_registry_same(const struct iscsi_session *a, const struct iscsi_session *b)
 {
 	return memcmp(a->isid, b->isid, sizeof(a->isid)) == 0 && a->discovery == b->discovery &&
-	       strcmp(a->initiator, b->initiator) == 0 && strcmp(a->target, b->target) == 0;
+	       a->controller == b->controller && strcmp(a->initiator, b->initiator) == 0 &&
+	       strcmp(a->target, b->target) == 0;
 }
 
 static struct iscsi_session *iscsi_registry_like(

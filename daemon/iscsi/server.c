@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/iscsi/adopt.h"
 #include "daemon/iscsi/cmd.h"
 #include "daemon/iscsi/listener.h"
 #include "daemon/iscsi/tmf.h"
@@ -189,7 +190,9 @@ static void iscsi_listen_fn(struct mailbox_msg *msg)
 	struct iscsi *iscsi = container_of(msg, struct iscsi, listen_msg);
 
 	for (unsigned i = 0; i < iscsi->listener_count; i++) {
-		iscsi_listener_start(&iscsi->listeners[i]);
+		if (iscsi->listeners[i].controller == iscsi->setup.controller) {
+			iscsi_listener_start(&iscsi->listeners[i]);
+		}
 	}
 }
 
@@ -206,21 +209,35 @@ static void iscsi_shut_fn(struct mailbox_msg *msg)
 	}
 }
 
+/* One for each portal: of this controller, and of the other when they may be adopted. */
 static bool iscsi_listeners_init(struct iscsi *iscsi)
 {
-	iscsi->listener_count = iscsi->controller->portal_count;
-	iscsi->listeners = calloc(iscsi->listener_count, sizeof(*iscsi->listeners));
+	const struct conf *conf = iscsi->setup.conf;
+	unsigned count = 0;
+
+	for (unsigned c = 0; c < conf->controller_count; c++) {
+		count += conf->controllers[c].portal_count;
+	}
+	iscsi->listeners = calloc(count, sizeof(*iscsi->listeners));
 	if (!iscsi->listeners) {
-		iscsi->listener_count = 0;
 		return false;
 	}
-	for (unsigned i = 0; i < iscsi->listener_count; i++) {
-		struct iscsi_listener *listener = &iscsi->listeners[i];
+	for (unsigned c = 0; c < conf->controller_count; c++) {
+		const struct conf_controller *controller = &conf->controllers[c];
 
-		listener->iscsi = iscsi;
-		listener->rfd.fd = -1;
-		listener->portal = &iscsi->controller->portals[i];
-		listener->rtpi = (uint16_t)(iscsi->setup.controller * 256 + i + 1);
+		if (controller != iscsi->controller && !conf->portal_adoption) {
+			continue;
+		}
+		for (unsigned i = 0; i < controller->portal_count; i++) {
+			struct iscsi_listener *listener =
+				&iscsi->listeners[iscsi->listener_count++];
+
+			listener->iscsi = iscsi;
+			listener->rfd.fd = -1;
+			listener->portal = &controller->portals[i];
+			listener->controller = controller->id;
+			listener->rtpi = (uint16_t)(controller->id * 256 + i + 1);
+		}
 	}
 	return true;
 }
@@ -273,6 +290,7 @@ void iscsi_free(struct iscsi *iscsi)
 		iscsi_reactor_clear(&iscsi->reactors[i]);
 	}
 	iscsi_registry_clear(&iscsi->registry);
+	iscsi_adoption_free(iscsi);
 	free(iscsi->listeners);
 	free(iscsi->reactors);
 	free(iscsi);
@@ -284,7 +302,10 @@ int iscsi_listen(struct iscsi *iscsi, char *error, size_t error_size)
 		return 0;
 	}
 	for (unsigned i = 0; i < iscsi->listener_count; i++) {
-		int err = iscsi_listener_open(&iscsi->listeners[i], error, error_size);
+		struct iscsi_listener *listener = &iscsi->listeners[i];
+		int err = listener->controller == iscsi->setup.controller
+				  ? iscsi_listener_open(listener, error, error_size)
+				  : 0;
 
 		if (err < 0) {
 			while (i-- > 0) {

@@ -22,6 +22,7 @@ struct iscsi_listener {
 	bool held; /* it does, and that is logged */
 	const struct conf_address *portal;
 	uint16_t rtpi;
+	uint8_t controller; /* whose portal it is: the other's, when it is adopted */
 };
 
 /* The iSCSI state of one reactor; only that reactor touches it, but for the atomic. */
@@ -60,6 +61,7 @@ struct iscsi {
 	bool stopping; /* control thread */
 	struct mailbox_msg listen_msg;
 	struct mailbox_msg shut_msg;
+	struct iscsi_adoption *adoption; /* giving back, under way; adopt.c, control thread */
 	unsigned reactors_left; /* control thread: not stopped yet */
 	void (*stopped)(void *arg);
 	void *stopped_arg;

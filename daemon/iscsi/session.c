@@ -49,6 +49,9 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	memcpy(session->isid, login->isid, sizeof(session->isid));
 	memcpy(session->initiator_address, conn->peer, sizeof(session->initiator_address));
 	snprintf(session->portal, sizeof(session->portal), "%s", conn->listener->portal->text);
+	session->controller = conn->listener->controller;
+	session->rtpi = conn->listener->rtpi;
+	session->peer_address = conn->peer_address;
 	if (login->chap.user) {
 		snprintf(session->user, sizeof(session->user), "%s", login->chap.user->name);
 	}
@@ -71,8 +74,8 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 int iscsi_session_open(struct iscsi_session *session, const struct iscsi_listener *listener)
 {
 	struct scsi_identity who = {
-		.rtpi = listener->rtpi,
-		.controller = session->home->iscsi->setup.controller,
+		.rtpi = session->rtpi,
+		.controller = session->controller,
 	};
 
 	if (session->discovery) {

@@ -50,6 +50,9 @@ struct iscsi_session {
 	bool discovery;
 	char initiator_address[ISCSI_ADDRESS_MAX];
 	char portal[ISCSI_ADDRESS_MAX];
+	struct sockaddr_storage peer_address; /* of its first connection */
+	uint16_t rtpi;
+	uint8_t controller; /* whose portal: target port group and portal group tag */
 	uint64_t since_unix_s;
 	struct iscsi_reactor *home;
 	atomic_uint connections; /* any thread */

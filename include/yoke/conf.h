@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "yoke/store.h"
@@ -25,12 +26,45 @@ struct conf_address {
 	char text[64]; /* canonical, with brackets for IPv6 and with the port */
 };
 
+/* A network, "10.0.0.0/24" or "fd00::/64", or a single address. IPv4 is kept as ::ffff:a.b.c.d. */
+struct conf_network {
+	uint8_t address[16];
+	uint8_t prefix; /* bits of `address` that count */
+	char text[50]; /* canonical */
+};
+
+/* Is the address (IPv4 or IPv6; NULL or another family: no) in the network? */
+static inline bool conf_network_has(
+	const struct conf_network *network, const struct sockaddr_storage *address)
+{
+	unsigned whole = network->prefix / 8, rest = network->prefix % 8;
+	uint8_t unified[16] = {[10] = 0xff, [11] = 0xff};
+
+	if (address && address->ss_family == AF_INET6) {
+		memcpy(unified, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
+	} else if (address && address->ss_family == AF_INET) {
+		memcpy(unified + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+	} else {
+		return false;
+	}
+	return memcmp(network->address, unified, whole) == 0 &&
+	       (rest == 0 || (network->address[whole] ^ unified[whole]) >> (8 - rest) == 0);
+}
+
+/* A network interface of a controller, and the network of the portals that it carries. */
+struct conf_interface {
+	const char *name;
+	struct conf_network network;
+};
+
 struct conf_controller {
 	const char *name; /* the Corosync and Pacemaker node name */
 	uint8_t id; /* 1 or 2: Corosync node id, target port group, portal group tag */
 	struct conf_address *portals; /* portals[i] has RTPI id * 256 + i + 1 */
 	unsigned portal_count; /* 1 to 255 */
 	struct conf_address interconnect; /* required when clustered */
+	struct conf_interface *interfaces; /* for portal adoption */
+	unsigned interface_count;
 };
 
 /* A designator of network address authority (SPC-4 7.8.6.6); length 0 = not given. */
@@ -58,13 +92,6 @@ struct conf_extent {
 	bool thin; /* offer UNMAP */
 	enum extent_write_key_mode write_key;
 	bool direct; /* without a cluster: past the page cache (with one it always is) */
-};
-
-/* A network, "10.0.0.0/24" or "fd00::/64", or a single address. IPv4 is kept as ::ffff:a.b.c.d. */
-struct conf_network {
-	uint8_t address[16];
-	uint8_t prefix; /* bits of `address` that count */
-	char text[50]; /* canonical */
 };
 
 enum conf_failback {
@@ -172,6 +199,7 @@ struct conf {
 	int log_level; /* syslog.h */
 	uint32_t hold_limit_ms;
 	enum conf_hold_answer hold_answer;
+	bool portal_adoption; /* addresses of portals are ours, and a lost controller's are taken */
 	uint32_t handover_timeout_ms; /* up to COMMIT; then it is rolled back */
 	const char *vendor; /* INQUIRY, 8 characters at most */
 	const char *product; /* 16 at most */

@@ -74,6 +74,14 @@ struct ha_setup {
 	void (*ready)(void *arg);
 	/* Contact with Corosync is lost for good: the daemon holds everything and should end. */
 	void (*lost)(void *arg, const char *reason);
+	/*
+	 * With conf->portal_adoption: take the other controller's portals (0 or a negative errno,
+	 * logged), and give them back (ha_given_back() when that is done).
+	 */
+	int (*adopt)(void *arg);
+	void (*give_back)(void *arg);
+	/* What the other controller sent by ha_hosts_send(); bytes from outside. */
+	void (*peer_hosts)(void *arg, const void *bytes, size_t size);
 	/* How many normal sessions are logged in here (hosts present). */
 	unsigned (*sessions)(void *arg);
 	void *arg;
@@ -142,11 +150,17 @@ struct ha_group_info {
 };
 bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info);
 
+/* The adopted portals are not served here any more. */
+void ha_given_back(struct ha *ha);
+/* Tells the other controller about this one's hosts: at most 60 KiB, copied. */
+void ha_hosts_send(struct ha *ha, const void *bytes, size_t size);
+
 struct ha_status {
 	bool quorate;
 	bool in_sync;
 	bool peer_member;
 	bool link_up;
+	bool adopted; /* the other controller's portals are served here */
 	bool config_differs; /* the other controller's; one of the two is kept out */
 	uint64_t incarnation;
 };

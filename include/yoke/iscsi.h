@@ -46,6 +46,22 @@ void iscsi_stop(struct iscsi *iscsi, void (*stopped)(void *arg), void *arg);
  */
 unsigned iscsi_session_logout(struct iscsi *iscsi, uint16_t tsih, uint16_t within_s);
 
+/*
+ * Portal adoption: opens the other controller's portals here, whose addresses must be on this
+ * machine. Sessions there have that controller's portal group tag, port identifiers and access
+ * state. 0 or a negative errno with a message. Control thread.
+ */
+int iscsi_adopt(struct iscsi *iscsi, char *error, size_t error_size);
+/*
+ * The way back: closes them, drops their connections, then done(arg) once on the control thread.
+ * One at a time.
+ */
+void iscsi_give_back(struct iscsi *iscsi, void (*done)(void *arg), void *arg);
+
+/* Calls each() for the first connection of every session at this controller's own portals. */
+void iscsi_hosts(struct iscsi *iscsi,
+	void (*each)(void *arg, uint16_t rtpi, const struct sockaddr_storage *peer), void *arg);
+
 /* One session, as the control thread knows it. Strings belong to the server. */
 struct iscsi_session_info {
 	uint16_t tsih;

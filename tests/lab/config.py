@@ -4,7 +4,7 @@
 import os
 import secrets
 
-from layout import CLUSTER, HOST_NETWORKS, NODES, TARGET, address
+from layout import CLUSTER, HOST_NETWORKS, NETWORKS, NODES, TARGET, address
 
 MIB = 1 << 20
 
@@ -33,6 +33,9 @@ def yoke_yaml(settings):
         portals = ", ".join(address(net, ident) for net in HOST_NETWORKS)
         lines += [f"  - name: {name}", f"    id: {ident}", f"    portals: [{portals}]",
                   f"    interconnect: {address('ic0', ident)}"]
+        if settings["adoption"]:
+            lines.append("    interfaces:")
+            lines += [f"      - {{name: {net}, network: {NETWORKS[net]}.0/24}}" for net in HOST_NETWORKS]
     lines.append("groups:")
     for group, home in settings["groups"].items():
         lines += [f"  - name: {group}", f"    home: {home}", "    failback: manual"]
@@ -44,9 +47,10 @@ def yoke_yaml(settings):
     lines += ["targets:", f"  - name: {TARGET}", "    alias: array1", "    luns:"]
     for lun, (name, _, _, _) in enumerate(extents(settings)):
         lines += [f"      - lun: {lun}", f"        extent: {name}"]
-    if settings.get("yoke_settings"):
+    extra = {**settings.get("yoke_settings", {}), **({"portal_adoption": "yes"} if settings["adoption"] else {})}
+    if extra:
         lines.append("settings:")
-        lines += [f"  {key}: {value}" for key, value in settings["yoke_settings"].items()]
+        lines += [f"  {key}: {value}" for key, value in extra.items()]
     if settings.get("isns"):
         lines.append("isns:")
         lines += [f"  {key}: {value}" for key, value in settings["isns"].items()]

@@ -45,6 +45,7 @@ DEFAULTS = {
     "fencing": ["ipmi", "fast"],   # the levels, in order
     "fence_delay": True,
     "stonith_action": "off",       # the lab switches on again, as an administrator would
+    "adoption": False,             # portal adoption: portals' addresses are the daemons'
     "yoke_settings": {},
     "isns": {},                    # the isns section of yoke.yaml
     "pacemaker_log": "info",

@@ -6,6 +6,7 @@ so that all of them go down in a single request: nothing that a dying controller
 sends (FIN, RST) may reach the others, for a machine that loses its power sends nothing either.
 """
 
+import json
 import proc
 from layout import BMC_ID, BMC_NETWORK, HOST_ID, HOST_NETWORKS, NETWORKS, NODES, address
 
@@ -50,7 +51,10 @@ def attach(layout, machine, networks):
 
 
 def attach_node(layout, node):
-    attach(layout, node, {net: [NODES[node]] for net in NETWORKS})
+    """With portal adoption the daemon itself puts the portals' addresses on the interfaces."""
+    settings = json.loads(layout.settings.read_text(encoding="utf-8"))
+    attach(layout, node, {net: [] if settings["adoption"] and net in HOST_NETWORKS else [NODES[node]]
+                          for net in NETWORKS})
 
 
 def unplug(layout, machine):

@@ -25,6 +25,7 @@ ARROWS = {
     "daemon/store": {"daemon/base"},
     "daemon/conf": {"daemon/base"},
     "daemon/scsi": {"daemon/store", "daemon/base"},
+    "daemon/portal": {"daemon/base"},
     "daemon/iscsi": {"daemon/scsi", "daemon/store", "daemon/base"},
     "daemon/isns": {"daemon/conf", "daemon/base"},
     "daemon/control": {"daemon/conf", "daemon/base"},
@@ -214,7 +215,7 @@ def headers_alone(tree, source, flags):
 
 def pkg_config_flags():
     names = ["libqb", "libcpg", "libquorum", "libcmap", "openssl", "libisal", "liburing", "jansson",
-             "libmicrohttpd", "yaml-0.1", "libcurl", "cmocka", "libiscsi"]
+             "libmicrohttpd", "libnl-route-3.0", "yaml-0.1", "libcurl", "cmocka", "libiscsi"]
     return command(["pkg-config", "--cflags", *names]).split()
 
 

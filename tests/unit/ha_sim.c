@@ -199,12 +199,49 @@ static void op_prove(void *ctx)
 
 static void op_ready(void *ctx)
 {
-	((struct sim_node *)ctx)->readies++;
+	struct sim_node *n = ctx;
+
+	n->readies++;
+	n->open = true;
+	n->addressed = true;
+	assert_false(other_of(n)->alive && other_of(n)->adopted);
 }
 
 static void op_fatal(void *ctx, const char *reason)
 {
 	((struct sim_node *)ctx)->fatal = true;
+}
+
+static bool op_peer_in_reach(void *ctx)
+{
+	struct sim_node *n = ctx;
+
+	return other_of(n)->up && !n->sim->split;
+}
+
+/* A portal answers at one place: nobody takes one from a controller that may be alive. */
+static int op_adopt(void *ctx)
+{
+	struct sim_node *n = ctx;
+
+	assert_false(other_of(n)->addressed);
+	assert_false(n->adopted);
+	for (unsigned g = 0; g < SIM_GROUPS; g++) {
+		bool served = n->view[g].access == GROUP_LOCAL;
+
+		assert_true(served || n->m->groups[g].phase == PHASE_IDLE);
+		assert_true(!served || n->view[g].tpg[other_of(n)->id] == ALUA_OPTIMIZED);
+	}
+	n->adopted = n->adopt_err == 0;
+	return n->adopt_err;
+}
+
+static void op_give_back(void *ctx)
+{
+	struct sim_node *n = ctx;
+
+	assert_true(n->adopted);
+	job_add(n, WORK_GIVE_BACK, 0, 0);
 }
 
 static const struct machine_ops ops = {
@@ -226,6 +263,9 @@ static const struct machine_ops ops = {
 	.notice = op_notice,
 	.died = op_died,
 	.prove = op_prove,
+	.peer_in_reach = op_peer_in_reach,
+	.adopt = op_adopt,
+	.give_back = op_give_back,
 	.ready = op_ready,
 	.fatal = op_fatal,
 };
@@ -281,6 +321,8 @@ static void node_clear(struct sim_node *n)
 	n->job_count = 0;
 	n->scsi.held_count = 0;
 	memset(n->claimed, 0, sizeof(n->claimed));
+	n->adopted = false; /* a daemon that starts again takes them away before anything else */
+	n->open = false;
 	n->alive = false;
 }
 
@@ -365,6 +407,14 @@ void sim_boot(struct sim *sim, uint8_t id)
 	}
 }
 
+void sim_adoption(struct sim *sim, bool on)
+{
+	sim->conf.portal_adoption = on;
+	for (uint8_t i = 1; i <= 2; i++) {
+		sim->node[i].conf.portal_adoption = on;
+	}
+}
+
 void sim_kill(struct sim *sim, uint8_t id, enum machine_left how)
 {
 	struct sim_node *n = &sim->node[id];
@@ -373,6 +423,7 @@ void sim_kill(struct sim *sim, uint8_t id, enum machine_left how)
 	node_clear(n);
 	if (how == LEFT_NODE) {
 		n->up = false;
+		n->addressed = false;
 		n->seen = false;
 	}
 	if (other_of(n)->alive && !sim->split) {
@@ -478,6 +529,10 @@ void sim_job_do(struct sim_node *n, unsigned i)
 		break;
 	case WORK_JOURNAL:
 		journal_do(n, &job);
+		break;
+	case WORK_GIVE_BACK:
+		n->adopted = false;
+		machine_given_back(n->m);
 		break;
 	}
 }

@@ -20,7 +20,8 @@ enum sim_work {
 	WORK_RELEASE,
 	WORK_SAVE,
 	WORK_PROVE,
-	WORK_JOURNAL
+	WORK_JOURNAL,
+	WORK_GIVE_BACK
 };
 
 struct sim_job {
@@ -75,11 +76,14 @@ struct sim_node {
 	struct group_view view[SIM_GROUPS];
 	bool viewed[SIM_GROUPS];
 	bool claimed[SIM_GROUPS];
+	bool adopted; /* serves the other's portals */
+	bool open; /* its own portals */
+	bool addressed; /* their addresses are on its node, which may outlive the daemon */
 	int score[SIM_GROUPS];
 	/* What a test may set. */
 	bool unhealthy;
 	unsigned sessions;
-	int save_err, claim_err, release_err, journal_err;
+	int save_err, claim_err, release_err, journal_err, adopt_err;
 	bool old; /* a yoked that has no ledger */
 	unsigned notices, deaths, readies, peer_ups, peer_downs, tables;
 	bool fatal;
@@ -161,6 +165,9 @@ void sim_check_entries(struct sim *sim);
 
 /* Bytes that the state of an LU has more than it needs. */
 #define SIM_PAD 40000
+
+/* Portal adoption on or off, at both, from now on. */
+void sim_adoption(struct sim *sim, bool on);
 
 /* Both booted, in sync, linked, started; group g owned by `owner` (0: nobody). */
 struct sim *sim_pair(uint64_t seed, uint8_t owner);

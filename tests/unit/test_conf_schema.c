@@ -22,6 +22,8 @@ static const struct line {
 	{"file", "yoke", "1"},
 	{"file", "cluster", "none"},
 	{"controllers", "portals", "[10.0.0.1]"},
+	{"controllers: interfaces", "name", "san0"},
+	{"controllers: interfaces", "network", "10.0.0.0/24"},
 	{"groups", "name", "g"},
 	{"groups", "home", "local"},
 	{"extents", "name", "e"},
@@ -48,6 +50,7 @@ static const struct {
 } sections[] = {
 	{"file", "", ""},
 	{"controllers", "controllers:\n  -\n", "    "},
+	{"controllers: interfaces", "    interfaces:\n      -\n", "        "},
 	{"groups", "groups:\n  -\n", "    "},
 	{"extents", "extents:\n  -\n", "    "},
 	{"initiator_groups", "initiator_groups:\n  -\n", "    "},

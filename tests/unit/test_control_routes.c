@@ -143,6 +143,7 @@ static void test_status(void **state)
 	assert_int_equal(number(json, "pid"), getpid());
 	assert_string_equal(text(json_object_get(json, "peer"), "name"), "b");
 	assert_true(json_is_true(json_object_get(json_object_get(json, "peer"), "member")));
+	assert_true(json_is_false(json_object_get(json_object_get(json, "peer"), "portals_here")));
 	assert_true(json_is_true(json_object_get(json, "in_sync")));
 	assert_int_equal(number(json_object_get(json, "interconnect"), "commands_out"), 11);
 	assert_int_equal(number(counts, "sessions"), 2);

@@ -63,6 +63,8 @@ static uint64_t current(enum message_type type, const struct ha_group *g)
 	case MESSAGE_SNAPSHOT:
 	case MESSAGE_LOADED:
 	case MESSAGE_RESYNC:
+	case MESSAGE_PORTALS:
+	case MESSAGE_HOSTS:
 		break;
 	}
 	return g->epoch;

@@ -65,11 +65,12 @@ static struct message sample(enum message_type type)
 		.group = 3,
 		.epoch = 0x0102030405060708,
 		.op = 42,
-		.controller =
-			type == MESSAGE_OFFER || type == MESSAGE_MOVE || type == MESSAGE_RESYNC ? 1
-												: 0,
+		.controller = type == MESSAGE_OFFER || type == MESSAGE_MOVE ||
+			      type == MESSAGE_RESYNC || type == MESSAGE_PORTALS,
 		.reason = type == MESSAGE_ROLLBACK ? REASON_STATE : REASON_TIMEOUT,
 		.state = type == MESSAGE_STATE || type == MESSAGE_STATUS ? &said : NULL,
+		.blob = type == MESSAGE_HOSTS ? (const uint8_t *)"hosts" : NULL,
+		.blob_length = type == MESSAGE_HOSTS ? 5 : 0,
 		.ledger = sample_ledger(type)};
 }
 
@@ -169,6 +170,9 @@ static void same(const struct message *a, const struct message *b)
 	assert_int_equal(a->ledger.part, b->ledger.part);
 	assert_int_equal(a->ledger.flags, b->ledger.flags);
 	assert_memory_equal(a->ledger.lu, b->ledger.lu, 16);
+	assert_int_equal(a->blob_length, b->blob_length);
+	assert_memory_equal(a->blob ? a->blob : (const uint8_t *)"",
+		b->blob ? b->blob : (const uint8_t *)"", a->blob_length);
 	assert_int_equal(a->ledger.length, b->ledger.length);
 	assert_memory_equal(a->ledger.bytes ? a->ledger.bytes : (const uint8_t *)"",
 		b->ledger.bytes ? b->ledger.bytes : (const uint8_t *)"", a->ledger.length);
@@ -197,7 +201,9 @@ static void test_every_type(void **state)
 		/* A length field that lies; where it decides about the length it is the truth. */
 		be32_put(bytes + 24, (uint32_t)(length - MESSAGE_HEADER_BYTES + 1));
 		assert_int_equal(message_decode(bytes, (size_t)length + 1, &got, &room),
-			type == MESSAGE_ENTRY || type == MESSAGE_SNAPSHOT ? 0 : -EBADMSG);
+			type == MESSAGE_ENTRY || type == MESSAGE_SNAPSHOT || type == MESSAGE_HOSTS
+				? 0
+				: -EBADMSG);
 		be32_put(bytes + 24, 0xffffffff);
 		assert_int_equal(message_decode(bytes, (size_t)length, &got, &room), -EBADMSG);
 	}

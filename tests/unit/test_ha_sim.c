@@ -329,6 +329,7 @@ static void test_chaos(void **state)
 		struct sim *sim = sim_pair(seed, (uint8_t)(seed % 3));
 		int result = -1;
 
+		sim_adoption(sim, seed % 2);
 		for (int i = 0; i < 60; i++) {
 			chaos_step(sim);
 			steps(sim, sim_random(sim, 12));
@@ -350,6 +351,10 @@ static void test_chaos(void **state)
 		sim_start(sim, 2, 0);
 		sim_pass(sim, 5000);
 		settle_at(sim, 1);
+		for (uint8_t i = 1; i <= 2; i++) {
+			assert_true(sim->node[i].open);
+			assert_false(sim->node[i].adopted);
+		}
 		assert_int_equal(sim_access(sim, 2, 0), GROUP_REMOTE);
 		sim_demote(sim, 1, 0);
 		sim_promote(sim, 2, 0, &result);
