@@ -96,6 +96,15 @@ struct scsi_counters {
 
 struct scsi_snapshot; /* snapshot.h */
 
+/* Sums of them over all reactors; approximate, as each is read at another moment. */
+struct scsi_totals {
+	uint64_t reads, writes;
+	uint64_t read_bytes, written_bytes;
+	uint64_t read_errors, write_errors;
+};
+/* Since the daemon started. Any thread. */
+void scsi_totals_get(const struct scsi_lu *lu, struct scsi_totals *totals);
+
 struct scsi_core_lu {
 	struct qb_list_head tasks; /* every task of this reactor that names the LU */
 	struct qb_list_head guards; /* parts of guards, in the order in which they came */

@@ -46,20 +46,20 @@ static void counter_put(struct scsi_task *task, struct cursor *c, uint16_t code,
 
 static void write_errors_put(struct scsi_task *task, struct cursor *c)
 {
-	struct scsi_lu_info info;
+	struct scsi_totals totals;
 
-	scsi_lu_info(task->lu->scsi, task->lu->index, &info);
-	counter_put(task, c, ERRORS_BYTES, info.written_bytes);
-	counter_put(task, c, ERRORS_UNCORRECTED, info.write_errors);
+	scsi_totals_get(task->lu, &totals);
+	counter_put(task, c, ERRORS_BYTES, totals.written_bytes);
+	counter_put(task, c, ERRORS_UNCORRECTED, totals.write_errors);
 }
 
 static void read_errors_put(struct scsi_task *task, struct cursor *c)
 {
-	struct scsi_lu_info info;
+	struct scsi_totals totals;
 
-	scsi_lu_info(task->lu->scsi, task->lu->index, &info);
-	counter_put(task, c, ERRORS_BYTES, info.read_bytes);
-	counter_put(task, c, ERRORS_UNCORRECTED, info.read_errors);
+	scsi_totals_get(task->lu, &totals);
+	counter_put(task, c, ERRORS_BYTES, totals.read_bytes);
+	counter_put(task, c, ERRORS_UNCORRECTED, totals.read_errors);
 }
 
 /* A resource count, in units of a threshold set (SBC-3 6.4.5.2). */

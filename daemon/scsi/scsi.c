@@ -159,8 +159,26 @@ static uint64_t counter_get(_Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+void scsi_totals_get(const struct scsi_lu *lu, struct scsi_totals *totals)
+{
+	const struct scsi *scsi = lu->scsi;
+
+	*totals = (struct scsi_totals){0};
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		struct scsi_counters *count = &scsi->cores[i].lus[lu->index].count;
+
+		totals->reads += counter_get(&count->reads);
+		totals->writes += counter_get(&count->writes);
+		totals->read_bytes += counter_get(&count->read_bytes);
+		totals->written_bytes += counter_get(&count->written_bytes);
+		totals->read_errors += counter_get(&count->read_errors);
+		totals->write_errors += counter_get(&count->write_errors);
+	}
+}
+
 bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 {
+	struct scsi_totals totals;
 	const struct scsi_map *map = scsi->map;
 	const struct scsi_state *state;
 	const struct scsi_lu *lu;
@@ -173,16 +191,13 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		.store = lu->info,
 		.write_key = extent_write_key(lu->extent),
 		.naa = lu->naa_text};
-	for (unsigned i = 0; i < scsi->core_count; i++) {
-		struct scsi_counters *count = &scsi->cores[i].lus[lu->index].count;
-
-		info->reads += counter_get(&count->reads);
-		info->writes += counter_get(&count->writes);
-		info->read_bytes += counter_get(&count->read_bytes);
-		info->written_bytes += counter_get(&count->written_bytes);
-		info->read_errors += counter_get(&count->read_errors);
-		info->write_errors += counter_get(&count->write_errors);
-	}
+	scsi_totals_get(lu, &totals);
+	info->reads = totals.reads;
+	info->writes = totals.writes;
+	info->read_bytes = totals.read_bytes;
+	info->written_bytes = totals.written_bytes;
+	info->read_errors = totals.read_errors;
+	info->write_errors = totals.write_errors;
 	state = scsi_ledger_state(scsi, lu->index);
 	info->registrations = state->count;
 	info->pr_generation = state->generation;

@@ -185,7 +185,7 @@ void extent_io_end(struct extent_io *io, int res)
 
 	if (res == -EBADE) {
 		res = extent_key_lost(extent);
-	} else if (res < 0 && res != -EOPNOTSUPP && res != -EAGAIN) {
+	} else if (res < 0 && res != -EOPNOTSUPP) {
 		unsigned count = atomic_fetch_add(&extent->errors, 1) + 1;
 
 		/* A dead disk fails every command: 1, 2, 4, 8... of them are logged. */

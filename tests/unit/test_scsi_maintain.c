@@ -94,6 +94,10 @@ static void log_counts_at_every_reactor(void **state)
 	assert_int_equal(LOG(0, 0x43, 0), SCSI_GOOD);
 	ANSWER("83 00 00 18 00 05 02 08 00 00 00 00 00 00 06 00 "
 	       "00 06 02 08 00 00 00 00 00 00 00 01");
+	/* each unit has its own */
+	assert_int_equal(LOG(1, 0x42, 0), SCSI_GOOD);
+	ANSWER("82 00 00 18 00 05 02 08 00 00 00 00 00 00 00 00 "
+	       "00 06 02 08 00 00 00 00 00 00 00 00");
 	/* from a parameter on */
 	assert_int_equal(DO(0, NULL, 0, 0x4d, 0, 0x43, 0, 0, 0, 6, 2, 0, 0), SCSI_GOOD);
 	ANSWER("83 00 00 0c 00 06 02 08 00 00 00 00 00 00 00 01");
