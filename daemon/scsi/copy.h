@@ -17,7 +17,7 @@
 
 #define SCSI_COPIES_MAX	      8u /* of one reactor at a time; more are told BUSY */
 #define SCSI_COPY_PIECE_BYTES (1u << 20) /* at most; less with a small pool of buffers */
-#define SCSI_COPY_ZERO_BYTES  (32u << 20) /* a piece of zeros, which needs no buffer */
+#define SCSI_COPY_ZERO_BYTES  ((uint32_t)SCSI_SAME_BYTES_MAX) /* of zeros: no buffer */
 #define SCSI_COPY_PAUSE_MS    20 /* before a piece that was told BUSY is tried again */
 #define SCSI_COPY_PATIENCE_MS 30000 /* for how long */
 #define SCSI_COPY_RECORDS_MAX 128u /* outcomes of one reactor that are kept for asking */

@@ -24,7 +24,7 @@ static const char probe_usage[] =
 
 #define PROBE_IN_MAX  65536
 
-#define PROBE_OUT_MAX 512
+#define PROBE_OUT_MAX 4096
 
 struct probe_command {
 	unsigned char cdb[16];

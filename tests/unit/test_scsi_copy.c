@@ -547,6 +547,51 @@ static void vpd_page_and_inquiry_bit(void **state)
 	}
 }
 
+/* ----- reservations: host2 holds them, host1 copies --------------------------------------------
+ */
+
+static void reserve(unsigned lun, uint8_t type)
+{
+	uint8_t keys[24] = {[15] = 0x22};
+
+	assert_int_equal(rig_do(rig, &r, rig->nexus[1], lun,
+				 RIG_CDB(0x5f, 0, 0, 0, 0, 0, 0, 0, 24, 0), keys, 24),
+		SCSI_GOOD);
+	keys[7] = 0x22;
+	assert_int_equal(rig_do(rig, &r, rig->nexus[1], lun,
+				 RIG_CDB(0x5f, 1, type, 0, 0, 0, 0, 0, 24, 0), keys, 24),
+		SCSI_GOOD);
+}
+
+static void reservations_count_on_both_sides(void **state)
+{
+	cscd(0);
+	cscd(1);
+	segment_add(&list, 0, 0, 1, 8, 0, 0);
+	reserve(0, 1); /* write exclusive: the source may be read */
+	assert_int_equal(copy_do(0), SCSI_RESERVATION_CONFLICT); /* but the command not be sent */
+	assert_int_equal(copy_do(1), SCSI_GOOD);
+	reserve(1, 1);
+	assert_int_equal(copy_do(2), COPY_FAILED);
+	assert_int_equal(t.sense[8], 0);
+	assert_int_equal(t.sense[9], 18);
+	assert_int_equal(t.sense_length, 19);
+	assert_int_equal(t.sense[18], SCSI_RESERVATION_CONFLICT);
+	assert_int_equal(rig_store.writes, 1);
+}
+
+static void exclusive_access_keeps_the_source_from_being_read(void **state)
+{
+	cscd(0);
+	cscd(1);
+	segment_add(&list, 0, 0, 1, 8, 0, 0);
+	reserve(0, 3);
+	assert_int_equal(copy_do(1), COPY_FAILED);
+	assert_int_equal(t.sense[8], 18);
+	assert_int_equal(t.sense[18], SCSI_RESERVATION_CONFLICT);
+	assert_int_equal(rig_store.reads + rig_store.writes, 0);
+}
+
 /* ----- ends in the middle --------------------------------------------------------------------- */
 
 static void long_copy_go(void)
@@ -913,6 +958,8 @@ int main(void)
 		TEST(records_are_bounded),
 		TEST(operating_parameters),
 		TEST(vpd_page_and_inquiry_bit),
+		TEST(reservations_count_on_both_sides),
+		TEST(exclusive_access_keeps_the_source_from_being_read),
 		TEST(an_aborted_copy_stops_and_the_abort_waits_for_it),
 		TEST(a_lost_nexus_ends_its_copies),
 		TEST(copy_operation_abort),

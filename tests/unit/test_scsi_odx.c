@@ -470,6 +470,49 @@ static void tokens_are_bounded(void **state)
 	assert_int_equal(list_do(0, 0x10), 0x05550d);
 }
 
+static void reserve(unsigned lun, uint8_t type)
+{
+	uint8_t keys[24] = {[15] = 0x22};
+
+	assert_int_equal(rig_do(rig, &r, rig->nexus[1], lun,
+				 RIG_CDB(0x5f, 0, 0, 0, 0, 0, 0, 0, 24, 0), keys, 24),
+		SCSI_GOOD);
+	keys[7] = 0x22;
+	assert_int_equal(rig_do(rig, &r, rig->nexus[1], lun,
+				 RIG_CDB(0x5f, 1, type, 0, 0, 0, 0, 0, 24, 0), keys, 24),
+		SCSI_GOOD);
+}
+
+static void release(unsigned lun, uint8_t type)
+{
+	uint8_t keys[24] = {[7] = 0x22};
+
+	assert_int_equal(rig_do(rig, &r, rig->nexus[1], lun,
+				 RIG_CDB(0x5f, 2, type, 0, 0, 0, 0, 0, 24, 0), keys, 24),
+		SCSI_GOOD);
+}
+
+static void reservations_of_another_host(void **state)
+{
+	token_take(0, RANGES({100, 8}));
+	reserve(1, 1); /* write exclusive */
+	populate_list(0, 0, 0, RANGES({0, 8}));
+	assert_int_equal(list_do(1, 0x10), SCSI_GOOD); /* which is a read */
+	write_list(0, 0, RANGES({0, 1}));
+	assert_int_equal(list_do(1, 0x11), SCSI_RESERVATION_CONFLICT);
+	reserve(0, 3); /* exclusive access */
+	populate_list(0, 0, 0, RANGES({0, 8}));
+	assert_int_equal(list_do(0, 0x10), SCSI_RESERVATION_CONFLICT);
+	/* Whoever could not read the source gets nothing by its token either. */
+	release(1, 1);
+	write_list(0, 0, RANGES({0, 1}));
+	rig_store.writes = 0;
+	assert_int_equal(list_do(1, 0x11), SCSI_RESERVATION_CONFLICT);
+	assert_int_equal(rig_store.writes, 0);
+	release(0, 3);
+	assert_int_equal(list_do(1, 0x11), SCSI_GOOD);
+}
+
 /* ----- lists, and who may see what ------------------------------------------------------------ */
 
 static void tokens_that_are_none(void **state)
@@ -643,6 +686,7 @@ int main(void)
 		TEST(it_expires_when_nobody_uses_it),
 		TEST(it_is_deleted_on_request),
 		TEST(tokens_are_bounded),
+		TEST(reservations_of_another_host),
 		TEST(tokens_that_are_none),
 		TEST(lists_of_populate_that_lie),
 		TEST(lists_of_write_that_lie),
