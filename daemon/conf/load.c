@@ -97,8 +97,10 @@ static void complain_value(
 
 	conf_schema_allowed(key, allowed, sizeof(allowed));
 	conf_complain(l, node->line, "%s %s; allowed: %s",
-		key->type == CONF_TYPE_SECRET ? "the secret" : conf_quote(node->text).text, why,
-		allowed);
+		key->type == CONF_TYPE_SECRET ? "the secret"
+		: l->quiet		      ? "the value"
+					      : conf_quote(node->text).text,
+		why, allowed);
 }
 
 static void load_scalar(
@@ -272,8 +274,9 @@ static void section_values(struct conf_loader *l, const struct conf_section *sec
 			if (l->error_count < CONF_ERRORS_MAX) {
 				conf_suggest_key(section, value->key, allowed, sizeof(allowed));
 			}
-			conf_complain(l, value->key_line, "unknown key %s; %s",
-				conf_quote(value->key).text, allowed);
+			conf_complain(l, value->key_line, "unknown key%s%s; %s",
+				l->quiet ? "" : " ", l->quiet ? "" : conf_quote(value->key).text,
+				allowed);
 			continue;
 		}
 		if (values[key - section->keys]) {

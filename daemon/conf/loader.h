@@ -29,6 +29,7 @@ struct conf_loader {
 	struct conf_arena *arena;
 	const char *file;
 	bool clustered;
+	bool quiet; /* a slip of the pen may have put a secret anywhere: quote nothing */
 	char where[256]; /* path of the key at hand: "extents[disk1].size" */
 	struct conf_error *errors; /* sorted by line */
 	unsigned error_count;

@@ -33,7 +33,7 @@ tests_unit_test_conf_secrets_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/conf/example.yaml tests/fuzz/corpus/conf/mistakes.yaml \
-	tests/fuzz/corpus/conf/single.yaml
+	tests/fuzz/corpus/conf/secrets.yaml tests/fuzz/corpus/conf/single.yaml
 check_PROGRAMS += tests/fuzz/fuzz_conf
 TESTS += tests/fuzz/fuzz_conf
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c

@@ -192,7 +192,7 @@ struct conf_secrets *conf_secrets_parse(const struct conf *conf, const char *tex
 	const char *name, struct conf_error **errors)
 {
 	struct conf_arena *nodes = conf_arena_new(), *arena = conf_arena_new();
-	struct conf_loader l = {.file = name, .arena = arena};
+	struct conf_loader l = {.file = name, .arena = arena, .quiet = true};
 	struct conf_secrets *secrets = arena ? conf_arena_get(arena, sizeof(*secrets)) : NULL;
 	struct conf_node_error problem;
 	struct conf_node *root;

@@ -22,6 +22,18 @@ static void require(bool ok, const char *what)
 	}
 }
 
+/* The same bytes as a secrets file: accepted or complained about. */
+static void secrets_parse(const char *text, size_t size)
+{
+	static const struct conf nobody;
+	struct conf_error *errors;
+	struct conf_secrets *secrets = conf_secrets_parse(&nobody, text, size, "fuzz", &errors);
+
+	require(!secrets == !!errors, "neither secrets nor an error");
+	conf_errors_free(errors);
+	conf_secrets_free(secrets);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct conf_error *errors;
@@ -39,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	conf_free(conf);
 	conf_errors_free(errors);
+	secrets_parse((const char *)data, size);
 	return 0;
 }
 

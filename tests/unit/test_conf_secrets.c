@@ -171,6 +171,10 @@ static void test_never_shown(void **state)
 		"yoke: 1\nusers:\n  - name: host1\n    secret: topsecretvalue\n    secret: x\n",
 		"yoke: 2\nusers:\n  - name: host1\n    secret: topsecretvalue\n",
 		"yoke: 1\nusers:\n  - name: host1\n    secret:topsecretvalue\n",
+		"yoke: 1\nusers:\n  - name: host1\n    secret:topsecretvalue: x\n",
+		"yoke: 1\nusers:\n  - name: host1\n    topsecretvalue: secret\n",
+		"yoke: topsecretvalue\n",
+		"topsecretvalue: 1\n",
 	};
 
 	(void)state;
