@@ -328,6 +328,11 @@ static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
 	journal_replace(((struct ha *)ctx)->journal, index, number);
 }
 
+static void op_journal_mark(void *ctx, uint64_t index, bool alone)
+{
+	journal_mark(((struct ha *)ctx)->journal, index, alone);
+}
+
 static void on_journal(void *arg)
 {
 	struct ha *ha = arg;
@@ -509,6 +514,7 @@ static const struct machine_ops ops = {
 	.save = op_save,
 	.journal_append = op_journal_append,
 	.journal_replace = op_journal_replace,
+	.journal_mark = op_journal_mark,
 	.score = op_score,
 	.healthy = op_healthy,
 	.sessions = op_sessions,
@@ -599,7 +605,7 @@ static bool ledger_take(struct ha *ha, char *error, size_t error_size)
 		return false;
 	}
 	journal_status(ha->journal, &status);
-	machine_ledger_set(ha->machine, ha->setup.ledger, index, status.err);
+	machine_ledger_set(ha->machine, ha->setup.ledger, index, status.alone, status.err);
 	ha->ledger = (struct ledger){.ctx = ha, .submit = ledger_submit};
 	return true;
 }

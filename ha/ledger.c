@@ -56,12 +56,13 @@ void ha_ledger_free(struct ha_ledger *l)
 }
 
 void machine_ledger_set(
-	struct machine *m, const struct ledger_serve *serve, uint64_t index, int err)
+	struct machine *m, const struct ledger_serve *serve, uint64_t index, bool alone, int err)
 {
 	struct ha_ledger *l = m->ledger;
 
 	l->serve = serve;
 	l->index = l->durable = index;
+	l->alone = alone;
 	l->err = err;
 	l->digest = ledger_states_digest(serve);
 }
@@ -135,6 +136,14 @@ void ledger_jump(struct machine *m)
 	l->jump_due = false;
 	l->index += HA_LEDGER_JUMP;
 	m->ops->journal_append(m->ctx, l->index, NULL);
+}
+
+void ledger_mark(struct machine *m, bool alone)
+{
+	if (m->ledger->alone != alone) {
+		m->ledger->alone = alone;
+		m->ops->journal_mark(m->ctx, m->ledger->index, alone);
+	}
 }
 
 void ledger_replace(struct machine *m)
@@ -473,6 +482,7 @@ void ledger_tick(struct machine *m)
 		l->retry_ms = m->ops->now_ms(m->ctx) + HA_LEDGER_RETRY_MS;
 		m->ops->journal_replace(m->ctx, l->index, l->replacing);
 	}
+	ledger_wait_tick(m);
 }
 
 uint64_t ledger_next_ms(const struct machine *m)
@@ -482,6 +492,9 @@ uint64_t ledger_next_ms(const struct machine *m)
 
 	if (ledger_wants_proof(m) && !m->prove_pending && (!next || m->prove_at_ms < next)) {
 		next = m->prove_at_ms ? m->prove_at_ms : 1;
+	}
+	if (m->syncing && l->wait_until_ms && (!next || l->wait_until_ms < next)) {
+		next = l->wait_until_ms;
 	}
 	return next;
 }
@@ -527,6 +540,7 @@ void ledger_peer_gone(struct machine *m)
 	}
 	l->absent = false;
 	l->jump_due = true;
+	ledger_mark(m, true);
 	qb_list_for_each_entry (op, &l->ops, link) {
 		owed = owed || (op->state == LEDGER_APPLIED && op->owing);
 	}

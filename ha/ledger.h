@@ -25,6 +25,7 @@
 #define HA_LEDGER_HELD_BYTES                                                 \
 	(64u << 20) /* entries that a joiner keeps until it has the snapshot \
 		     */
+#define HA_LEDGER_WAIT_MS  30000 /* for a controller that may know newer entries */
 #define HA_LEDGER_RETRY_MS 1000
 #define HA_LEDGER_DIGESTS  64
 
@@ -108,6 +109,8 @@ struct ha_ledger {
 	/* The other controller. */
 	bool absent; /* out of reach without proof: it may have been acknowledging */
 	bool jump_due;
+	bool alone; /* nobody can know newer entries: so the journal is marked */
+	uint64_t wait_until_ms; /* before beginning alone with a journal that is not; 0 = not yet */
 	bool behind; /* it has gone before its states were here, and they may be newer */
 	uint64_t common; /* the index when it was lost */
 	bool old; /* its yoked has no ledger */
@@ -157,7 +160,9 @@ void ledger_facts_send(struct machine *m, uint64_t op);
 /* The peer is lost while this controller is not in sync: may it begin with what it knows? */
 void ledger_joiner_lost(struct machine *m, enum machine_left left);
 /* All have spoken: do their ledgers agree, too? Else the snapshot is on its way. */
-bool ledger_agreed(struct machine *m);
+bool ledger_agreed(struct machine *m, bool known);
+/* Is it time to begin without the other? */
+void ledger_wait_tick(struct machine *m);
 /* Verdicts on what a joiner holds: entries of the group behind `place` messages of the round. */
 void ledger_replay(struct machine *m, const struct ha_group *g, unsigned place);
 /* The round is over; `known` = somebody was in sync before. */
@@ -175,6 +180,7 @@ void ledger_jump(struct machine *m);
 /* Notes the digest as of now, to compare; `lu`: of the entry that led to it. */
 void ledger_past_add(struct ha_ledger *l, const uint8_t lu[16]);
 void ledger_replace(struct machine *m);
+void ledger_mark(struct machine *m, bool alone);
 /* Everything up to it is published here, and durable unless the journal fails. */
 uint64_t ledger_here(const struct ha_ledger *l);
 bool ledger_is_kept(const struct ha_ledger *l);

@@ -40,6 +40,7 @@ void ledger_round_start(struct machine *m)
 {
 	round_clear(m->ledger);
 	m->ledger->behind = false;
+	m->ledger->wait_until_ms = 0;
 	memset(m->ledger->facts, 0, sizeof(m->ledger->facts));
 }
 
@@ -99,14 +100,44 @@ void ledger_joiner_lost(struct machine *m, enum machine_left left)
 	}
 }
 
-bool ledger_agreed(struct machine *m)
+/*
+ * The array starts and the other controller is not there (yet). When this one was not alone in its
+ * former life the other may have gone on without it: its daemon gets time to come up.
+ */
+static bool waits(struct machine *m)
+{
+	struct ha_ledger *l = m->ledger;
+	uint64_t now = m->ops->now_ms(m->ctx);
+
+	if (m->pids[m->other] || l->alone || l->index == 0) {
+		return false;
+	}
+	if (!l->wait_until_ms) {
+		l->wait_until_ms = now + HA_LEDGER_WAIT_MS;
+		log_warning("controller %u may know newer registrations and reservations: waiting "
+			    "up to %u s for its daemon before beginning without it",
+			m->other, HA_LEDGER_WAIT_MS / 1000);
+	}
+	return now < l->wait_until_ms;
+}
+
+void ledger_wait_tick(struct machine *m)
+{
+	struct ha_ledger *l = m->ledger;
+
+	if (m->syncing && l->wait_until_ms && m->ops->now_ms(m->ctx) >= l->wait_until_ms) {
+		sync_check(m);
+	}
+}
+
+bool ledger_agreed(struct machine *m, bool known)
 {
 	struct ha_ledger *l = m->ledger;
 	uint8_t donor = donor_of(m);
 	uint8_t taker = donor == m->self ? m->other : m->self;
 
 	l->old = m->got[m->other] && !facts_are_known(m, m->other);
-	if (l->behind) {
+	if (l->behind || (!known && waits(m))) {
 		return false;
 	}
 	if (!donor || l->loaded) {
@@ -217,6 +248,7 @@ static void snapshot_take(struct machine *m, const struct message *msg)
 	memset(l->past, 0, sizeof(l->past));
 	l->theirs = 0;
 	l->jump_due = l->absent = false;
+	ledger_mark(m, false);
 	l->loaded_here = true;
 	log_notice("the states of the LUs as of entry %" PRIu64 " are here, %zu bytes", l->index,
 		l->in.length);
@@ -325,6 +357,7 @@ static void begin_cold(struct machine *m)
 	memset(l->past, 0, sizeof(l->past));
 	if (!(m->sync & HA_BIT(m->other))) {
 		l->index += HA_LEDGER_JUMP; /* the absent one may have gone on */
+		ledger_mark(m, true);
 	}
 	ledger_replace(m);
 }
@@ -346,6 +379,7 @@ void ledger_finish(struct machine *m, bool known)
 	}
 	if (m->sync & HA_BIT(m->other)) {
 		l->absent = l->jump_due = false;
+		ledger_mark(m, false);
 	} else if (m->pids[m->other]) {
 		ledger_peer_gone(m); /* another life of it, with another configuration */
 	}

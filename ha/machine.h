@@ -150,6 +150,7 @@ struct machine_ops {
 	 */
 	void (*journal_append)(void *ctx, uint64_t index, const struct ledger_entry *entry);
 	void (*journal_replace)(void *ctx, uint64_t index, uint64_t number);
+	void (*journal_mark)(void *ctx, uint64_t index, bool alone);
 	bool (*healthy)(void *ctx, uint16_t group);
 	unsigned (*sessions)(void *ctx);
 	void (*peer_up)(void *ctx, uint64_t incarnation);
@@ -237,7 +238,7 @@ void machine_free(struct machine *m);
 /* The LUs' states, brought up to entry `index`, and what the journal says. Before the first event.
  */
 void machine_ledger_set(
-	struct machine *m, const struct ledger_serve *serve, uint64_t index, int err);
+	struct machine *m, const struct ledger_serve *serve, uint64_t index, bool alone, int err);
 /* Publishes the first views (held, transitioning). */
 void machine_start(struct machine *m);
 

@@ -327,7 +327,7 @@ void sync_check(struct machine *m)
 		}
 		known = known || (m->got[c] && m->said[c]->in_sync);
 	}
-	if ((known || m->quorate) && ledger_agreed(m)) {
+	if ((known || m->quorate) && ledger_agreed(m, known)) {
 		finish(m, known);
 	}
 }

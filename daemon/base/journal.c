@@ -28,6 +28,7 @@ struct segment {
 	uint64_t index; /* durable when it is written */
 	bool replaces;
 	uint64_t number; /* of a replacement */
+	bool alone; /* the same */
 };
 
 struct journal {
@@ -41,6 +42,7 @@ struct journal {
 	/* The control thread's. */
 	size_t grown; /* bytes of entries since the last snapshot */
 	size_t base; /* bytes of that snapshot */
+	bool alone; /* as marked last */
 
 	/* Under the lock. */
 	struct segment *head, **tail;
@@ -90,6 +92,7 @@ void journal_status(struct journal *j, struct journal_status *status)
 	pthread_mutex_lock(&j->lock);
 	*status = j->status;
 	pthread_mutex_unlock(&j->lock);
+	status->alone = j->alone;
 }
 
 /* ----- the file, on the thread ------------------------------------------------------------------
@@ -183,7 +186,8 @@ static int replacement_put(struct journal *j, int fd, const struct journal_bytes
 }
 
 /* A new file with a snapshot takes the place of the old one; when that fails the old one stays. */
-static int journal_swap(struct journal *j, const struct journal_bytes *states, uint64_t index)
+static int journal_swap(
+	struct journal *j, const struct journal_bytes *states, uint64_t index, bool alone)
 {
 	struct journal_bytes file = {0};
 	uint32_t mark;
@@ -193,7 +197,8 @@ static int journal_swap(struct journal *j, const struct journal_bytes *states, u
 		return j->broken; /* until the next start */
 	}
 	if (getrandom(&mark, sizeof(mark), 0) != sizeof(mark) ||
-		journal_begin_put(&file, j->owner, mark, index, states->base, states->length)) {
+		journal_begin_put(
+			&file, j->owner, mark, index, alone, states->base, states->length)) {
 		return -ENOMEM;
 	}
 	fd = openat(j->dir_fd, JOURNAL_TEMPORARY, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -208,8 +213,11 @@ static int journal_swap(struct journal *j, const struct journal_bytes *states, u
 			close(j->fd);
 		}
 		j->fd = fd;
-		j->end = (struct journal_end){
-			.mark = mark, .number = 1, .good = file.length, .index = index};
+		j->end = (struct journal_end){.mark = mark,
+			.number = 1,
+			.good = file.length,
+			.index = index,
+			.alone = alone};
 		j->reserved = 0;
 		j->broken = 0;
 	}
@@ -226,7 +234,7 @@ static void segment_free(struct segment *s)
 static void segment_do(struct journal *j, struct segment *s)
 {
 	struct journal_status *status = &j->status;
-	int err = s->replaces ? journal_swap(j, &s->bytes, s->index)
+	int err = s->replaces ? journal_swap(j, &s->bytes, s->index, s->alone)
 			      : journal_write(j, &s->bytes, s->index);
 	bool done = err == 0;
 
@@ -336,6 +344,28 @@ void journal_append(struct journal *j, uint64_t index, const struct ledger_entry
 	pthread_mutex_unlock(&j->lock);
 }
 
+void journal_mark(struct journal *j, uint64_t index, bool alone)
+{
+	struct segment *s;
+	int err = -ENOMEM;
+
+	if (j->alone == alone) {
+		return;
+	}
+	j->alone = alone;
+	pthread_mutex_lock(&j->lock);
+	s = j->lost ? NULL : segment_last(j, false);
+	if (s) {
+		err = journal_mark_put(&s->bytes, index, alone);
+		s->index = err ? s->index : index;
+	}
+	if (err) {
+		journal_lose(j);
+	}
+	pthread_cond_signal(&j->wake);
+	pthread_mutex_unlock(&j->lock);
+}
+
 void journal_replace(struct journal *j, uint64_t index, uint64_t number)
 {
 	struct journal_bytes states = {0};
@@ -352,6 +382,7 @@ void journal_replace(struct journal *j, uint64_t index, uint64_t number)
 		s->bytes = states;
 		s->index = index;
 		s->number = number;
+		s->alone = j->alone;
 		j->lost = false;
 	} else {
 		journal_bytes_free(&states);
@@ -467,7 +498,7 @@ static int journal_take(struct journal *j, char *error, size_t error_size)
 static void journal_create(struct journal *j)
 {
 	struct journal_bytes none = {0};
-	int err = journal_swap(j, &none, 0);
+	int err = journal_swap(j, &none, 0, true);
 
 	if (err) {
 		j->broken = err;
@@ -555,6 +586,7 @@ struct journal *journal_open(
 	j->status.err = journal_room(j);
 	j->status.durable = j->end.index;
 	j->status.bytes = j->end.good;
+	j->alone = j->end.number == 0 || j->end.alone;
 	*index = j->end.index;
 	if (journal_thread_start(j) != 0) {
 		snprintf(error, error_size, "out of threads");

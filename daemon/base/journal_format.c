@@ -13,12 +13,14 @@
 #define JOURNAL_HEADER_BYTES 18 /* with an empty owner */
 #define RECORD_HEAD_BYTES    5
 #define ENTRY_FIXED_BYTES    34
+#define MARK_BYTES	     9 /* of BASE, too */
 
 enum record_type {
 	RECORD_BASE = 1,
 	RECORD_STATES = 2,
 	RECORD_ENTRY = 3,
 	RECORD_JUMP = 4,
+	RECORD_MARK = 5,
 };
 
 /* ----- writing -------------------------------------------------------------------------------- */
@@ -59,11 +61,27 @@ int journal_record_put(struct journal_bytes *to, uint64_t index, const struct le
 	return 0;
 }
 
+int journal_mark_put(struct journal_bytes *to, uint64_t index, bool alone)
+{
+	uint8_t *at = journal_bytes_add(to, RECORD_HEAD_BYTES + MARK_BYTES);
+	struct cursor c;
+
+	if (!at) {
+		return -ENOMEM;
+	}
+	c = cursor_over(at, RECORD_HEAD_BYTES + MARK_BYTES);
+	cursor_put_u8(&c, RECORD_MARK);
+	cursor_put_u32(&c, MARK_BYTES);
+	cursor_put_u64(&c, index);
+	cursor_put_u8(&c, alone ? JOURNAL_ALONE : 0);
+	return 0;
+}
+
 int journal_begin_put(struct journal_bytes *to, const char *owner, uint32_t mark, uint64_t index,
-	const uint8_t *states, size_t size)
+	bool alone, const uint8_t *states, size_t size)
 {
 	size_t head = JOURNAL_HEADER_BYTES + strlen(owner);
-	size_t payload = 2 * RECORD_HEAD_BYTES + 8 + size;
+	size_t payload = 2 * RECORD_HEAD_BYTES + MARK_BYTES + size;
 	uint8_t *at = journal_bytes_add(to, head + JOURNAL_FRAME_BYTES + payload);
 	struct cursor c;
 
@@ -79,8 +97,9 @@ int journal_begin_put(struct journal_bytes *to, const char *owner, uint32_t mark
 	cursor_put_u32(&c, crc32c(at, head - 4));
 	cursor_take(&c, JOURNAL_FRAME_BYTES);
 	cursor_put_u8(&c, RECORD_BASE);
-	cursor_put_u32(&c, 8);
+	cursor_put_u32(&c, MARK_BYTES);
 	cursor_put_u64(&c, index);
+	cursor_put_u8(&c, alone ? JOURNAL_ALONE : 0);
 	cursor_put_u8(&c, RECORD_STATES);
 	cursor_put_u32(&c, (uint32_t)size);
 	cursor_put_bytes(&c, states, size);
@@ -171,12 +190,25 @@ static int entry_read(struct decoder *d, struct cursor *body, uint64_t index)
 	return d->reader->entry(d->reader->ctx, &entry, index);
 }
 
+static bool alone_get(struct decoder *d, struct cursor *c)
+{
+	uint8_t flags = cursor_get_u8(c);
+
+	d->end->alone = flags & JOURNAL_ALONE;
+	return cursor_ok(c) && flags <= JOURNAL_ALONE;
+}
+
 /* A record behind frame 0. */
 static int record_read(struct decoder *d, uint8_t type, struct cursor *body)
 {
 	uint64_t index = cursor_get_u64(body);
 	int err = 0;
 
+	if (type == RECORD_MARK) {
+		return index == d->end->index && alone_get(d, body) && cursor_left(body) == 0
+			       ? 0
+			       : -EBADMSG;
+	}
 	if (!cursor_ok(body) || index <= d->end->index) {
 		return -EBADMSG;
 	}
@@ -196,11 +228,11 @@ static int base_read(struct decoder *d, struct cursor *c)
 	const uint8_t *states;
 	uint32_t size;
 
-	if (cursor_get_u8(c) != RECORD_BASE || cursor_get_u32(c) != 8) {
+	if (cursor_get_u8(c) != RECORD_BASE || cursor_get_u32(c) != MARK_BYTES) {
 		return -EBADMSG;
 	}
 	d->end->index = cursor_get_u64(c);
-	if (cursor_get_u8(c) != RECORD_STATES) {
+	if (!alone_get(d, c) || cursor_get_u8(c) != RECORD_STATES) {
 		return -EBADMSG;
 	}
 	size = cursor_get_u32(c);

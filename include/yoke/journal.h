@@ -8,10 +8,11 @@
  * synced as a whole: mark, payload length (32 bits), number from 0 (64 bits), CRC32C of all that,
  * payload. A payload is records of type (8 bits), length (32 bits) and body:
  *
- *   BASE   index                                 first record of frame 0, nowhere else
+ *   BASE   index, alone (8 bits)                 first record of frame 0, nowhere else
  *   STATES UUID, length (32 bits), state of LUs  second and last of frame 0: as of BASE
  *   ENTRY  index, group, epoch, UUID, bytes
  *   JUMP   index                                 the next entry's is above it
+ *   MARK   index, alone                          from here on this controller was alone, or not
  *
  * What ends in the middle of a frame is a write that a power loss has torn: it was never
  * acknowledged and is cut off. A bad frame with a good one behind it is damage, and refused.
@@ -74,9 +75,14 @@ struct journal_reader {
 	void (*jump)(void *ctx, uint64_t index);
 };
 
+/* Was this controller the only one that can know newer entries? In BASE and MARK. */
+#define JOURNAL_ALONE 0x01
+
 /* Appends header and frame 0; `states` as ledger_states_save() makes them. 0 or -ENOMEM. */
 int journal_begin_put(struct journal_bytes *to, const char *owner, uint32_t mark, uint64_t index,
-	const uint8_t *states, size_t size);
+	bool alone, const uint8_t *states, size_t size);
+/* Appends a MARK. 0 or -ENOMEM. */
+int journal_mark_put(struct journal_bytes *to, uint64_t index, bool alone);
 /* Appends a record; `entry` NULL: JUMP. 0 or -ENOMEM. */
 int journal_record_put(struct journal_bytes *to, uint64_t index, const struct ledger_entry *entry);
 #define JOURNAL_FRAME_BYTES 20
@@ -89,6 +95,7 @@ struct journal_end {
 	uint64_t number; /* of the next frame */
 	size_t good; /* bytes up to the end of the last good frame */
 	uint64_t index; /* of the last record */
+	bool alone; /* as marked last */
 };
 
 /*
@@ -119,6 +126,7 @@ struct journal_status {
 	uint64_t replaced; /* the highest `number` of a replacement that has been made */
 	uint64_t bytes; /* of the file */
 	int err; /* 0, or why nothing can be made durable at present: a negative errno */
+	bool alone; /* as journal_mark() said last, also in a former life */
 };
 
 /*
@@ -135,6 +143,8 @@ void journal_free(struct journal *j);
  * long the states of all LUs, as they are at the call, take its place.
  */
 void journal_append(struct journal *j, uint64_t index, const struct ledger_entry *entry);
+/* Marks that this controller goes on alone from `index` on, or not any more. Control thread. */
+void journal_mark(struct journal *j, uint64_t index, bool alone);
 /*
  * The states of all LUs as they are now, under `index`, take the place of all that it holds. It
  * also is the way back after a write has failed. `number` comes back in the status; 0 = none.

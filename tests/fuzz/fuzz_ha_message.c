@@ -95,6 +95,10 @@ static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
 	machine_journaled(machine, index, number, 0);
 }
 
+static void op_journal_mark(void *ctx, uint64_t index, bool alone)
+{
+}
+
 static void op_nothing(void *ctx)
 {
 }
@@ -118,6 +122,7 @@ static const struct machine_ops ops = {
 	.save = op_save,
 	.journal_append = op_journal_append,
 	.journal_replace = op_journal_replace,
+	.journal_mark = op_journal_mark,
 	.score = op_score,
 	.healthy = op_healthy,
 	.sessions = op_sessions,
@@ -186,7 +191,7 @@ static void machine_make(bool joining)
 	machine = machine_new(&conf, 1, 1, &ops, NULL);
 	require(machine, "out of memory");
 	fake_ledger_init(&scsi);
-	machine_ledger_set(machine, &scsi.serve, 0, 0);
+	machine_ledger_set(machine, &scsi.serve, 0, true, 0);
 	machine_start(machine);
 	machine_quorum(machine, true);
 	machine_confchg(machine, members, 2, false, LEFT_NODE);

@@ -144,6 +144,7 @@ static void op_journal_append(void *ctx, uint64_t index, const struct ledger_ent
 	struct sim_node *n = ctx;
 	struct sim_job *job = job_add(n, WORK_JOURNAL, 0, index);
 
+	job->alone = n->m->ledger->alone;
 	memcpy(job->lus, n->scsi.lus, sizeof(job->lus));
 }
 
@@ -152,6 +153,11 @@ static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
 	op_journal_append(ctx, index, NULL);
 	((struct sim_node *)ctx)->jobs[((struct sim_node *)ctx)->job_count - 1].replaces = true;
 	((struct sim_node *)ctx)->jobs[((struct sim_node *)ctx)->job_count - 1].number = number;
+}
+
+static void op_journal_mark(void *ctx, uint64_t index, bool alone)
+{
+	op_journal_append(ctx, index, NULL);
 }
 
 static void op_score(void *ctx, uint16_t group, int score)
@@ -255,6 +261,7 @@ static const struct machine_ops ops = {
 	.save = op_save,
 	.journal_append = op_journal_append,
 	.journal_replace = op_journal_replace,
+	.journal_mark = op_journal_mark,
 	.score = op_score,
 	.healthy = op_healthy,
 	.sessions = op_sessions,
@@ -396,7 +403,7 @@ void sim_boot(struct sim *sim, uint8_t id)
 	memcpy(n->scsi.lus, n->journal.lus, sizeof(n->scsi.lus));
 	n->journal.replaced = 0;
 	n->journal.broken = false;
-	machine_ledger_set(n->m, &n->scsi.serve, n->journal.index, 0);
+	machine_ledger_set(n->m, &n->scsi.serve, n->journal.index, !n->journal.paired, 0);
 	machine_start(n->m);
 	n->up = true;
 	see(sim);
@@ -480,6 +487,7 @@ static void journal_do(struct sim_node *n, const struct sim_job *job)
 		n->journal.broken = false;
 		memcpy(n->journal.lus, job->lus, sizeof(job->lus));
 		n->journal.index = job->value;
+		n->journal.paired = !job->alone;
 		n->journal.replaced =
 			job->number > n->journal.replaced ? job->number : n->journal.replaced;
 	}

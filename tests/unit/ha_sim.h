@@ -34,7 +34,7 @@ struct sim_job {
 	} groups[SIM_GROUPS]; /* WORK_SAVE */
 	/* WORK_JOURNAL: what the journal leads to once it is written. */
 	struct fake_ledger_lu lus[FAKE_LEDGER_LUS];
-	bool replaces;
+	bool replaces, alone;
 	uint64_t number;
 };
 
@@ -72,6 +72,7 @@ struct sim_node {
 		struct fake_ledger_lu lus[FAKE_LEDGER_LUS];
 		uint64_t index, replaced;
 		bool broken; /* until it is replaced */
+		bool paired; /* the mark: not alone */
 	} journal;
 	struct group_view view[SIM_GROUPS];
 	bool viewed[SIM_GROUPS];

@@ -148,13 +148,14 @@ static void test_golden(void **state)
 		/* clang-format off */
 		'Y', 'K', 'L', 'J', 0, 1, 0, 1, 0xde, 0xad, 0xbe, 0xef, 0, 5, 'l', 'a', 'b', '/', '1',
 		0x43, 0xf5, 0x27, 0x6b,
-		0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0x9d, 0x7b, 0x31, 0xa2,
-		1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9,
+		0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 0, 0xca, 0xce, 0x77, 0xb5,
+		1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9, 1,
 		2, 0, 0, 0, 22, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0, 0, 0, 2, 'h', 'i',
-		0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 55, 0, 0, 0, 0, 0, 0, 0, 1, 0x1b, 0x2f, 0x94, 0x6a,
+		0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 69, 0, 0, 0, 0, 0, 0, 0, 1, 0x79, 0x5c, 0x17, 0xf3,
 		3, 0, 0, 0, 37, 0, 0, 0, 0, 0, 0, 0, 10, 0, 2, 0, 0, 0, 0, 0, 0, 0, 77,
 		1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 'a', 'b', 'c',
 		4, 0, 0, 0, 8, 0, 0, 0, 0, 0, 1, 0, 10,
+		5, 0, 0, 0, 9, 0, 0, 0, 0, 0, 1, 0, 10, 0,
 		/* clang-format on */
 	};
 	static const uint8_t states[] = {
@@ -168,9 +169,11 @@ static void test_golden(void **state)
 	uint8_t head[JOURNAL_FRAME_BYTES];
 
 	(void)state;
-	assert_int_equal(journal_begin_put(&file, OWNER, 0xdeadbeef, 9, states, sizeof(states)), 0);
+	assert_int_equal(
+		journal_begin_put(&file, OWNER, 0xdeadbeef, 9, true, states, sizeof(states)), 0);
 	assert_int_equal(journal_record_put(&records, 10, &entry), 0);
 	assert_int_equal(journal_record_put(&records, 0x1000a, NULL), 0);
+	assert_int_equal(journal_mark_put(&records, 0x1000a, false), 0);
 	journal_frame_put(head, 0xdeadbeef, 1, records.base, records.length);
 	memcpy(journal_bytes_add(&file, sizeof(head)), head, sizeof(head));
 	memcpy(journal_bytes_add(&file, records.length), records.base, records.length);
@@ -210,6 +213,29 @@ static void test_again(void **state)
 	assert_int_equal(back.scsi.lus[0].volatile_count, 0);
 	assert_int_equal(back.scsi.lus[0].count, 1);
 	rig_close(&back);
+}
+
+/* Who went on alone knows it in its next life, and who was joined meanwhile as well. */
+static void test_alone(void **state)
+{
+	struct journal_status status;
+	struct rig rig = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		bool alone = i % 2;
+
+		assert_true(rig_open(&rig, OWNER));
+		journal_status(rig.j, &status);
+		assert_int_equal(status.alone, !alone); /* a new one is */
+		journal_mark(rig.j, rig.index, alone);
+		if (i & 2) {
+			journal_replace(rig.j, rig.index, 0);
+		}
+		rig_apply(&rig, 0, "x", 1);
+		rig_wait(&rig, rig.index, false);
+		rig_close(&rig);
+	}
 }
 
 /* The digest tells a difference, and which LU. */
@@ -393,7 +419,9 @@ static void test_lies(void **state)
 		{3, 0, 0, 0, 4, 0, 0, 0, 9}, /* an entry too short */
 		{4, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9}, /* the index does not grow */
 		{4, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 99, 1}, /* too long */
-		{1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 99}, /* a second base */
+		{1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 99, 0}, /* a second base */
+		{5, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9, 2}, /* a mark of no version */
+		{5, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 10, 0}, /* ... that comes too early */
 		{7, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 99}, /* no such record */
 		{4, 0xff, 0xff, 0xff, 0xff}, /* longer than its frame */
 	};
@@ -405,7 +433,7 @@ static void test_lies(void **state)
 		size_t size = bad[i][4] == 0xff ? 5 : 5u + bad[i][4];
 		struct rig rig = {0};
 
-		assert_int_equal(journal_begin_put(&file, OWNER, 5, 9, NULL, 0), 0);
+		assert_int_equal(journal_begin_put(&file, OWNER, 5, 9, false, NULL, 0), 0);
 		at = journal_bytes_add(&file, JOURNAL_FRAME_BYTES + size);
 		memcpy(at + JOURNAL_FRAME_BYTES, bad[i], size);
 		journal_frame_put(at, 5, 1, at + JOURNAL_FRAME_BYTES, size);
@@ -456,7 +484,8 @@ static void test_replacement_crash(void **state)
 
 	(void)state;
 	assert_int_equal(ledger_states_save(&image->was[IMAGE_FRAMES - 1].serve, &states), 0);
-	assert_int_equal(journal_begin_put(&next, OWNER, 77, 1000, states.base, states.length), 0);
+	assert_int_equal(
+		journal_begin_put(&next, OWNER, 77, 1000, false, states.base, states.length), 0);
 	for (size_t written = 0; written <= next.length; written++) {
 		file_put(path_new, next.base, written);
 		assert_true(rig_open(&rig, OWNER));
@@ -634,6 +663,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_golden, clean),
 		cmocka_unit_test_setup(test_again, clean),
+		cmocka_unit_test_setup(test_alone, clean),
 		cmocka_unit_test_setup(test_digest, clean),
 		cmocka_unit_test_setup(test_states_bad, clean),
 		cmocka_unit_test_setup(test_torn, clean),

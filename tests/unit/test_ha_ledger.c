@@ -523,6 +523,60 @@ static void test_array_start(void **state)
 	}
 }
 
+/*
+ * One has acknowledged alone, then both lose power, and the daemon of the other starts first: it
+ * does not begin with what it knows while the one that knows more can still come.
+ */
+static void test_stale_starts_first(void **state)
+{
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct sim *sim = sim_pair(seed, 1);
+
+		submit_some(sim, 1, 2);
+		sim_run(sim);
+		sim_kill(sim, 2, LEFT_NODE);
+		sim_pass(sim, 2000);
+		submit_some(sim, 1, 2);
+		sim_run(sim);
+		expect_all(sim, LEDGER_DONE);
+		sim_kill(sim, 1, LEFT_NODE);
+		sim_boot(sim, 2);
+		/* Corosync is up at both, so there is quorum. */
+		sim->node[2].seen = true;
+		machine_quorum(sim->node[2].m, true);
+		sim_pass(sim, 10000);
+		assert_int_equal(sim->node[2].readies, 0);
+		sim_boot(sim, 1);
+		sim_pass(sim, 3000);
+		sim_check_entries(sim);
+		assert_int_equal(sim->node[2].scsi.lus[0].count, 4);
+		sim_free(sim);
+	}
+}
+
+/* Whoever was alone begins at once; who was not, after a while, when nobody comes. */
+static void test_begins_alone(void **state)
+{
+	for (unsigned alone = 0; alone < 2; alone++) {
+		struct sim *sim = sim_pair(4, 1);
+
+		submit_some(sim, 1, 2);
+		sim_run(sim);
+		sim_kill(sim, 2, LEFT_PROCESS);
+		if (alone) {
+			sim_run(sim);
+		}
+		sim_kill(sim, 1, LEFT_PROCESS);
+		sim_boot(sim, 1);
+		sim_pass(sim, 1000);
+		assert_int_equal(sim->node[1].readies, alone);
+		sim_pass(sim, HA_LEDGER_WAIT_MS);
+		assert_int_equal(sim->node[1].readies, 1);
+		assert_int_equal(sim->node[1].scsi.lus[0].count, 2);
+		sim_free(sim);
+	}
+}
+
 /* ----- journals that fail
  * ----------------------------------------------------------------------------- */
 
@@ -782,6 +836,8 @@ int main(void)
 		cmocka_unit_test(test_behind),
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_array_start),
+		cmocka_unit_test(test_stale_starts_first),
+		cmocka_unit_test(test_begins_alone),
 		cmocka_unit_test(test_journal_fails_here),
 		cmocka_unit_test(test_journal_fails_there),
 		cmocka_unit_test(test_journal_fails_everywhere),
