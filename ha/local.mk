@@ -19,7 +19,7 @@ libyokeha_a_SOURCES = \
 	ha/sync.c
 libyokeha_a_CFLAGS = $(AM_CFLAGS) $(CPG_CFLAGS) $(QUORUM_CFLAGS) $(URING_CFLAGS) $(OPENSSL_CFLAGS)
 include ha/ship.mk
-EXTRA_DIST += tests/lab/test_more.py
+EXTRA_DIST += tests/lab/test_ledger.py tests/lab/test_more.py
 
 HA_TEST_LIBS = libyokeha.a libyokebase.a $(CMOCKA_LIBS) $(QB_LIBS) $(CPG_LIBS) $(QUORUM_LIBS) \
 	$(URING_LIBS) $(ISAL_LIBS)
