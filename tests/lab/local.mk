@@ -6,5 +6,5 @@ EXTRA_DIST += tests/check tests/demo tests/functions.sh tests/packages \
 	tests/lab/load.py tests/lab/net.py tests/lab/node.py tests/lab/node_init.py tests/lab/power.py \
 	tests/lab/proc.py tests/lab/questions.py tests/lab/runner.py tests/lab/test_adoption.py tests/lab/test_atomic.py tests/lab/test_config.py \
 	tests/lab/test_failure.py tests/lab/test_faultdisk.py tests/lab/test_history.py tests/lab/test_isns.py tests/lab/test_lab.py \
-	tests/lab/test_more.py tests/lab/test_move.py tests/lab/test_scale.py tests/lab/test_single.py \
+	tests/lab/test_more.py tests/lab/test_move.py tests/lab/test_reservations.py tests/lab/test_scale.py tests/lab/test_single.py \
 	tests/suite/build.py tests/suite/check.py tests/suite/model.py tests/suite/report.py tests/suite/style.py
