@@ -158,6 +158,10 @@ static enum scsi_result unreserve_apply(
 	}
 	if (state->reserved && (entry->flags & SCSI_ENTRY_ANYONE ||
 				       scsi_identity_equal(&state->reserver, &entry->who))) {
+		if (entry->flags & SCSI_ENTRY_TELL) {
+			scsi_effects_add(effects, &state->reserver,
+				1u << SCSI_UA_RESERVATIONS_PREEMPTED, false);
+		}
 		unreserve(state, effects);
 	}
 	return SCSI_RESULT_GOOD;

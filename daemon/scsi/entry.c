@@ -3,7 +3,7 @@
 #include "yoke/util.h"
 
 #define ENTRY_VERSION	1
-#define ENTRY_FLAGS_ALL 0x3f
+#define ENTRY_FLAGS_ALL 0x7f
 
 static const char *const kind_names[] = {
 	[SCSI_ENTRY_PR_OUT] = "PERSISTENT RESERVE OUT",

@@ -35,6 +35,7 @@ enum {
 	SCSI_ENTRY_UNREG = 1 << 3,
 	SCSI_ENTRY_SAVE = 1 << 4, /* mode: the saved values too */
 	SCSI_ENTRY_ANYONE = 1 << 5, /* unreserve: whoever holds it */
+	SCSI_ENTRY_TELL = 1 << 6, /* unreserve: its session may live, cut off: it is told */
 };
 
 struct scsi_entry {

@@ -137,6 +137,9 @@ static void task_back(struct mailbox_msg *msg)
 	}
 	switch ((enum ledger_outcome)task->ledger_outcome) {
 	case LEDGER_DONE:
+		log_info("LU %s: %s by %s at port 0x%04x: %s", task->lu->conf->name,
+			task->row->name, task->nexus->who.initiator, task->nexus->who.rtpi,
+			scsi_result_name((enum scsi_result)task->ledger_result));
 		result_set(task, (enum scsi_result)task->ledger_result);
 		scsi_task_finish(task);
 		return;
@@ -411,6 +414,7 @@ struct unreserve {
 	const struct scsi_lu *lu;
 	struct scsi_identity who; /* of a lost nexus */
 	bool reset;
+	bool tell;
 	bool waits; /* for a view */
 	uint64_t epoch; /* under which it was submitted */
 	void (*done)(void *arg);
@@ -466,7 +470,8 @@ static void unreserve_submit(struct unreserve *un)
 {
 	const struct scsi_state *state = state_of(un->lu);
 	struct scsi_entry entry = {.kind = SCSI_ENTRY_UNRESERVE,
-		.flags = un->reset ? SCSI_ENTRY_ANYONE : 0,
+		.flags = (uint8_t)((un->reset ? SCSI_ENTRY_ANYONE : 0) |
+				   (un->tell ? SCSI_ENTRY_TELL : 0)),
 		.who = un->who};
 	uint8_t bytes[1024];
 	struct cursor c = cursor_over(bytes, sizeof(bytes));
@@ -555,6 +560,7 @@ static void lost_unreserve(const struct scsi_lu *lu, const struct group_view *vi
 		log_notice("LU %s: reserved by %s, whose session was at the controller that is "
 			   "gone: the reservation ends",
 			lu->conf->name, state->reserver.initiator);
+		un->tell = true; /* should the controller only be cut off */
 		unreserve_start(un);
 	}
 }

@@ -150,6 +150,9 @@ static void sessions_of_a_controller_that_is_gone_have_ended(void **state)
 	rig->serve->publish(rig->serve->ctx, &view, NULL, NULL);
 	pair_run(pair);
 	assert_false(pair_state(pair)->reserved);
+	/* should the session live on behind a cut link: it does not believe that it still holds it
+	 */
+	assert_int_equal(pair_ua(pair, B), 0x062a03);
 	pair_calm(pair);
 	assert_int_equal(read1(A), SCSI_GOOD);
 }
