@@ -111,7 +111,9 @@ void scsi_ua_raise_one(struct scsi_core *core, const struct scsi_lu *lu, uint32_
 {
 	struct scsi_itl *itl;
 
-	if (!bits || who->controller != core->scsi->controller) {
+	/* Its port may be the other controller's, adopted: who->controller does not tell where it
+	 * is. */
+	if (!bits) {
 		return;
 	}
 	qb_list_for_each_entry (itl, &core->lus[lu->index].itls, link) {

@@ -434,6 +434,23 @@ static void a_changed_alua_table_does_not_hide_them(void **state)
 	assert_int_equal(pair_ua(pair, C), 0);
 }
 
+/* A nexus lives where its session is, also at a port that was adopted from the other controller. */
+static void a_nexus_at_an_adopted_port_is_told_too(void **state)
+{
+	struct scsi_nexus *adopted = rig_nexus(pair->rigs[0], 0, "d", 0x202);
+	struct scsi_nexus *b = pair->nexus[B];
+
+	rig_calm(pair->rigs[0], adopted);
+	assert_int_equal(pair_pr(pair, A, REGISTER, 0, 0, 0xa1, 0), SCSI_GOOD);
+	pair->nexus[B] = adopted; /* commands of B come from there */
+	assert_int_equal(pair_pr(pair, B, REGISTER, 0, 0, 0xb1, 0), SCSI_GOOD);
+	assert_int_equal(pair_pr(pair, A, PREEMPT, 1, 0xa1, 0xb1, 0), SCSI_GOOD);
+	assert_int_equal(pair_ua(pair, B), 0x062a05);
+	assert_int_equal(pair_ua(pair, B), 0);
+	pair->nexus[B] = b;
+	scsi_nexus_close(adopted, NULL, NULL);
+}
+
 /* ----- PREEMPT AND ABORT ---------------------------------------------------------------------- */
 
 static void preempt_and_abort_ends_tasks_at_both_controllers(void **state)
@@ -709,6 +726,7 @@ int main(void)
 		TEST(a_held_command_is_checked_when_it_runs),
 		TEST(unit_attentions_reach_nexuses_of_both_controllers_once),
 		TEST(a_changed_alua_table_does_not_hide_them),
+		TEST(a_nexus_at_an_adopted_port_is_told_too),
 		TEST(preempt_and_abort_ends_tasks_at_both_controllers),
 		TEST(preempt_and_abort_of_its_own_key_spares_itself),
 		TEST(preempted_commands_in_the_ledger_are_not_waited_for),
