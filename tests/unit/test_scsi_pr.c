@@ -372,6 +372,18 @@ static void every_type_for_commands_of_every_host(void **state)
 	}
 }
 
+static void a_nexus_is_looked_at_anew_after_every_change(void **state)
+{
+	assert_int_equal(pair_pr(pair, A, REGISTER, 0, 0, 0xa1, 0), SCSI_GOOD);
+	assert_int_equal(pair_pr(pair, A, RESERVE, 5, 0xa1, 0, 0), SCSI_GOOD);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(write1(C), CONFLICT);
+		assert_int_equal(pair_pr(pair, C, REGISTER, 0, 0, 0xc1, 0), SCSI_GOOD);
+		assert_int_equal(write1(C), SCSI_GOOD);
+		assert_int_equal(pair_pr(pair, C, REGISTER, 0, 0xc1, 0, 0), SCSI_GOOD);
+	}
+}
+
 static void a_held_command_is_checked_when_it_runs(void **state)
 {
 	assert_int_equal(pair_pr(pair, A, REGISTER, 0, 0, 0xa1, 0), SCSI_GOOD);
@@ -723,6 +735,7 @@ int main(void)
 		TEST(register_and_move_to_the_other_controller),
 		TEST(registrations_full),
 		TEST(every_type_for_commands_of_every_host),
+		TEST(a_nexus_is_looked_at_anew_after_every_change),
 		TEST(a_held_command_is_checked_when_it_runs),
 		TEST(unit_attentions_reach_nexuses_of_both_controllers_once),
 		TEST(a_changed_alua_table_does_not_hide_them),
