@@ -15,3 +15,12 @@ yoked_LDADD = libyokecontrol.a libyokeisns.a libyokeha.a libyokeportal.a libyoke
 
 TESTS += tests/unit/test_yoked_options.sh
 EXTRA_DIST += tests/unit/test_yoked_options.sh
+
+if HAVE_CMOCKA
+UNIT_TESTS += tests/unit/test_ledger_local
+tests_unit_test_ledger_local_SOURCES = tests/unit/test_ledger_local.c daemon/ledger_local.c daemon/ledger_local.h \
+	tests/unit/fake_ledger.c tests/unit/fake_ledger.h
+tests_unit_test_ledger_local_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ledger_local_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fallocate
+tests_unit_test_ledger_local_LDADD = libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+endif
