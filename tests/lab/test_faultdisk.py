@@ -4,6 +4,7 @@
 The disk's own log says what was applied, by whom, under which key; it is the judge.
 """
 
+import os
 import time
 
 import config
@@ -107,7 +108,15 @@ def test_power_lost(lab):
 
 
 def test_late_write(lab):
-    """Fencing lies, the frozen owner wakes after the takeover: the disk refuses what it had sent."""
+    """Fencing lies, the frozen owner wakes after the takeover: the disk refuses what it had sent.
+
+    YOKE_FREEZES=n in the environment: so many times.
+    """
+    for _ in range(int(os.environ.get("YOKE_FREEZES", "1"))):
+        late_write(lab)
+
+
+def late_write(lab):
     disk = lab.disk()
     with begin(lab, "freeze") as load:
         rule = disk.rule("hold", nexus="a")
