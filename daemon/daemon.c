@@ -18,6 +18,7 @@
 #include "yoke/iscsi.h"
 #include "yoke/isns.h"
 #include "yoke/log.h"
+#include "yoke/reload.h"
 #include "yoke/scsi.h"
 #include "yoke/util.h"
 
@@ -55,6 +56,7 @@ struct daemon {
 	struct ha *ha;
 	struct isns *isns;
 	struct control *control;
+	struct reload *reload;
 	enum daemon_phase phase;
 	unsigned groups_left; /* while handing over */
 	unsigned parts_left; /* while closing */
@@ -147,12 +149,67 @@ static void daemon_stop(void *arg)
 	daemon_group_stopped(daemon, HA_OK, "");
 }
 
+/* Whoever sent SIGHUP looks into the log. */
+static void daemon_reloaded(void *arg, enum ha_result result, const char *message)
+{
+	if (result == HA_OK) {
+		log_notice("SIGHUP: %s", message);
+	} else {
+		log_warning("SIGHUP: nothing has changed: %s: %s", ha_result_name(result), message);
+	}
+}
+
+static void daemon_reload(void *arg, ha_done_fn *done, void *done_arg)
+{
+	struct daemon *daemon = arg;
+
+	reload_request(daemon->reload, done, done_arg);
+}
+
+/* Another configuration counts. Controllers and groups are the same in it. */
+static void daemon_conf_changed(void *arg, const struct conf *conf)
+{
+	struct daemon *daemon = arg;
+
+	if (conf->log_level != daemon->conf->log_level) {
+		yoke_log_level_set(conf->log_level);
+	}
+	daemon->conf = conf;
+	if (daemon->ha) {
+		ha_conf_set(daemon->ha, conf);
+	}
+	if (daemon->control) {
+		control_conf_set(daemon->control, conf);
+	}
+}
+
+static int daemon_reload_make(struct daemon *daemon, char *error, size_t error_size)
+{
+	const struct reload_setup setup = {
+		.conf = daemon->conf,
+		.secrets = daemon->secrets,
+		.loop = daemon->loop,
+		.scsi = daemon->scsi,
+		.iscsi = daemon->iscsi,
+		.ship = daemon->ship,
+		.changed = daemon_conf_changed,
+		.arg = daemon,
+	};
+
+	daemon->reload = reload_new(&setup);
+	if (!daemon->reload) {
+		snprintf(error, error_size, "out of memory");
+	}
+	return daemon->reload ? 0 : -ENOMEM;
+}
+
 static int32_t daemon_signal(int32_t number, void *data)
 {
 	struct daemon *daemon = data;
 
 	if (number == SIGHUP) {
-		log_notice("SIGHUP: a changed configuration takes effect at the next start");
+		log_notice("SIGHUP: reading %s again", daemon->conf->path);
+		reload_request(daemon->reload, daemon_reloaded, daemon);
 		return 0;
 	}
 	log_notice("signal %d", number);
@@ -422,6 +479,8 @@ static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_
 		.give_back = daemon_give_back,
 		.peer_hosts = daemon_peer_hosts,
 		.arg = daemon,
+		.conf_ops = reload_ha_ops(),
+		.conf_arg = daemon->reload,
 	};
 
 	if (ship_listen(daemon->ship, error, error_size) < 0) {
@@ -439,6 +498,7 @@ static int daemon_cluster_join(struct daemon *daemon, char *error, size_t error_
 	if (!daemon->ha) {
 		return -EINVAL;
 	}
+	reload_ha_set(daemon->reload, daemon->ha);
 	daemon->ledger = *ha_ledger(daemon->ha);
 	if (daemon->adoption) {
 		adoption_start(daemon->adoption, daemon->ha);
@@ -470,6 +530,7 @@ static int daemon_control_make(struct daemon *daemon, char *error, size_t error_
 		.isns = daemon->isns,
 		.stop = daemon_stop,
 		.ledger = daemon_ledger_status,
+		.reload = daemon_reload,
 		.arg = daemon,
 		.started_unix_s = (uint64_t)time(NULL),
 	};
@@ -513,7 +574,8 @@ struct daemon *daemon_new(const struct conf *conf, const struct conf_controller 
 	if (daemon_secrets_load(daemon, error, error_size) < 0 ||
 		daemon_loop_make(daemon, error, error_size) < 0 ||
 		daemon_reactors_make(daemon, error, error_size) < 0 ||
-		daemon_server_make(daemon, error, error_size) < 0) {
+		daemon_server_make(daemon, error, error_size) < 0 ||
+		daemon_reload_make(daemon, error, error_size) < 0) {
 		goto fail;
 	}
 	for (unsigned i = 0; i < daemon->reactor_count; i++) {
@@ -556,9 +618,11 @@ void daemon_free(struct daemon *daemon)
 	for (unsigned i = 0; i < daemon->reactor_count; i++) {
 		reactor_stop(daemon->reactors[i]);
 	}
+	reload_stop(daemon->reload);
 	iscsi_free(daemon->iscsi);
 	scsi_free(daemon->scsi);
 	ship_free(daemon->ship);
+	reload_free(daemon->reload);
 	for (unsigned i = 0; i < daemon->reactor_count; i++) {
 		reactor_free(daemon->reactors[i]);
 	}

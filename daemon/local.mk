@@ -3,7 +3,7 @@ sbin_PROGRAMS += yoked
 yoked_SOURCES = \
 	daemon/adoption.c daemon/adoption.h \
 	daemon/background.c daemon/background.h \
-	daemon/daemon.c daemon/daemon.h \
+	daemon/daemon.c daemon/daemon.h daemon/reload.c \
 	daemon/ledger_local.c daemon/ledger_local.h \
 	daemon/main.c \
 	daemon/pidfile.c daemon/pidfile.h

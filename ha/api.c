@@ -153,6 +153,21 @@ void ha_hosts_send(struct ha *ha, const void *bytes, size_t size)
 	}
 }
 
+/* ----- the configuration ---------------------------------------------------------------------- */
+
+void ha_conf_change(struct ha *ha, const uint8_t digest[32], ha_done_fn *done, void *arg)
+{
+	machine_conf_propose(ha->machine, digest, done, arg);
+	ha_settled(ha);
+}
+
+void ha_conf_set(struct ha *ha, const struct conf *conf)
+{
+	ha->setup.conf = conf;
+	pacemaker_conf_set(ha->pacemaker, conf);
+	machine_conf_changed(ha->machine, conf);
+}
+
 /* ----- views --------------------------------------------------------------------------------- */
 
 bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info)

@@ -276,6 +276,36 @@ static void op_ready(void *ctx)
 	ha->setup.ready(ha->setup.arg);
 }
 
+/* ----- the configuration ---------------------------------------------------------------------- */
+
+static bool op_conf_prepare(void *ctx, const uint8_t digest[32], char *why, size_t size)
+{
+	const struct ha_setup *setup = &((struct ha *)ctx)->setup;
+
+	return setup->conf_ops->prepare(setup->conf_arg, digest, why, size);
+}
+
+static void op_conf_activate(void *ctx)
+{
+	const struct ha_setup *setup = &((struct ha *)ctx)->setup;
+
+	setup->conf_ops->activate(setup->conf_arg);
+}
+
+static void op_conf_drop(void *ctx)
+{
+	const struct ha_setup *setup = &((struct ha *)ctx)->setup;
+
+	setup->conf_ops->drop(setup->conf_arg);
+}
+
+static void op_conf_wanted(void *ctx, const uint8_t digest[32])
+{
+	const struct ha_setup *setup = &((struct ha *)ctx)->setup;
+
+	setup->conf_ops->wanted(setup->conf_arg, digest);
+}
+
 /* ----- the disk ------------------------------------------------------------------------------- */
 
 static struct state_group *record_of(struct state *state, const char *name)
@@ -526,6 +556,10 @@ static const struct machine_ops ops = {
 	.peer_in_reach = op_peer_in_reach,
 	.adopt = op_adopt,
 	.give_back = op_give_back,
+	.conf_prepare = op_conf_prepare,
+	.conf_activate = op_conf_activate,
+	.conf_drop = op_conf_drop,
+	.conf_wanted = op_conf_wanted,
 	.ready = op_ready,
 	.fatal = op_fatal,
 };

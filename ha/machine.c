@@ -267,6 +267,7 @@ void machine_tick(struct machine *m)
 		machine_save(m);
 	}
 	ledger_tick(m);
+	config_tick(m);
 	machine_settle(m);
 }
 
@@ -303,6 +304,9 @@ uint64_t machine_next_ms(const struct machine *m)
 			earlier(&next,
 				g->home_since_ms + m->conf->groups[i].failback_delay_s * 1000ull);
 		}
+	}
+	if (m->config.own_op) {
+		earlier(&next, m->config.deadline_ms);
 	}
 	if (m->failed_seq == m->save_seq && m->failed_seq > m->saved_seq) {
 		earlier(&next, m->save_retry_ms ? m->save_retry_ms : 1);

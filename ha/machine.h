@@ -127,6 +127,22 @@ enum ha_adoption {
 	ADOPTION_GIVING /* on their way back */
 };
 
+/* A change of the configuration under way. */
+struct ha_config {
+	/* Ordered. */
+	bool active;
+	uint8_t proposer;
+	uint64_t op;
+	uint8_t digest[32];
+	uint8_t ready; /* bits of members that have said READY */
+	/* Local. */
+	bool prepared;
+	uint64_t own_op; /* of our own proposal that has not ended; 0 = none */
+	uint64_t deadline_ms; /* of it; 0 = cancelled */
+	ha_done_fn *done;
+	void *arg;
+};
+
 struct machine;
 
 /* All NULL-free. */
@@ -167,6 +183,11 @@ struct machine_ops {
 	int (*adopt)(void *ctx);
 	/* The way back; then machine_given_back(). */
 	void (*give_back)(void *ctx);
+	/* The configuration: see struct ha_conf_ops. */
+	bool (*conf_prepare)(void *ctx, const uint8_t digest[32], char *why, size_t size);
+	void (*conf_activate)(void *ctx);
+	void (*conf_drop)(void *ctx);
+	void (*conf_wanted)(void *ctx, const uint8_t digest[32]);
 	void (*ready)(void *ctx);
 	void (*fatal)(void *ctx, const char *reason);
 };
@@ -196,6 +217,7 @@ struct machine {
 	bool dead; /* contact with the cluster is lost */
 	bool unsure; /* began alone: the absent controller may have gone on since our last record */
 	bool differs; /* the peer's configuration is another one */
+	bool apart; /* the last round ended with that */
 	enum ha_peer peer;
 	bool peer_linked; /* peer_up() has been called */
 	uint32_t pids[YOKE_CONTROLLERS + 1];
@@ -222,6 +244,7 @@ struct machine {
 	unsigned replay_count;
 
 	struct ha_ledger *ledger; /* see ledger.h */
+	struct ha_config config;
 
 	bool settling, again;
 	unsigned group_count;
@@ -293,6 +316,11 @@ void machine_dead(struct machine *m, const char *reason);
 /* When machine_tick() is due; 0 = no deadline. */
 uint64_t machine_next_ms(const struct machine *m);
 
+/* Proposes the file with that digest at every member; done() when it is in place, or why not. */
+void machine_conf_propose(struct machine *m, const uint8_t digest[32], ha_done_fn *done, void *arg);
+/* Another configuration counts here from now on; groups and controllers are the same in it. */
+void machine_conf_changed(struct machine *m, const struct conf *conf);
+
 /* ----- the agent's actions; see yoke/ha.h -------------------------------------------------------
  */
 
@@ -306,6 +334,11 @@ enum ha_role machine_group_role(const struct machine *m, const struct ha_group *
 
 /* ----- between the files of the machine ----------------------------------------------------------
  */
+
+/* config.c */
+void config_deliver(struct machine *m, const struct message *msg);
+void config_members_changed(struct machine *m);
+void config_tick(struct machine *m);
 
 /* Brings everything that follows from the state up to date: sends, claims, publishes, answers. */
 void machine_settle(struct machine *m);

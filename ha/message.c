@@ -2,6 +2,7 @@
 #include "message.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "machine.h"
 #include "yoke/cursor.h"
@@ -212,6 +213,37 @@ static bool blob_get(struct cursor *c, struct message *msg, struct message_state
 	return msg->blob_length <= MESSAGE_BLOB_MAX;
 }
 
+static void conf_put(struct cursor *c, const struct message *msg)
+{
+	size_t length = strnlen(msg->text, sizeof(msg->text) - 1);
+
+	cursor_put_u8(c, msg->controller);
+	cursor_put_bytes(c, msg->digest, sizeof(msg->digest));
+	cursor_put_u16(c, (uint16_t)length);
+	cursor_put_bytes(c, msg->text, length);
+}
+
+/* The text goes to logs and terminals: what is not printable there becomes '?'. */
+static bool conf_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	uint16_t length;
+
+	msg->controller = cursor_get_u8(c);
+	cursor_get_bytes(c, msg->digest, sizeof(msg->digest));
+	length = cursor_get_u16(c);
+	if (length >= sizeof(msg->text)) {
+		return false;
+	}
+	cursor_get_bytes(c, msg->text, length);
+	for (unsigned i = 0; i < length; i++) {
+		if ((msg->text[i] < 0x20 && msg->text[i] != '\n') || msg->text[i] == 0x7f) {
+			msg->text[i] = '?';
+		}
+	}
+	msg->text[length] = '\0';
+	return controller_is_valid(msg->controller);
+}
+
 /* A type without put and get has no payload; one without a name does not exist. */
 static const struct message_row {
 	const char *name;
@@ -239,6 +271,10 @@ static const struct message_row {
 	[MESSAGE_RESYNC] = {"RESYNC", controller_put, controller_get},
 	[MESSAGE_PORTALS] = {"PORTALS", controller_put, controller_get},
 	[MESSAGE_HOSTS] = {"HOSTS", blob_put, blob_get},
+	[MESSAGE_CONF_PROPOSE] = {"CONF-PROPOSE", conf_put, conf_get},
+	[MESSAGE_CONF_READY] = {"CONF-READY", conf_put, conf_get},
+	[MESSAGE_CONF_REFUSE] = {"CONF-REFUSE", conf_put, conf_get},
+	[MESSAGE_CONF_CANCEL] = {"CONF-CANCEL", conf_put, conf_get},
 };
 
 /* ----- the header ---------------------------------------------------------------------------- */

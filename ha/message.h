@@ -52,8 +52,14 @@ enum message_type {
 	/* The connections that hosts have at the sender's portals, for who may have to reset them.
 	 */
 	MESSAGE_HOSTS = 21,
+	/* A change of the configuration; op id and controller are the proposer's. See config.c. */
+	MESSAGE_CONF_PROPOSE = 22, /* the file with this digest is to be put in place */
+	MESSAGE_CONF_READY = 23, /* the sender has it, has checked and prepared it */
+	MESSAGE_CONF_REFUSE = 24, /* the sender cannot, and says why */
+	MESSAGE_CONF_CANCEL = 25, /* the proposer has given it up */
 };
-#define MESSAGE_TYPES 22
+#define MESSAGE_TYPES	   26
+#define MESSAGE_TEXT_BYTES 400 /* with its NUL */
 const char *message_type_name(enum message_type type);
 
 /* Why a move was rolled back. */
@@ -124,6 +130,8 @@ struct message {
 	enum message_reason reason; /* ROLLBACK */
 	const struct message_state *state; /* STATE, STATUS; else NULL */
 	struct message_ledger ledger; /* LEDGER to LOADED */
+	uint8_t digest[32]; /* CONF_* */
+	char text[MESSAGE_TEXT_BYTES]; /* CONF_*: for people; printable */
 };
 
 /* Writes `msg` into at most `size` bytes; the length, or -EMSGSIZE. */

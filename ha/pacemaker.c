@@ -63,6 +63,11 @@ struct pacemaker *pacemaker_new(qb_loop_t *loop, const struct conf *conf, const 
 	return p;
 }
 
+void pacemaker_conf_set(struct pacemaker *p, const struct conf *conf)
+{
+	p->conf = conf;
+}
+
 void pacemaker_free(struct pacemaker *p)
 {
 	if (!p) {

@@ -19,6 +19,8 @@ struct pacemaker;
 struct pacemaker *pacemaker_new(qb_loop_t *loop, const struct conf *conf, const char *other,
 	void (*proved)(void *arg, bool proven), void *arg);
 void pacemaker_free(struct pacemaker *p);
+/* Another configuration counts; its groups are the same. */
+void pacemaker_conf_set(struct pacemaker *p, const struct conf *conf);
 
 /* The resource of a group: "g1", or an instance of it ("g1:0"). 0, or -EINVAL for no such name. */
 int pacemaker_resource_set(struct pacemaker *p, unsigned group, const char *resource);

@@ -90,6 +90,11 @@ enum ship_refusal ship_hello_check(const struct ship_port *port, const struct sh
 	return SHIP_WELCOME;
 }
 
+void ship_conf_set(struct ship *ship, const struct conf *conf)
+{
+	atomic_store_explicit(&ship->conf, conf, memory_order_release);
+}
+
 /* ----- link ------------------------------------------------------------------------------------
  */
 

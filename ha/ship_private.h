@@ -50,7 +50,7 @@ struct ship_listener;
 struct ship_peer_event;
 
 struct ship {
-	const struct conf *conf;
+	const struct conf *_Atomic conf; /* the one that counts, for every thread */
 	uint8_t controller;
 	uint8_t peer;
 	const struct conf_address *own_address;

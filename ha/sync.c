@@ -267,8 +267,10 @@ static void differ(struct machine *m)
 			here ? m->self : m->other, m->conf->path);
 	}
 	m->differs = true;
+	m->apart = true;
 	m->syncing = here;
 	m->sync = here ? 0 : (uint8_t)HA_BIT(m->self);
+	m->ops->conf_wanted(m->ctx, m->said[m->other]->digest);
 }
 
 static void finish(struct machine *m, bool known)
@@ -382,6 +384,7 @@ static void peer_lost(struct machine *m, enum machine_left left)
 static void round_start(struct machine *m)
 {
 	m->syncing = true;
+	m->apart = false;
 	m->replay_count = 0;
 	memset(m->got, 0, sizeof(m->got));
 	memset(m->said_op, 0, sizeof(m->said_op));
@@ -420,6 +423,7 @@ void machine_confchg(struct machine *m, const struct machine_member *list, size_
 		round = true; /* alone again: our own configuration counts */
 	}
 	m->joined = true;
+	config_members_changed(m);
 	if (round) {
 		round_start(m);
 	}
@@ -438,6 +442,12 @@ static void state_deliver(struct machine *m, const struct message *msg)
 	*m->said[msg->sender] = *msg->state;
 	m->incarnations[msg->sender] = msg->incarnation;
 	m->said_op[msg->sender] = msg->op;
+	if (m->apart && m->pids[m->other] &&
+		memcmp(m->said[1]->digest, m->said[2]->digest, sizeof(msg->state->digest)) == 0) {
+		/* One has gone over to the other's configuration: a round for both, from here. */
+		round_start(m);
+		return;
+	}
 	if (msg->sender == m->self && msg->op == m->state_op && m->syncing) {
 		struct message current = {.type = MESSAGE_CURRENT, .op = msg->op};
 
@@ -512,6 +522,8 @@ void machine_deliver(struct machine *m, const struct message *msg)
 			m->suspect = false;
 			log_notice("membership is current again, going on");
 		}
+	} else if (msg->type >= MESSAGE_CONF_PROPOSE && msg->type <= MESSAGE_CONF_CANCEL) {
+		config_deliver(m, msg);
 	} else if (msg->type >= MESSAGE_LEDGER) {
 		ledger_deliver(m, msg);
 	} else {

@@ -118,6 +118,8 @@ enum cli_exit cli_session_logout(struct cli *cli);
 enum cli_exit cli_lu_list(struct cli *cli);
 enum cli_exit cli_lu_show(struct cli *cli);
 enum cli_exit cli_config_check(struct cli *cli);
+enum cli_exit cli_config_diff(struct cli *cli);
+enum cli_exit cli_config_reload(struct cli *cli);
 enum cli_exit cli_config_show(struct cli *cli);
 enum cli_exit cli_log(struct cli *cli);
 enum cli_exit cli_blackbox(struct cli *cli);

@@ -78,6 +78,21 @@ const struct cli_command cli_commands[] = {
 		.help = "checks a configuration file, needs no daemon",
 	},
 	{
+		.words = "config diff",
+		.usage = "FILE",
+		.args_min = 1,
+		.args_max = 1,
+		.options = LISTS,
+		.run = cli_config_diff,
+		.help = "what FILE would change, and what of it a reload can do",
+	},
+	{
+		.words = "config reload",
+		.options = LISTS,
+		.run = cli_config_reload,
+		.help = "the daemon reads its file again, at both controllers",
+	},
+	{
 		.words = "config show",
 		.options = LISTS,
 		.run = cli_config_show,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* config check and config show. */
+/* config check, diff, reload and show. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +89,119 @@ enum cli_exit cli_config_show(struct cli *cli)
 		cli_print_json(answer);
 	} else {
 		fputs(cli_get_text(answer, "yaml"), stdout);
+	}
+	json_decref(answer);
+	return CLI_OK;
+}
+
+/* The running configuration, from the daemon; NULL with the exit code in *ret. */
+static struct conf *cli_config_running(struct cli *cli, enum cli_exit *ret)
+{
+	struct conf_error *errors;
+	struct conf *conf = NULL;
+	json_t *answer;
+
+	*ret = cli_request(
+		cli, "GET", "/v1/config", NULL, cli->timeout_ms ? cli->timeout_ms : 10000, &answer);
+	if (*ret == CLI_OK) {
+		const char *yaml = cli_get_text(answer, "yaml");
+
+		conf = conf_parse(yaml, strlen(yaml), "the running configuration", &errors);
+		if (!conf) {
+			cli_complain("%s", errors->text);
+			conf_errors_free(errors);
+			*ret = CLI_FAILED;
+		}
+		json_decref(answer);
+	}
+	return conf;
+}
+
+static void cli_changes_json(const struct conf_change *changes, bool online)
+{
+	json_t *list = json_array(), *answer;
+
+	for (const struct conf_change *c = changes; c; c = c->next) {
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s, s:s, s:b, s:s?}", "kind",
+				conf_change_kind_name(c->kind), "key", c->where, "from", c->from,
+				"to", c->to, "online", (int)c->online, "remedy", c->remedy));
+	}
+	answer = json_pack("{s:b, s:o}", "online", (int)online, "changes", list);
+	if (answer) {
+		cli_print_json(answer);
+	}
+	json_decref(answer);
+}
+
+static void cli_changes_print(const struct conf_change *changes)
+{
+	for (const struct conf_change *c = changes; c; c = c->next) {
+		if (c->kind == CONF_CHANGED) {
+			printf("%-8s %s: \"%s\" -> \"%s\"\n", conf_change_kind_name(c->kind),
+				c->where, c->from, c->to);
+		} else {
+			printf("%-8s %s\n", conf_change_kind_name(c->kind), c->where);
+		}
+		if (!c->online) {
+			printf("%-8s not by a reload: %s\n", "", c->remedy);
+		}
+	}
+	if (!changes) {
+		printf("no changes\n");
+	}
+}
+
+enum cli_exit cli_config_diff(struct cli *cli)
+{
+	struct conf_error *errors;
+	struct conf_change *changes = NULL;
+	struct conf *to = conf_load(cli->args[0], &errors), *from;
+	enum cli_exit ret = CLI_FAILED;
+	bool online = true;
+
+	if (!to) {
+		for (const struct conf_error *e = errors; e; e = e->next) {
+			cli_print_clean(stderr, e->text);
+			fputc('\n', stderr);
+		}
+		conf_errors_free(errors);
+		return CLI_FAILED;
+	}
+	from = cli_config_running(cli, &ret);
+	if (from && conf_diff(from, to, &changes) < 0) {
+		cli_complain("out of memory");
+		ret = CLI_FAILED;
+	} else if (from) {
+		for (const struct conf_change *c = changes; c; c = c->next) {
+			online = online && c->online;
+		}
+		if (cli->json) {
+			cli_changes_json(changes, online);
+		} else {
+			cli_changes_print(changes);
+		}
+		ret = online ? CLI_OK : CLI_FAILED;
+	}
+	conf_changes_free(changes);
+	conf_free(from);
+	conf_free(to);
+	return ret;
+}
+
+enum cli_exit cli_config_reload(struct cli *cli)
+{
+	json_t *answer;
+	enum cli_exit ret = cli_request(cli, "POST", "/v1/config/reload", NULL,
+		cli->timeout_ms ? cli->timeout_ms : 60000, &answer);
+
+	if (ret != CLI_OK) {
+		return ret;
+	}
+	if (cli->json) {
+		cli_print_json(answer);
+	} else {
+		printf("%s\n", cli_get_text(answer, "message"));
 	}
 	json_decref(answer);
 	return CLI_OK;

@@ -22,7 +22,8 @@ static char cli_clean_char(char c)
 void cli_print_clean(FILE *out, const char *text)
 {
 	for (; *text != '\0'; text++) {
-		fputc(cli_clean_char(*text), out);
+		/* Of several reasons each has a line. */
+		fputc(*text == '\n' ? '\n' : cli_clean_char(*text), out);
 	}
 }
 

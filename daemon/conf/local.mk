@@ -5,6 +5,7 @@ libyokeconf_a_SOURCES = \
 	daemon/conf/check.c \
 	daemon/conf/conf.c \
 	daemon/conf/copy.c \
+	daemon/conf/diff.c \
 	daemon/conf/dump.c daemon/conf/dump.h \
 	daemon/conf/load.c daemon/conf/loader.h \
 	daemon/conf/names.c daemon/conf/names.h \

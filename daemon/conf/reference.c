@@ -77,6 +77,14 @@ static void key_value(const struct conf_key *key, char *out, size_t size)
 	}
 }
 
+/* What becomes of a change while the daemon runs; nothing is said where a restart is due. */
+static const char *key_online(const struct conf_key *key)
+{
+	return key->flags & CONF_ONLINE	 ? " A reload changes it."
+	       : key->flags & CONF_RENEW ? " A reload changes it by removing the object first."
+					 : "";
+}
+
 static void page_key(struct page *p, const struct conf_key *key)
 {
 	char value[384], initial[256];
@@ -86,6 +94,7 @@ static void page_key(struct page *p, const struct conf_key *key)
 	if (p->troff) {
 		fprintf(p->out, ".TP\n\\fB%s\\fR\n", key->name);
 		page_text(p, key->help);
+		page_text(p, key_online(key));
 		fputs("\nAllowed: ", p->out);
 		page_text(p, value);
 		fputs(".\nDefault: ", p->out);
@@ -99,6 +108,7 @@ static void page_key(struct page *p, const struct conf_key *key)
 	page_text(p, initial);
 	fputs(" | ", p->out);
 	page_text(p, key->help);
+	page_text(p, key_online(key));
 	fputs(" |\n", p->out);
 }
 

@@ -176,6 +176,7 @@ static const struct conf_key keys_group[] = {
 	{
 		.name = "failback",
 		.type = CONF_TYPE_CHOICE,
+		.flags = CONF_ONLINE,
 		FIELD(conf_group, failback),
 		CHOICES(choices_failback),
 		.initial = "manual",
@@ -185,6 +186,7 @@ static const struct conf_key keys_group[] = {
 	{
 		.name = "failback_delay",
 		.type = CONF_TYPE_DURATION,
+		.flags = CONF_ONLINE,
 		FIELD(conf_group, failback_delay_s),
 		.unit = "s",
 		.max = 86400,
@@ -219,7 +221,7 @@ static const struct conf_key keys_extent[] = {
 		.type = CONF_TYPE_CHOICE,
 		FIELD(conf_extent, type),
 		CHOICES(choices_extent_type),
-		.flags = CONF_REQUIRED,
+		.flags = CONF_REQUIRED | CONF_RENEW,
 		.help = "What stores the data. ram is lost at a restart and not allowed with a "
 			"cluster.",
 	},
@@ -227,7 +229,7 @@ static const struct conf_key keys_extent[] = {
 		.name = "path",
 		.type = CONF_TYPE_PATH,
 		FIELD(conf_extent, path),
-		.flags = CONF_UNIQUE,
+		.flags = CONF_UNIQUE | CONF_RENEW,
 		.help = "The file or the block device, the same at both controllers: use a "
 			"/dev/disk/by-id name for a device. Required but for ram.",
 	},
@@ -235,7 +237,7 @@ static const struct conf_key keys_extent[] = {
 		.name = "size",
 		.type = CONF_TYPE_SIZE,
 		FIELD(conf_extent, size_bytes),
-		.flags = CONF_ZERO_ABSENT,
+		.flags = CONF_ZERO_ABSENT | CONF_ONLINE,
 		.min = 64 * KIB,
 		.max = 8192 * TIB,
 		.step = 512,
@@ -246,6 +248,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "block_size",
 		.type = CONF_TYPE_CHOICE,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, block_size),
 		CHOICES(choices_block_size),
 		.initial = "512",
@@ -254,6 +257,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "physical_block_size",
 		.type = CONF_TYPE_UINT,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, physical_block_size),
 		.min = 512,
 		.max = 65536,
@@ -266,6 +270,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "lowest_aligned_lba",
 		.type = CONF_TYPE_UINT,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, lowest_aligned_lba),
 		.max = 127,
 		.initial = "0",
@@ -275,6 +280,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "read_only",
 		.type = CONF_TYPE_BOOL,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, read_only),
 		.initial = "no",
 		.help = "Refuse writes; the store is opened for reading only.",
@@ -282,6 +288,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "rotation_rpm",
 		.type = CONF_TYPE_UINT,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, rotation_rpm),
 		.max = 65534,
 		.initial = "0",
@@ -293,7 +300,7 @@ static const struct conf_key keys_extent[] = {
 		.name = "uuid",
 		.type = CONF_TYPE_UUID,
 		FIELD(conf_extent, uuid),
-		.flags = CONF_UNIQUE,
+		.flags = CONF_UNIQUE | CONF_RENEW,
 		.initial_help =
 			"derived from the name of the cluster (without one: of the first target "
 			"that has the extent) and the extent's name",
@@ -305,7 +312,7 @@ static const struct conf_key keys_extent[] = {
 		.name = "naa",
 		.type = CONF_TYPE_NAA,
 		FIELD(conf_extent, naa),
-		.flags = CONF_UNIQUE,
+		.flags = CONF_UNIQUE | CONF_RENEW,
 		.initial_help = "made of uuid",
 		.help = "Device identification designator (VPD page 83h) in place of the one made "
 			"of "
@@ -315,7 +322,7 @@ static const struct conf_key keys_extent[] = {
 		.name = "serial",
 		.type = CONF_TYPE_TEXT,
 		FIELD(conf_extent, serial),
-		.flags = CONF_UNIQUE,
+		.flags = CONF_UNIQUE | CONF_RENEW,
 		.min = 1,
 		.max = 64,
 		.initial_help = "the 32 hexadecimal digits of uuid",
@@ -324,6 +331,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "group",
 		.type = CONF_TYPE_REF,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, group),
 		.ref = CONF_REF_GROUP,
 		.initial_help = "the only group",
@@ -332,6 +340,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "thin",
 		.type = CONF_TYPE_BOOL,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, thin),
 		.initial = "yes",
 		.help = "Offer UNMAP where the store can do it.",
@@ -339,6 +348,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "write_key",
 		.type = CONF_TYPE_CHOICE,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, write_key),
 		CHOICES(choices_write_key),
 		.initial = "auto",
@@ -351,6 +361,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "direct",
 		.type = CONF_TYPE_BOOL,
+		.flags = CONF_RENEW,
 		FIELD(conf_extent, direct),
 		.initial = "no",
 		.help = "Without a cluster: go past the page cache (O_DIRECT); a file or device "
@@ -360,6 +371,7 @@ static const struct conf_key keys_extent[] = {
 	{
 		.name = "comment",
 		.type = CONF_TYPE_TEXT,
+		.flags = CONF_ONLINE,
 		FIELD(conf_extent, comment),
 		.min = 1,
 		.max = 255,
@@ -387,7 +399,7 @@ static const struct conf_key keys_initiator_group[] = {
 		.name = "initiators",
 		.type = CONF_TYPE_ISCSI_NAME,
 		ITEMS(conf_initiator_group, initiators, initiator_count),
-		.flags = CONF_SCALARS,
+		.flags = CONF_SCALARS | CONF_ONLINE,
 		.items_max = 4096,
 		.help = "iSCSI names of the initiators; none means every name.",
 	},
@@ -395,7 +407,7 @@ static const struct conf_key keys_initiator_group[] = {
 		.name = "networks",
 		.type = CONF_TYPE_NETWORK,
 		ITEMS(conf_initiator_group, networks, network_count),
-		.flags = CONF_SCALARS,
+		.flags = CONF_SCALARS | CONF_ONLINE,
 		.items_max = 256,
 		.help = "Networks that the initiators log in from; none means every address. A "
 			"member's name and address both have to fit.",
@@ -445,7 +457,7 @@ static const struct conf_key keys_lun[] = {
 		.type = CONF_TYPE_REF,
 		FIELD(conf_lun, extent),
 		.ref = CONF_REF_EXTENT,
-		.flags = CONF_REQUIRED | CONF_UNIQUE,
+		.flags = CONF_REQUIRED | CONF_UNIQUE | CONF_RENEW,
 		.help = "The extent behind it.",
 	},
 };
@@ -470,6 +482,7 @@ static const struct conf_key keys_target[] = {
 	{
 		.name = "alias",
 		.type = CONF_TYPE_TEXT,
+		.flags = CONF_ONLINE,
 		FIELD(conf_target, alias),
 		.min = 1,
 		.max = 255,
@@ -478,6 +491,7 @@ static const struct conf_key keys_target[] = {
 	{
 		.name = "luns",
 		.type = CONF_TYPE_LIST,
+		.flags = CONF_ONLINE,
 		ITEMS(conf_target, luns, lun_count),
 		.section = &section_lun,
 		.items_max = 16384,
@@ -488,7 +502,7 @@ static const struct conf_key keys_target[] = {
 		.type = CONF_TYPE_REF,
 		ITEMS(conf_target, initiator_groups, initiator_group_count),
 		.ref = CONF_REF_INITIATOR_GROUP,
-		.flags = CONF_SCALARS,
+		.flags = CONF_SCALARS | CONF_ONLINE,
 		.items_max = 1024,
 		.help = "Who may log in; without this key every initiator may.",
 	},
@@ -581,6 +595,7 @@ static const struct conf_key keys_settings[] = {
 	{
 		.name = "log_level",
 		.type = CONF_TYPE_CHOICE,
+		.flags = CONF_ONLINE,
 		FIELD(conf, log_level),
 		CHOICES(choices_log_level),
 		.initial = "info",
@@ -589,6 +604,7 @@ static const struct conf_key keys_settings[] = {
 	{
 		.name = "hold_limit",
 		.type = CONF_TYPE_DURATION,
+		.flags = CONF_ONLINE,
 		FIELD(conf, hold_limit_ms),
 		.unit = "ms",
 		.min = 100,
@@ -600,6 +616,7 @@ static const struct conf_key keys_settings[] = {
 	{
 		.name = "hold_answer",
 		.type = CONF_TYPE_CHOICE,
+		.flags = CONF_ONLINE,
 		FIELD(conf, hold_answer),
 		CHOICES(choices_hold_answer),
 		.initial = "busy",
@@ -621,6 +638,7 @@ static const struct conf_key keys_settings[] = {
 	{
 		.name = "handover_timeout",
 		.type = CONF_TYPE_DURATION,
+		.flags = CONF_ONLINE,
 		FIELD(conf, handover_timeout_ms),
 		.unit = "ms",
 		.min = 500,
@@ -660,6 +678,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "max_recv_data_segment",
 		.type = CONF_TYPE_SIZE,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, max_recv_data_segment_bytes),
 		.min = 8 * KIB,
 		.max = BUF_MAX_BYTES,
@@ -670,6 +689,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "max_burst",
 		.type = CONF_TYPE_SIZE,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, max_burst_bytes),
 		.min = 8 * KIB,
 		.max = BUF_MAX_BYTES,
@@ -680,6 +700,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "first_burst",
 		.type = CONF_TYPE_SIZE,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, first_burst_bytes),
 		.min = 512,
 		.max = BUF_MAX_BYTES,
@@ -690,6 +711,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "max_outstanding_r2t",
 		.type = CONF_TYPE_UINT,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, max_outstanding_r2t),
 		.min = 1,
 		.max = 64,
@@ -718,6 +740,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "initial_r2t",
 		.type = CONF_TYPE_BOOL,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, initial_r2t),
 		.initial = "no",
 		.help = "InitialR2T: yes forbids unsolicited Data-Out.",
@@ -725,6 +748,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "immediate_data",
 		.type = CONF_TYPE_BOOL,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, immediate_data),
 		.initial = "yes",
 		.help = "ImmediateData: accept data that come with the command.",
@@ -732,6 +756,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "header_digest",
 		.type = CONF_TYPE_BOOL,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, header_digest),
 		.initial = "yes",
 		.help = "Agree to CRC32C header digests when the initiator offers them.",
@@ -739,6 +764,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "data_digest",
 		.type = CONF_TYPE_BOOL,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, data_digest),
 		.initial = "yes",
 		.help = "Agree to CRC32C data digests when the initiator offers them.",
@@ -746,6 +772,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "nop_interval",
 		.type = CONF_TYPE_DURATION,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, nop_interval_s),
 		.unit = "s",
 		.max = 3600,
@@ -756,6 +783,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "nop_timeout",
 		.type = CONF_TYPE_DURATION,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, nop_timeout_s),
 		.unit = "s",
 		.min = 1,
@@ -767,6 +795,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "login_timeout",
 		.type = CONF_TYPE_DURATION,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, login_timeout_s),
 		.unit = "s",
 		.min = 1,
@@ -777,6 +806,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "connections_max",
 		.type = CONF_TYPE_UINT,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, connections_max),
 		.min = 1,
 		.max = 65535,
@@ -914,6 +944,7 @@ static const struct conf_key keys_file[] = {
 	{
 		.name = "extents",
 		.type = CONF_TYPE_LIST,
+		.flags = CONF_ONLINE,
 		ITEMS(conf, extents, extent_count),
 		.section = &section_extent,
 		.items_max = CONF_EXTENTS_MAX,
@@ -922,6 +953,7 @@ static const struct conf_key keys_file[] = {
 	{
 		.name = "initiator_groups",
 		.type = CONF_TYPE_LIST,
+		.flags = CONF_ONLINE,
 		ITEMS(conf, initiator_groups, initiator_group_count),
 		.section = &section_initiator_group,
 		.items_max = 1024,
@@ -930,6 +962,7 @@ static const struct conf_key keys_file[] = {
 	{
 		.name = "targets",
 		.type = CONF_TYPE_LIST,
+		.flags = CONF_ONLINE,
 		ITEMS(conf, targets, target_count),
 		.section = &section_target,
 		.items_max = 1024,

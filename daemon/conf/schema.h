@@ -54,6 +54,10 @@ enum conf_flag {
 	CONF_UNIQUE = 4, /* no two objects of the list have the same */
 	CONF_SCALARS = 8, /* a list of such values; `count` says where their number goes */
 	CONF_ZERO_ABSENT = 16, /* 0 means "not given" and is not dumped */
+	/* May change while the daemon runs; of a list: objects may come and go. Without one of
+	 * these a change needs a restart of the daemons. */
+	CONF_ONLINE = 32,
+	CONF_RENEW = 64, /* only by removing the object and adding it again */
 };
 
 struct conf_choice {

@@ -52,6 +52,28 @@ void control_write_blackbox(struct control_request *req)
 	control_answer(req, json_pack("{s:o}", "path", control_json_text(path)));
 }
 
+static void control_reload_finish(
+	struct control_request *req, enum ha_result result, const char *message)
+{
+	if (result != HA_OK) {
+		control_refuse(req, control_error_of_result(result), "%s", message);
+		return;
+	}
+	control_answer(req, json_pack("{s:s, s:o}", "result", ha_result_name(result), "message",
+				    control_json_text(message)));
+}
+
+void control_reload_config(struct control_request *req)
+{
+	struct control_setup *setup = &req->control->setup;
+	struct control_action *action = control_action_new(req, control_reload_finish);
+
+	if (action) {
+		log_notice("configuration: reload asked for");
+		setup->reload(setup->arg, control_action_done, action);
+	}
+}
+
 void control_stop(struct control_request *req)
 {
 	log_notice("stop asked for through the management interface");

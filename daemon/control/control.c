@@ -283,6 +283,11 @@ static void control_requests_end(struct control *control)
 	MHD_run(control->http);
 }
 
+void control_conf_set(struct control *control, const struct conf *conf)
+{
+	control->setup.conf = conf;
+}
+
 void control_free(struct control *control)
 {
 	if (!control) {

@@ -162,6 +162,7 @@ int control_peer_uid(int fd, uid_t *uid);
 void control_get_index(struct control_request *req);
 void control_get_status(struct control_request *req);
 void control_get_config(struct control_request *req);
+void control_reload_config(struct control_request *req);
 void control_get_sessions(struct control_request *req);
 void control_logout_session(struct control_request *req);
 void control_get_lus(struct control_request *req);

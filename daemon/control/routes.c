@@ -157,6 +157,13 @@ const struct control_route control_routes[] = {
 	},
 	{
 		.method = "POST",
+		.path = "/v1/config/reload",
+		.handler = control_reload_config,
+		.help = "reads the configuration file again and puts it in place, at both "
+			"controllers",
+	},
+	{
+		.method = "POST",
 		.path = "/v1/log",
 		.handler = control_set_log,
 		.fields = log_fields,

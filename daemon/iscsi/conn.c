@@ -300,7 +300,7 @@ void iscsi_conn_update_events(struct iscsi_conn *conn)
 static bool iscsi_conn_admit(struct iscsi_conn *conn)
 {
 	struct iscsi_reactor *home = conn->home;
-	unsigned max = home->iscsi->setup.conf->iscsi.connections_max;
+	unsigned max = home->conf->iscsi.connections_max;
 
 	if (home->stopping) {
 		return false;
@@ -331,6 +331,7 @@ bool iscsi_conn_settle(struct iscsi_conn *conn, uint32_t events)
 		return false;
 	}
 	qb_list_add_tail(&conn->link, &home->conns);
+	iscsi_conn_conf_arrive(conn);
 	qb_list_add_tail(&conn->login_link, &home->logins);
 	reactor_timer_set(home->reactor, &conn->timer,
 		conn->login_until_ms > now_ms ? conn->login_until_ms - now_ms : 1);
@@ -354,8 +355,8 @@ static void iscsi_conn_adopt(struct mailbox_msg *msg)
 	struct iscsi_conn *conn = container_of(msg, struct iscsi_conn, adopt_msg);
 	struct iscsi_reactor *home = conn->home;
 
-	conn->login_until_ms = reactor_now_ms(home->reactor) +
-			       home->iscsi->setup.conf->iscsi.login_timeout_s * 1000ull;
+	conn->login_until_ms =
+		reactor_now_ms(home->reactor) + home->conf->iscsi.login_timeout_s * 1000ull;
 	if (!iscsi_conn_admit(conn) || !iscsi_conn_settle(conn, EPOLLIN)) {
 		close(conn->rfd.fd);
 		iscsi_reactor_conn_gone(home);

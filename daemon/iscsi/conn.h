@@ -136,6 +136,11 @@ bool iscsi_conn_settle(struct iscsi_conn *conn, uint32_t events);
 /* And out of them. Its socket stays open. */
 void iscsi_conn_unsettle(struct iscsi_conn *conn);
 
+/* A login that has moved here from another reactor: the same for it. */
+void iscsi_conn_conf_arrive(struct iscsi_conn *conn);
+/* In full feature phase: goes over to the configuration that counts on its reactor. */
+void iscsi_conn_conf_follow(struct iscsi_conn *conn);
+
 /* The server stops: tells the initiator and closes. */
 void iscsi_conn_stop(struct iscsi_conn *conn);
 

@@ -13,6 +13,7 @@ libyokeiscsi_a_SOURCES += \
 	daemon/iscsi/nop.c \
 	daemon/iscsi/pool.c daemon/iscsi/pool.h \
 	daemon/iscsi/registry.c daemon/iscsi/registry.h \
+	daemon/iscsi/reload.c \
 	daemon/iscsi/response.c \
 	daemon/iscsi/rx.c daemon/iscsi/rx.h \
 	daemon/iscsi/server.c daemon/iscsi/server.h \

@@ -61,7 +61,7 @@ static bool iscsi_login_random(void *bytes, size_t size)
 static bool iscsi_login_begin(struct iscsi_conn *conn, const uint8_t *bhs)
 {
 	struct iscsi_login_setup setup = {
-		.conf = conn->home->iscsi->setup.conf,
+		.conf = conn->home->conf,
 		.controller = conn->listener->controller,
 		.portal = conn->listener->portal,
 		.peer = &conn->peer_address,
@@ -136,6 +136,8 @@ void iscsi_conn_accept(struct iscsi_conn *conn)
 		session->portal, session->user[0] ? " as " : "", session->user,
 		session->user[0] ? " (CHAP)" : "");
 	iscsi_conn_event(conn, ISCSI_CONN_JOINED);
+	iscsi_conn_conf_follow(conn);
+	iscsi_reload_check(conn->home);
 }
 
 void iscsi_conn_join(struct iscsi_conn *conn)
@@ -183,8 +185,7 @@ void iscsi_conn_joined_msg(struct mailbox_msg *msg)
 
 void iscsi_conn_login_expired(struct iscsi_conn *conn)
 {
-	iscsi_conn_drop(conn, "no complete login in %u s",
-		conn->home->iscsi->setup.conf->iscsi.login_timeout_s);
+	iscsi_conn_drop(conn, "no complete login in %u s", conn->home->conf->iscsi.login_timeout_s);
 }
 
 /* The whole struct is needed only while a negotiation is under way. */

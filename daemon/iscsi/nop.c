@@ -82,7 +82,7 @@ static void iscsi_nop_timer_set(struct iscsi_conn *conn, uint64_t ms)
 
 void iscsi_conn_nop_start(struct iscsi_conn *conn)
 {
-	uint32_t interval_s = conn->home->iscsi->setup.conf->iscsi.nop_interval_s;
+	uint32_t interval_s = conn->home->conf->iscsi.nop_interval_s;
 
 	conn->rx.last_ms = reactor_now_ms(conn->home->reactor);
 	/* A target should not ping a discovery session (RFC 7143 4.3). */
@@ -108,7 +108,7 @@ static uint64_t iscsi_nop_silent_ms(const struct iscsi_conn *conn)
 
 void iscsi_conn_nop_timer(struct iscsi_conn *conn)
 {
-	const struct conf_iscsi *conf = &conn->home->iscsi->setup.conf->iscsi;
+	const struct conf_iscsi *conf = &conn->home->conf->iscsi;
 	uint64_t silent_ms = iscsi_nop_silent_ms(conn);
 	uint64_t interval_ms = conf->nop_interval_s * 1000ull;
 	uint64_t timeout_ms = conf->nop_timeout_s * 1000ull;

@@ -118,6 +118,7 @@ static void iscsi_reactor_tell_stopped(struct iscsi_reactor *home)
 
 void iscsi_reactor_conn_left(struct iscsi_reactor *home)
 {
+	iscsi_reload_check(home);
 	if (atomic_fetch_sub(&home->connections, 1) == 1 && home->stopping) {
 		iscsi_reactor_tell_stopped(home);
 	}
@@ -149,6 +150,7 @@ static bool iscsi_reactor_init(
 	struct iscsi_reactor *home, struct iscsi *iscsi, struct reactor *reactor)
 {
 	home->iscsi = iscsi;
+	home->conf = iscsi->setup.conf;
 	home->reactor = reactor;
 	qb_list_init(&home->conns);
 	qb_list_init(&home->logins);
@@ -291,6 +293,7 @@ void iscsi_free(struct iscsi *iscsi)
 	}
 	iscsi_registry_clear(&iscsi->registry);
 	iscsi_adoption_free(iscsi);
+	free(iscsi->reload);
 	free(iscsi->listeners);
 	free(iscsi->reactors);
 	free(iscsi);

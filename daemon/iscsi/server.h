@@ -43,6 +43,8 @@ struct iscsi_reactor {
 	size_t share_bytes; /* of the buffer pool, for one connection */
 	size_t early_bytes; /* memory that holds unsolicited data beside the buffer pool */
 	size_t early_limit; /* and the most of it */
+	const struct conf *conf; /* the one that counts here: reload.c */
+	struct iscsi_reload_part *reload; /* waits for logins under the former one */
 	bool stopping;
 	bool stopped; /* and the control thread was told */
 	struct mailbox_msg stop_msg;
@@ -50,7 +52,8 @@ struct iscsi_reactor {
 };
 
 struct iscsi {
-	struct iscsi_setup setup;
+	struct iscsi_setup setup; /* conf: as the control thread sees it */
+	struct iscsi_reload *reload; /* control thread: under way */
 	const struct conf_controller *controller;
 	struct iscsi_registry registry;
 	struct iscsi_reactor *reactors; /* setup.reactor_count of them */
@@ -79,6 +82,9 @@ void iscsi_starved_remove(struct iscsi_starved *starved);
 
 /* Buffers have come back: those that wait try again at the end of the pass. */
 void iscsi_starved_wake(struct iscsi_reactor *home);
+
+/* A login has ended: the former configuration may be unused here now. */
+void iscsi_reload_check(struct iscsi_reactor *home);
 
 /* A connection is gone from its reactor: for good, or to another. */
 void iscsi_reactor_conn_gone(struct iscsi_reactor *home);

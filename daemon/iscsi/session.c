@@ -38,8 +38,8 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	if (!session) {
 		return NULL;
 	}
-	if (iscsi_window_init(&session->window, exp_cmdsn,
-		    conn->home->iscsi->setup.conf->iscsi.command_window) < 0) {
+	if (iscsi_window_init(&session->window, exp_cmdsn, conn->home->conf->iscsi.command_window) <
+		0) {
 		free(session);
 		return NULL;
 	}

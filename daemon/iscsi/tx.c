@@ -89,7 +89,7 @@ static void iscsi_tx_number(
 	struct iscsi_conn *conn, struct iscsi_tx *tx, enum iscsi_tx_statsn statsn)
 {
 	uint32_t exp_cmdsn = conn->login_cmdsn;
-	uint32_t max_cmdsn = exp_cmdsn + conn->home->iscsi->setup.conf->iscsi.command_window - 1;
+	uint32_t max_cmdsn = exp_cmdsn + conn->home->conf->iscsi.command_window - 1;
 
 	/* A session has its TSIH to the end, so that the Logout Response is numbered as well. */
 	if (conn->session && conn->session->tsih) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/scsi/group.h"
+#include "daemon/scsi/lu.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -20,7 +21,12 @@ struct scsi_claim {
 	void *arg;
 	struct mailbox_msg msg;
 	struct reactor_timer timer;
-	bool claimed[]; /* by position in the group's LUs */
+	bool added; /* one LU of a group whose right to write is here already */
+	unsigned count;
+	struct {
+		uint16_t lu; /* index */
+		bool claimed;
+	} lus[]; /* those of the group when it began */
 };
 
 static uint64_t monotonic_ms(void)
@@ -33,16 +39,25 @@ static uint64_t monotonic_ms(void)
 
 static void claim_end(struct scsi_claim *claim, int err)
 {
-	const struct scsi_group *group = &claim->scsi->groups[claim->group];
+	struct scsi_group *group = &claim->scsi->groups[claim->group];
 	void (*done)(void *arg, int err) = claim->done;
 	void *arg = claim->arg;
 
-	/* Those too that have begun to be claimed. */
-	for (unsigned i = 0; err && i < group->lu_count; i++) {
-		extent_release(claim->scsi->lus[group->lus[i]].extent);
+	if (err && claim->added) {
+		if (!scsi_lu_is_gone(&claim->scsi->lus[claim->lus[0].lu])) {
+			extent_release(claim->scsi->lus[claim->lus[0].lu].extent);
+		}
+	} else if (err) {
+		/* Those too that have begun to be claimed. */
+		for (unsigned i = 0; i < group->lu_count; i++) {
+			extent_release(claim->scsi->lus[group->lus[i]].extent);
+		}
+		group->claimed = false;
 	}
 	free(claim);
-	done(arg, err);
+	if (done) {
+		done(arg, err);
+	}
 }
 
 /* Claims one LU; 0, -EAGAIN or another negative errno. */
@@ -78,9 +93,13 @@ static void claim_step(struct scsi_claim *claim)
 	const struct scsi_group *group = &claim->scsi->groups[claim->group];
 	const struct scsi_lu *missing = NULL;
 
-	for (unsigned i = 0; i < group->lu_count; i++) {
-		struct scsi_lu *lu = &claim->scsi->lus[group->lus[i]];
-		int err = claim->claimed[i] ? 0 : claim_one(claim, lu);
+	if (claim->added && (!group->claimed || group->claim_epoch != claim->epoch)) {
+		claim_end(claim, -ECANCELED); /* the group has moved on */
+		return;
+	}
+	for (unsigned i = 0; i < claim->count; i++) {
+		struct scsi_lu *lu = &claim->scsi->lus[claim->lus[i].lu];
+		int err = claim->lus[i].claimed || scsi_lu_is_gone(lu) ? 0 : claim_one(claim, lu);
 
 		if (err == -EAGAIN) {
 			missing = lu;
@@ -88,7 +107,7 @@ static void claim_step(struct scsi_claim *claim)
 			claim_failed(claim, lu, err);
 			return;
 		} else {
-			claim->claimed[i] = true;
+			claim->lus[i].claimed = true;
 		}
 	}
 	if (!missing) {
@@ -125,23 +144,54 @@ static void claim_pause(struct mailbox_msg *msg)
 	}
 }
 
+static struct scsi_claim *claim_new(
+	struct scsi *scsi, uint16_t group, uint64_t epoch, unsigned count, unsigned timeout_ms)
+{
+	struct scsi_claim *claim = calloc(1, sizeof(*claim) + count * sizeof(claim->lus[0]));
+
+	if (claim) {
+		claim->scsi = scsi;
+		claim->group = group;
+		claim->epoch = epoch;
+		claim->count = count;
+		claim->deadline_ms = monotonic_ms() + timeout_ms;
+	}
+	return claim;
+}
+
 void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	void (*done)(void *arg, int err), void *arg)
 {
 	struct scsi *scsi = ctx;
-	struct scsi_claim *claim = calloc(
-		1, sizeof(*claim) + scsi->groups[group].lu_count * sizeof(claim->claimed[0]));
+	struct scsi_group *g = &scsi->groups[group];
+	struct scsi_claim *claim = claim_new(scsi, group, epoch, g->lu_count, timeout_ms);
 
 	if (!claim) {
 		done(arg, -ENOMEM);
 		return;
 	}
-	claim->scsi = scsi;
-	claim->group = group;
-	claim->epoch = epoch;
-	claim->deadline_ms = monotonic_ms() + timeout_ms;
+	for (unsigned i = 0; i < claim->count; i++) {
+		claim->lus[i].lu = g->lus[i];
+	}
+	g->claimed = true;
+	g->claim_epoch = epoch;
 	claim->done = done;
 	claim->arg = arg;
+	claim_step(claim);
+}
+
+void scsi_claim_added(struct scsi *scsi, uint16_t lu)
+{
+	const struct scsi_group *group = &scsi->groups[scsi->lus[lu].group];
+	struct scsi_claim *claim =
+		claim_new(scsi, scsi->lus[lu].group, group->claim_epoch, 1, SCSI_CLAIM_ADDED_MS);
+
+	if (!claim) {
+		log_err("extent %s: out of memory to claim it", scsi->lus[lu].conf->name);
+		return;
+	}
+	claim->added = true;
+	claim->lus[0].lu = lu;
 	claim_step(claim);
 }
 
@@ -214,7 +264,7 @@ bool scsi_key_lost(void *ctx, uint16_t group)
 struct release_flush {
 	struct extent_io io;
 	struct scsi_release *release;
-	const struct scsi_lu *lu;
+	struct scsi_lu *lu;
 };
 
 struct scsi_release {
@@ -225,7 +275,8 @@ struct scsi_release {
 	void (*done)(void *arg, int err);
 	void *arg;
 	struct mailbox_msg msg;
-	struct release_flush flushes[];
+	unsigned count;
+	struct release_flush flushes[]; /* of the LUs that the group has had at the start */
 };
 
 /* On the control thread. */
@@ -234,6 +285,9 @@ static void release_end(struct mailbox_msg *msg)
 	struct scsi_release *release = container_of(msg, struct scsi_release, msg);
 	const struct scsi_group *group = &release->scsi->groups[release->group];
 
+	for (unsigned i = 0; i < release->count; i++) {
+		scsi_lu_unpin(release->flushes[i].lu);
+	}
 	for (unsigned i = 0; i < group->lu_count; i++) {
 		extent_release(release->scsi->lus[group->lus[i]].extent);
 	}
@@ -268,23 +322,16 @@ static void flushed(struct extent_io *io, int res)
 static void release_flush_all(struct mailbox_msg *msg)
 {
 	struct scsi_release *release = container_of(msg, struct scsi_release, msg);
-	struct scsi *scsi = release->scsi;
-	const struct scsi_group *group = &scsi->groups[release->group];
 
 	release->left = 1;
-	for (unsigned i = 0; i < group->lu_count; i++) {
-		struct scsi_lu *lu = &scsi->lus[group->lus[i]];
+	for (unsigned i = 0; i < release->count; i++) {
 		struct release_flush *flush = &release->flushes[i];
 
-		if (!lu->info.volatile_cache || lu->conf->read_only) {
-			continue;
-		}
 		flush->release = release;
-		flush->lu = lu;
 		flush->io.op = EXTENT_FLUSH;
 		flush->io.done = flushed;
 		release->left++;
-		extent_submit(lu->extent, scsi->cores[0].reactor, &flush->io);
+		extent_submit(flush->lu->extent, release->scsi->cores[0].reactor, &flush->io);
 	}
 	release_left_lower(release);
 }
@@ -292,14 +339,23 @@ static void release_flush_all(struct mailbox_msg *msg)
 void scsi_release(void *ctx, uint16_t group, void (*done)(void *arg, int err), void *arg)
 {
 	struct scsi *scsi = ctx;
-	unsigned count = scsi->groups[group].lu_count;
+	struct scsi_group *g = &scsi->groups[group];
 	struct scsi_release *release =
-		calloc(1, sizeof(*release) + count * sizeof(release->flushes[0]));
+		calloc(1, sizeof(*release) + g->lu_count * sizeof(release->flushes[0]));
 
 	if (!release) {
 		done(arg, -ENOMEM);
 		return;
 	}
+	for (unsigned i = 0; i < g->lu_count; i++) {
+		struct scsi_lu *lu = &scsi->lus[g->lus[i]];
+
+		if (lu->info.volatile_cache && !lu->conf->read_only) {
+			lu->pins++;
+			release->flushes[release->count++].lu = lu;
+		}
+	}
+	g->claimed = false;
 	release->scsi = scsi;
 	release->group = group;
 	release->done = done;

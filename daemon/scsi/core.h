@@ -19,6 +19,7 @@
 #define SCSI_BUFFER_POLL_MS	5 /* buffers that came back by a way we do not see */
 #define SCSI_CLAIM_PAUSE_MS	5 /* between two attempts to claim an extent */
 #define SCSI_HANGS_MS		5000 /* a store that completes nothing for so long hangs */
+#define SCSI_CLAIM_ADDED_MS	10000 /* for an extent that was added */
 #define SCSI_UNMAP_RANGES_MAX	256u
 #define SCSI_UNMAP_LIST_MAX	(8u + 16u * SCSI_UNMAP_RANGES_MAX)
 #define SCSI_UNMAP_BYTES_MAX	(512ull << 20) /* of one command: at most 1 Mi blocks of 512 */
@@ -47,6 +48,9 @@ struct scsi_lu {
 	struct extent *extent;
 	struct extent_info info;
 	_Atomic uint64_t blocks; /* grows when the extent has grown */
+	unsigned pins; /* flushes that are under way; control thread */
+	bool close_wanted; /* with the last of them */
+	atomic_bool gone; /* removed by the administrator: nothing runs on it any more */
 	uint32_t block_size;
 	uint8_t block_shift;
 	uint16_t index; /* in scsi->lus */
@@ -114,6 +118,7 @@ struct scsi_core_lu {
 	bool tokens; /* a ROD token stands for some of its blocks: writes look at token.h */
 	struct qb_list_head itls; /* every I_T_L nexus of this reactor with it */
 	const struct scsi_snapshot *snapshot; /* NULL: as if no entry had touched it */
+	struct scsi_round_part *leaving; /* the LU is gone: waits for its last task */
 	struct scsi_counters count;
 	/* Tasks that went into the store and came out again. */
 	_Atomic uint64_t entered, left;
@@ -157,19 +162,24 @@ struct scsi_group {
 	uint16_t *lus; /* indexes */
 	unsigned lu_count;
 	uint64_t epoch; /* of the last view that was published */
+	bool claimed; /* the right to write is here, or being taken */
+	uint64_t claim_epoch;
 };
 
 struct scsi {
-	const struct conf *conf;
+	const struct conf *_Atomic conf; /* the running one; see change.c for how long it lives */
 	uint8_t controller;
 	struct mailbox *control;
 	const struct group_ship *ship;
 	const struct ledger *ledger;
-	struct scsi_lu *lus; /* CONF_EXTENTS_MAX slots; those without `conf` are free */
+	struct scsi_lu *lus; /* CONF_EXTENTS_MAX slots; those without `extent` are free */
+	unsigned next_slot; /* where a free one is looked for: slots are used again late */
 	struct scsi_map *_Atomic map;
+	struct scsi_change *change; /* being put in place */
 	struct scsi_tokens *tokens; /* ROD tokens */
 	struct scsi_group *groups;
 	unsigned group_count;
+	uint16_t *group_lus; /* what groups[].lus point into */
 	struct scsi_core *cores;
 	unsigned core_count;
 	struct qb_list_head rounds; /* under way, control thread; see round.h */
@@ -189,6 +199,15 @@ static inline struct scsi_core *scsi_core_of(const struct reactor *r)
 {
 	return reactor_slot(r, REACTOR_SLOT_SCSI);
 }
+
+/* Removed by the administrator? */
+static inline bool scsi_lu_is_gone(const struct scsi_lu *lu)
+{
+	return atomic_load_explicit(&lu->gone, memory_order_relaxed);
+}
+
+/* The last task of a removed LU may have left this reactor. */
+void scsi_lu_leave_check(struct scsi_core *core, const struct scsi_lu *lu);
 
 /* Makes the reactor's part of a new LU. */
 void scsi_core_lu_init(struct scsi_core *core, uint16_t index);

@@ -2,6 +2,7 @@
 /*
  * The order of checks:
  *
+ *  0 the LU: one that was removed while the command waited does not exist any more.
  *  1 unit attention: told once, the command does not run (SAM-5 5.14). Only where the nexus lives:
  *    a shipped command had it at its ingress.
  *  2 ALUA state of the port that the command came in by (SPC-4 5.16.2). Ingress too.
@@ -84,7 +85,14 @@ enum scsi_verdict scsi_gate_early(struct scsi_task *task)
 {
 	const struct scsi_core_group *group;
 
-	if (!task->lu || task->shipped_in) {
+	if (!task->lu) {
+		return SCSI_VERDICT_RUN;
+	}
+	if (scsi_lu_is_gone(task->lu) || (task->itl && task->itl->gone)) {
+		scsi_set_sense(task, SENSE_NO_SUCH_LU);
+		return SCSI_VERDICT_REFUSED;
+	}
+	if (task->shipped_in) {
 		return SCSI_VERDICT_RUN;
 	}
 	if (unit_attention(task)) {

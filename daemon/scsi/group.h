@@ -8,6 +8,9 @@
 /* Fills scsi->serve. */
 void scsi_serve_init(struct scsi *scsi);
 
+/* change.c: a change that will never end. After the reactors have stopped. */
+void scsi_change_forget(struct scsi *scsi);
+
 /* group.c. A drain that is pending while the group is served again ends at its next hold. */
 void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg);
 void scsi_renew(void *ctx, unsigned ms);
@@ -19,6 +22,8 @@ void scsi_drains_check(struct scsi_core_group *group);
 void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	void (*done)(void *arg, int err), void *arg);
 void scsi_release(void *ctx, uint16_t group, void (*done)(void *arg, int err), void *arg);
+/* Claims an LU that was added to a group whose right to write is here. Control thread. */
+void scsi_claim_added(struct scsi *scsi, uint16_t lu);
 bool scsi_healthy(void *ctx, uint16_t group);
 bool scsi_key_lost(void *ctx, uint16_t group);
 

@@ -5,6 +5,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/apply.c daemon/scsi/apply.h \
 	daemon/scsi/atomic.c \
 	daemon/scsi/capacity.c \
+	daemon/scsi/change.c \
 	daemon/scsi/claim.c \
 	daemon/scsi/commands.h \
 	daemon/scsi/copy.c daemon/scsi/copy.h \
@@ -134,6 +135,10 @@ EXTRA_DIST += \
 UNIT_TESTS += tests/unit/test_scsi_mode
 tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(scsi_rig_sources)
 tests_unit_test_scsi_mode_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_change
+tests_unit_test_scsi_change_SOURCES = tests/unit/test_scsi_change.c $(scsi_rig_sources)
+tests_unit_test_scsi_change_LDADD = $(scsi_rig_libs)
+
 UNIT_TESTS += tests/unit/test_scsi_lu
 tests_unit_test_scsi_lu_SOURCES = tests/unit/test_scsi_lu.c $(scsi_rig_sources)
 tests_unit_test_scsi_lu_LDADD = $(scsi_rig_libs)

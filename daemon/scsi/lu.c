@@ -63,6 +63,8 @@ int scsi_lu_open(struct scsi *scsi, struct scsi_lu *lu, const struct conf_extent
 		.write_key = c->write_key,
 		.cluster_id = cluster_id(scsi->conf)};
 
+	scsi_lu_close(lu); /* what a removed LU has left in the slot */
+	lu->gone = false;
 	lu->scsi = scsi;
 	lu->index = (uint16_t)(lu - scsi->lus);
 	lu->group = c->group;
@@ -106,7 +108,25 @@ void scsi_lu_close(struct scsi_lu *lu)
 		extent_close(lu->extent);
 	}
 	conf_extent_free(lu->conf);
-	memset(lu, 0, sizeof(*lu));
+	memset((void *)lu, 0, sizeof(*lu));
+	lu->gone = true;
+}
+
+void scsi_lu_shut(struct scsi_lu *lu)
+{
+	lu->close_wanted = lu->pins > 0;
+	if (!lu->close_wanted) {
+		extent_close(lu->extent);
+		lu->extent = NULL;
+		log_notice("extent %s: closed, it has been removed", lu->conf->name);
+	}
+}
+
+void scsi_lu_unpin(struct scsi_lu *lu)
+{
+	if (--lu->pins == 0 && lu->close_wanted) {
+		scsi_lu_shut(lu);
+	}
 }
 
 /* At the start the extents of the configuration take the slots from the first on. */
@@ -131,22 +151,27 @@ static int units_open(struct scsi *scsi, char *error, size_t error_size)
 	return scsi->map ? 0 : -EEXIST;
 }
 
-static int groups_make(struct scsi *scsi)
+void scsi_groups_fill(struct scsi *scsi)
 {
 	const struct scsi_map *map = scsi->map;
 
 	for (unsigned g = 0; g < scsi->group_count; g++) {
-		scsi->groups[g].lus = calloc(map->lu_count + 1u, sizeof(*scsi->groups[g].lus));
-		if (!scsi->groups[g].lus) {
-			return -ENOMEM;
-		}
+		scsi->groups[g].lu_count = 0;
+	}
+	for (unsigned i = 0; i < map->lu_count; i++) {
+		scsi->groups[scsi->lus[map->order[i]].group].lu_count++;
+	}
+	/* All of them in one piece of memory that is large enough for every configuration. */
+	for (unsigned g = 0, at = 0; g < scsi->group_count; g++) {
+		scsi->groups[g].lus = scsi->group_lus + at;
+		at += scsi->groups[g].lu_count;
+		scsi->groups[g].lu_count = 0;
 	}
 	for (unsigned i = 0; i < map->lu_count; i++) {
 		struct scsi_group *group = &scsi->groups[scsi->lus[map->order[i]].group];
 
 		group->lus[group->lu_count++] = map->order[i];
 	}
-	return 0;
 }
 
 int scsi_units_make(struct scsi *scsi, char *error, size_t error_size)
@@ -155,7 +180,8 @@ int scsi_units_make(struct scsi *scsi, char *error, size_t error_size)
 
 	scsi->lus = calloc(CONF_EXTENTS_MAX, sizeof(*scsi->lus));
 	scsi->groups = calloc(scsi->conf->group_count + 1u, sizeof(*scsi->groups));
-	if (!scsi->lus || !scsi->groups) {
+	scsi->group_lus = calloc(CONF_EXTENTS_MAX, sizeof(*scsi->group_lus));
+	if (!scsi->lus || !scsi->groups || !scsi->group_lus) {
 		snprintf(error, error_size, "out of memory for the logical units");
 		return -ENOMEM;
 	}
@@ -164,19 +190,14 @@ int scsi_units_make(struct scsi *scsi, char *error, size_t error_size)
 		return err;
 	}
 	scsi->group_count = scsi->conf->group_count;
-	err = groups_make(scsi);
-	if (err) {
-		snprintf(error, error_size, "out of memory for the logical units");
-	}
-	return err;
+	scsi_groups_fill(scsi);
+	return 0;
 }
 
 void scsi_units_free(struct scsi *scsi)
 {
 	scsi_map_free(scsi->map);
-	for (unsigned i = 0; i < scsi->group_count; i++) {
-		free(scsi->groups[i].lus);
-	}
+	free(scsi->group_lus);
 	for (unsigned i = 0; scsi->lus && i < CONF_EXTENTS_MAX; i++) {
 		if (scsi->lus[i].conf) {
 			scsi_lu_close(&scsi->lus[i]);

@@ -19,6 +19,9 @@ void scsi_units_free(struct scsi *scsi);
 int scsi_lu_open(struct scsi *scsi, struct scsi_lu *lu, const struct conf_extent *conf, char *error,
 	size_t error_size);
 void scsi_lu_close(struct scsi_lu *lu);
+/* Closes the extent of a removed LU, later when it is pinned. Its names stay. Control thread. */
+void scsi_lu_shut(struct scsi_lu *lu);
+void scsi_lu_unpin(struct scsi_lu *lu);
 
 /*
  * The map of a configuration: slot_of[i] is the slot of the LU of extent i. NULL with a message
@@ -27,6 +30,9 @@ void scsi_lu_close(struct scsi_lu *lu);
 struct scsi_map *scsi_map_new(const struct scsi *scsi, const struct conf *conf,
 	const uint16_t *slot_of, char *error, size_t error_size);
 void scsi_map_free(struct scsi_map *map);
+
+/* Sorts the LUs of the map that counts by group. Control thread. */
+void scsi_groups_fill(struct scsi *scsi);
 
 /* The target of that iSCSI name; NULL when there is none. */
 const struct scsi_target *scsi_target_find(const struct scsi_map *map, const char *name);

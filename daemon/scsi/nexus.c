@@ -16,7 +16,7 @@ static const struct {
 	[SCSI_UA_POWER_ON] = {"power on", SENSE_UA_POWER_ON_OR_RESET,
 		1u << SCSI_UA_LU_RESET | 1u << SCSI_UA_COMMANDS_CLEARED |
 			1u << SCSI_UA_COMMANDS_LOST | 1u << SCSI_UA_MODE_CHANGED |
-			1u << SCSI_UA_ALUA_CHANGED},
+			1u << SCSI_UA_ALUA_CHANGED | 1u << SCSI_UA_CAPACITY_CHANGED},
 	[SCSI_UA_LU_RESET] = {"LU reset", SENSE_UA_LU_RESET,
 		1u << SCSI_UA_COMMANDS_CLEARED | 1u << SCSI_UA_COMMANDS_LOST},
 	[SCSI_UA_COMMANDS_CLEARED] = {"commands cleared", SENSE_UA_COMMANDS_CLEARED, 0},
@@ -31,6 +31,8 @@ static const struct {
 	[SCSI_UA_IDENTIFIER_CHANGED] = {"device identifier changed", SENSE_UA_IDENTIFIER_CHANGED,
 		0},
 	[SCSI_UA_ALUA_CHANGED] = {"ALUA state changed", SENSE_UA_ALUA_CHANGED, 0},
+	[SCSI_UA_CAPACITY_CHANGED] = {"capacity changed", SENSE_UA_CAPACITY_CHANGED, 0},
+	[SCSI_UA_LUNS_CHANGED] = {"reported LUNs changed", SENSE_UA_LUNS_CHANGED, 0},
 };
 
 const char *scsi_ua_name(enum scsi_ua ua)
@@ -44,6 +46,9 @@ static uint32_t ua_pending(const struct scsi_nexus *nexus, const struct scsi_itl
 
 	if (nexus->core->groups[itl->lu->group].changed > itl->seen) {
 		pending |= 1u << SCSI_UA_ALUA_CHANGED;
+	}
+	if (nexus->luns_changed) {
+		pending |= 1u << SCSI_UA_LUNS_CHANGED;
 	}
 	return pending;
 }
@@ -75,7 +80,8 @@ enum scsi_sense scsi_ua_take(struct scsi_nexus *nexus, struct scsi_itl *itl)
 	if (!(pending & 1u << SCSI_UA_ALUA_CHANGED)) {
 		itl->seen = nexus->core->changes;
 	}
-	itl->pending = pending & ~(1u << SCSI_UA_ALUA_CHANGED);
+	nexus->luns_changed = pending & 1u << SCSI_UA_LUNS_CHANGED;
+	itl->pending = pending & ~(1u << SCSI_UA_ALUA_CHANGED | 1u << SCSI_UA_LUNS_CHANGED);
 	return uas[ua].sense;
 }
 
@@ -156,6 +162,62 @@ struct scsi_itl *scsi_itl_get(struct scsi_nexus *nexus, unsigned unit)
 	qb_list_add_tail(&itl->link, &nexus->core->lus[u->lu].itls);
 	(*chunk)->itls[u->lun % SCSI_ITL_CHUNK] = itl;
 	return itl;
+}
+
+void scsi_itl_put(struct scsi_itl *itl)
+{
+	if (--itl->users == 0 && itl->gone) {
+		free(itl);
+	}
+}
+
+/* Its LUN names another LU now, or none. */
+static void itl_detach(struct scsi_nexus *nexus, struct scsi_itl **at)
+{
+	struct scsi_itl *itl = *at;
+
+	*at = NULL;
+	qb_list_del(&itl->link);
+	itl->gone = true;
+	itl->users++;
+	scsi_tasks_refuse(nexus->core, &(struct scsi_match){.nexus = nexus, .itl = itl});
+	scsi_itl_put(itl);
+}
+
+static bool units_equal(const struct scsi_target *a, const struct scsi_target *b)
+{
+	return a->unit_count == b->unit_count &&
+	       memcmp(a->units, b->units, a->unit_count * sizeof(a->units[0])) == 0;
+}
+
+void scsi_nexus_retarget(struct scsi_nexus *nexus, const struct scsi_map *map)
+{
+	static const struct scsi_target none; /* removed: the session is about to be closed */
+	const struct scsi_target *old = nexus->target;
+
+	nexus->target = scsi_target_find(map, nexus->who.target);
+	if (!nexus->itls) {
+		return;
+	}
+	if (!nexus->target) {
+		nexus->target = &none;
+	}
+	if (units_equal(old, nexus->target)) {
+		return;
+	}
+	nexus->luns_changed = true;
+	for (unsigned c = 0; c < SCSI_ITL_CHUNKS; c++) {
+		struct scsi_itl_chunk *chunk = nexus->itls[c];
+
+		for (unsigned i = 0; chunk && i < SCSI_ITL_CHUNK; i++) {
+			struct scsi_itl *itl = chunk->itls[i];
+			int unit = itl ? scsi_target_unit(nexus->target, itl->lun) : -1;
+
+			if (itl && (unit < 0 || nexus->target->units[unit].lu != itl->lu->index)) {
+				itl_detach(nexus, &chunk->itls[i]);
+			}
+		}
+	}
 }
 
 static void itl_chunk_free(struct scsi_itl_chunk *chunk)

@@ -25,6 +25,8 @@ enum scsi_ua {
 	SCSI_UA_MODE_CHANGED, /* 2A/01 */
 	SCSI_UA_IDENTIFIER_CHANGED, /* 3F/05 */
 	SCSI_UA_ALUA_CHANGED, /* 2A/06 */
+	SCSI_UA_CAPACITY_CHANGED, /* 2A/09 */
+	SCSI_UA_LUNS_CHANGED, /* 3F/0E: the nexus's, not the I_T_L nexus's; told once */
 	SCSI_UA_COUNT,
 };
 const char *scsi_ua_name(enum scsi_ua ua);
@@ -43,6 +45,8 @@ struct scsi_itl {
 	uint16_t lun;
 	uint32_t pending; /* bits of enum scsi_ua */
 	uint64_t seen; /* core->changes when the nexus was last told of the ALUA table */
+	uint32_t users; /* tasks that name it */
+	bool gone; /* its LUN was removed: freed with its last task */
 	uint32_t active; /* tasks that run or wait, but for those in `blocked` */
 	bool pumping;
 	bool ordered_active; /* one of them is ORDERED */
@@ -79,12 +83,19 @@ struct scsi_nexus {
 	uint64_t born; /* core->changes when it was made */
 	uint32_t refs; /* of a peer's nexus */
 	uint32_t pins; /* calls that still need it */
+	bool luns_changed; /* owes "reported LUNs data has changed" */
 	bool remote; /* stands for a session at the other controller */
 	bool closing;
 	void (*closed)(void *arg);
 	void *closed_arg;
 	struct scsi_identity who;
 };
+
+/* A task that names it has left. */
+void scsi_itl_put(struct scsi_itl *itl);
+
+/* Moves the nexus to the map that counts now; `luns` says that its LUNs are others. */
+void scsi_nexus_retarget(struct scsi_nexus *nexus, const struct scsi_map *map);
 
 /* The I_T_L nexus of a unit of the nexus's target; NULL when out of memory. */
 struct scsi_itl *scsi_itl_get(struct scsi_nexus *nexus, unsigned unit);

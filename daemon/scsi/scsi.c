@@ -142,6 +142,7 @@ void scsi_free(struct scsi *scsi)
 		core_end(&scsi->cores[i]);
 	}
 	free(scsi->cores);
+	scsi_change_forget(scsi);
 	scsi_rounds_free(scsi);
 	scsi_ledger_end(scsi);
 	scsi_tokens_free(scsi->tokens);

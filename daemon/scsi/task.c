@@ -65,6 +65,9 @@ void scsi_task_init(struct scsi_task *task)
 void scsi_task_link(struct scsi_task *task)
 {
 	qb_list_add_tail(&task->nexus_link, &task->nexus->tasks);
+	if (task->itl) {
+		task->itl->users++;
+	}
 	if (task->lu) {
 		qb_list_add_tail(&task->lu_link, &task->nexus->core->lus[task->lu->index].tasks);
 	}
@@ -143,7 +146,7 @@ enum scsi_start scsi_task_start(struct scsi_task *task)
 	task->serial = ++nexus->core->serial;
 	task->rerun = false;
 	task->epoch = 0;
-	if (unit >= 0) {
+	if (unit >= 0 && !scsi_lu_is_gone(&nexus->core->scsi->lus[nexus->target->units[unit].lu])) {
 		task->itl = scsi_itl_get(nexus, (unsigned)unit);
 		if (!task->itl) {
 			task->status = SCSI_BUSY;
@@ -191,6 +194,12 @@ void scsi_task_drop(struct scsi_task *task)
 	struct scsi_nexus *nexus = task->nexus;
 
 	task_unlink(task);
+	if (task->itl) {
+		scsi_itl_put(task->itl);
+	}
+	if (task->lu) {
+		scsi_lu_leave_check(nexus->core, task->lu);
+	}
 	scsi_nexus_task_gone(nexus);
 }
 
@@ -318,7 +327,7 @@ void scsi_task_requeue_later(struct scsi_task *task)
 void scsi_task_finish(struct scsi_task *task)
 {
 	struct scsi_nexus *nexus = task->nexus;
-	struct scsi_itl *itl = task->itl; /* lives as long as the nexus */
+	struct scsi_itl *itl = task->itl; /* lives until scsi_itl_put() */
 	struct scsi_lu *lu = task->lu;
 	bool swept = task->abort_wanted;
 
@@ -345,6 +354,10 @@ void scsi_task_finish(struct scsi_task *task)
 	}
 	if (itl) {
 		scsi_order_pump(itl);
+		scsi_itl_put(itl);
+	}
+	if (lu) {
+		scsi_lu_leave_check(nexus->core, lu);
 	}
 	nexus->pins--;
 	scsi_nexus_task_gone(nexus);
@@ -393,6 +406,7 @@ static bool task_matches(const struct scsi_task *task, const struct scsi_match *
 {
 	return (!match->lu || task->lu == match->lu) &&
 	       (!match->nexus || task->nexus == match->nexus) &&
+	       (!match->itl || task->itl == match->itl) &&
 	       (!match->by_tag || task->tag == match->tag) &&
 	       (!match->preempted || is_preempted(task, match->preempted));
 }
@@ -409,29 +423,63 @@ static void task_tell(struct scsi_task *task, const struct scsi_match *match)
 	}
 }
 
-static void task_doom(
-	struct scsi_task *task, struct qb_list_head *doomed, struct qb_list_head *away)
+/* A task that waits is taken out of its queue; false when it does not wait. */
+static bool task_take(struct scsi_task *task, struct qb_list_head *to)
 {
-	task->abort_wanted = true;
 	switch ((enum scsi_task_state)task->state) {
 	case SCSI_TASK_BLOCKED:
 	case SCSI_TASK_HELD:
 	case SCSI_TASK_STARVED:
 	case SCSI_TASK_FENCED:
 		qb_list_del(&task->wait_link);
-		qb_list_add_tail(&task->wait_link, doomed);
+		qb_list_add_tail(&task->wait_link, to);
 		task->state = SCSI_TASK_DOOMED;
-		break;
+		return true;
 	case SCSI_TASK_SHIPPED:
-		qb_list_del(&task->wait_link);
-		qb_list_add_tail(&task->wait_link, away);
-		break;
 	case SCSI_TASK_STARTED: /* when it is run or dropped */
 	case SCSI_TASK_RUNNING: /* when the store is done with it */
 	case SCSI_TASK_DOOMED:
 	case SCSI_TASK_ENDED:
 	case SCSI_TASK_STATE_COUNT:
 		break;
+	}
+	return false;
+}
+
+static void task_doom(
+	struct scsi_task *task, struct qb_list_head *doomed, struct qb_list_head *away)
+{
+	task->abort_wanted = true;
+	if (!task_take(task, doomed) && task->state == SCSI_TASK_SHIPPED) {
+		qb_list_del(&task->wait_link);
+		qb_list_add_tail(&task->wait_link, away);
+	}
+}
+
+void scsi_tasks_refuse(struct scsi_core *core, const struct scsi_match *match)
+{
+	struct qb_list_head refused;
+	struct scsi_task *task;
+
+	/* done() may change every list: they are taken aside first. */
+	qb_list_init(&refused);
+	if (match->nexus) {
+		qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
+			if (task_matches(task, match)) {
+				task_take(task, &refused);
+			}
+		}
+	} else {
+		qb_list_for_each_entry (task, &core->lus[match->lu->index].tasks, lu_link) {
+			task_take(task, &refused);
+		}
+	}
+	while (!qb_list_empty(&refused)) {
+		task = qb_list_first_entry(&refused, struct scsi_task, wait_link);
+		if (!task->abort_wanted) {
+			scsi_set_sense(task, SENSE_NO_SUCH_LU);
+		}
+		scsi_task_finish(task);
 	}
 }
 

@@ -58,6 +58,7 @@ void scsi_order_pump(struct scsi_itl *itl);
 struct scsi_match {
 	const struct scsi_lu *lu;
 	struct scsi_nexus *nexus;
+	const struct scsi_itl *itl;
 	bool by_tag;
 	uint64_t tag;
 	/* With `lu`: those of our sessions whose nexus is one of these, which are preempted. */
@@ -71,6 +72,11 @@ struct scsi_match {
  * dropped. Returns how many there were.
  */
 unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match);
+/*
+ * The LU of the matching tasks has been removed: those that wait end with "logical unit not
+ * supported"; the others end as they do, or are refused by the gate.
+ */
+void scsi_tasks_refuse(struct scsi_core *core, const struct scsi_match *match);
 /* Is any aborted one of them still in the store or at the owner? */
 bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match);
 

@@ -120,6 +120,7 @@ struct extent *extent_open(const struct extent_config *config, char *error, size
 		extent->ops->open(extent, error, error_size)) {
 		goto fail;
 	}
+	atomic_init(&extent->limit_bytes, extent->info.size_bytes);
 	return extent;
 fail:
 	extent_free(extent);
@@ -134,6 +135,30 @@ void extent_close(struct extent *extent)
 	}
 }
 
+int extent_extend(struct extent *extent, uint64_t bytes, char *error, size_t error_size)
+{
+	if (!extent->ops->extend) {
+		return extent_refuse(extent, -EOPNOTSUPP, error, error_size,
+			"a %s extent cannot grow while it is served; restart yoked for that",
+			extent_type_name(extent->config.type));
+	}
+	return extent->ops->extend(extent, bytes, error, error_size);
+}
+
+void extent_extended(struct extent *extent, uint64_t bytes)
+{
+	extent->info.size_bytes = bytes;
+	atomic_store_explicit(&extent->limit_bytes, bytes, memory_order_relaxed);
+}
+
+uint64_t extent_measure(struct extent *extent)
+{
+	uint64_t bytes =
+		extent->ops->measure ? extent->ops->measure(extent) : extent->info.size_bytes;
+
+	return bytes - bytes % extent->config.block_size;
+}
+
 const struct extent_info *extent_info(const struct extent *extent)
 {
 	return &extent->info;
@@ -141,6 +166,8 @@ const struct extent_info *extent_info(const struct extent *extent)
 
 void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io)
 {
+	uint64_t limit = atomic_load_explicit(&extent->limit_bytes, memory_order_relaxed);
+
 	io->reactor = r;
 	io->extent = extent;
 	io->moved_bytes = 0;
@@ -155,8 +182,7 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 	}
 	/* scsi has checked it: this is the second lock on the door. */
 	if (!extent_op_rows[io->op].whole &&
-		(io->offset_bytes > extent->info.size_bytes ||
-			io->length_bytes > extent->info.size_bytes - io->offset_bytes)) {
+		(io->offset_bytes > limit || io->length_bytes > limit - io->offset_bytes)) {
 		extent_io_end(io, -EINVAL);
 		return;
 	}

@@ -14,6 +14,7 @@ struct extent {
 	const struct extent_ops *ops;
 	struct extent_config config; /* name and path are copies */
 	struct extent_info info;
+	_Atomic uint64_t limit_bytes; /* I/O ends here: info.size_bytes, for every thread */
 	atomic_uint errors; /* failed I/Os, for the log */
 	atomic_uint asks; /* threads of ask.c */
 	/* file, block */
@@ -45,6 +46,9 @@ struct extent_ops {
 	int (*claim)(struct extent *extent, uint8_t controller, uint64_t epoch);
 	void (*release)(struct extent *extent);
 	int (*check)(struct extent *extent);
+	/* NULL: it cannot grow. */
+	int (*extend)(struct extent *extent, uint64_t bytes, char *error, size_t error_size);
+	uint64_t (*measure)(struct extent *extent);
 };
 
 extern const struct extent_ops extent_fd_ops; /* file and block: fd.c; their I/O: fd_io.c */

@@ -384,6 +384,45 @@ static int fd_check(struct extent *extent)
 	return size < extent->info.size_bytes ? -ENOSPC : 0;
 }
 
+/* ----- growing -------------------------------------------------------------------------------- */
+
+static uint64_t fd_measure(struct extent *extent)
+{
+	struct stat st;
+	uint64_t size = 0;
+
+	if (fd_is_block(extent)) {
+		return ioctl(extent->fd, BLKGETSIZE64, &size) < 0 ? 0 : size;
+	}
+	return fstat(extent->fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
+}
+
+static int fd_extend(struct extent *extent, uint64_t bytes, char *error, size_t error_size)
+{
+	uint64_t size = fd_measure(extent);
+
+	if (bytes <= size) {
+		return 0;
+	}
+	if (fd_is_block(extent)) {
+		return extent_refuse(extent, -ENOSPC, error, error_size,
+			"has %llu bytes; make the device larger first", (unsigned long long)size);
+	}
+	if (extent->config.read_only) {
+		return extent_refuse(extent, -EROFS, error, error_size,
+			"is smaller (%llu bytes) and read-only; make the file larger first",
+			(unsigned long long)size);
+	}
+	if (ftruncate(extent->fd, (off_t)bytes) < 0) {
+		int err = errno;
+
+		return extent_refuse(extent, -err, error, error_size,
+			"cannot be extended to %llu bytes: %s; free space or correct the size",
+			(unsigned long long)bytes, strerror(err));
+	}
+	return 0;
+}
+
 const struct extent_ops extent_fd_ops = {
 	.open = fd_open,
 	.close = fd_close,
@@ -391,4 +430,6 @@ const struct extent_ops extent_fd_ops = {
 	.claim = fd_claim,
 	.release = fd_release,
 	.check = fd_check,
+	.extend = fd_extend,
+	.measure = fd_measure,
 };

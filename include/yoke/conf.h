@@ -238,6 +238,33 @@ void conf_free(struct conf *conf);
 /* The whole configuration with defaults filled in, as YAML (malloc'd) that loads to the same. */
 char *conf_dump(const struct conf *conf);
 
+/* ----- what differs between two configurations ------------------------------------------------ */
+
+enum conf_change_kind {
+	CONF_ADDED,
+	CONF_REMOVED,
+	CONF_CHANGED
+};
+const char *conf_change_kind_name(enum conf_change_kind kind);
+
+#define CONF_CHANGE_WHERE 320
+
+struct conf_change {
+	struct conf_change *next;
+	enum conf_change_kind kind;
+	bool online; /* may be made while the daemon runs */
+	const char *remedy; /* when not: what to do instead */
+	char where[CONF_CHANGE_WHERE]; /* "targets[iqn...].luns[3].extent" */
+	char from[128], to[128]; /* of a value that changed, cut; "" = none */
+};
+
+/*
+ * Every change, in the order of the schema; objects are paired by their names. An empty list: they
+ * mean the same, though digests may differ (the order of lists). 0, or -1 when out of memory.
+ */
+int conf_diff(const struct conf *from, const struct conf *to, struct conf_change **changes);
+void conf_changes_free(struct conf_change *changes);
+
 /* The reference page (troff for yoke.yaml(5), or Markdown) from the schema table; malloc'd. */
 char *conf_reference(bool troff);
 

@@ -29,6 +29,8 @@ struct control_setup {
 	void (*stop)(void *arg);
 	/* How the ledger stands. */
 	void (*ledger)(void *arg, struct ledger_status *status);
+	/* `yokectl config reload`: ends in done(done_arg, ...), with a message for people. */
+	void (*reload)(void *arg, ha_done_fn *done, void *done_arg);
 	void *arg;
 	uint64_t started_unix_s;
 };
@@ -39,5 +41,7 @@ struct control_setup {
  */
 struct control *control_new(const struct control_setup *setup, char *error, size_t error_size);
 void control_free(struct control *control);
+/* Another configuration counts from now on; it outlives the next change. */
+void control_conf_set(struct control *control, const struct conf *conf);
 
 #endif

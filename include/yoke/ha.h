@@ -58,9 +58,27 @@ struct ship_stats {
 	uint64_t commands_out, commands_in, bytes_out, bytes_in, reconnects, refused_frames,
 		stale_frames;
 };
+/* Another configuration counts; control thread. */
+void ship_conf_set(struct ship *ship, const struct conf *conf);
 void ship_stats(struct ship *ship, struct ship_stats *stats); /* control thread, approximate */
 
 /* ----- the group roles ----------------------------------------------------------------------- */
+
+/*
+ * How a change of the configuration is carried out here: the daemon's part. All on the control
+ * thread, `arg` is ha_setup.conf_arg.
+ */
+struct ha_conf_ops {
+	/* Prepares the file here if it has that digest; false with the reason. */
+	bool (*prepare)(void *arg, const uint8_t digest[32], char *why, size_t size);
+	/* Puts what was prepared in place, now. */
+	void (*activate)(void *arg);
+	/* Forgets it. */
+	void (*drop)(void *arg);
+	/* The other controller runs the one with that digest, and one of the two is kept out: goes
+	 * over to it if it can, later. */
+	void (*wanted)(void *arg, const uint8_t digest[32]);
+};
 
 struct ha_setup {
 	const struct conf *conf;
@@ -85,6 +103,8 @@ struct ha_setup {
 	/* How many normal sessions are logged in here (hosts present). */
 	unsigned (*sessions)(void *arg);
 	void *arg;
+	const struct ha_conf_ops *conf_ops;
+	void *conf_arg;
 };
 
 struct ha *ha_new(const struct ha_setup *setup, char *error, size_t error_size);
@@ -108,6 +128,14 @@ const char *ha_result_name(enum ha_result result);
 
 /* Ends an action; `message` is for people, valid during the call. */
 typedef void ha_done_fn(void *arg, enum ha_result result, const char *message);
+
+/*
+ * Puts the configuration file with that digest in place at every controller that is a member, at
+ * one place of the order. done() when it is, or with the reason why nothing has changed.
+ */
+void ha_conf_change(struct ha *ha, const uint8_t digest[32], ha_done_fn *done, void *arg);
+/* Another configuration counts here: same groups and controllers, outlives the next change. */
+void ha_conf_set(struct ha *ha, const struct conf *conf);
 
 /* `resource` is the Pacemaker resource id that promotion scores are set for ("g1"). */
 void ha_group_start(

@@ -13,7 +13,7 @@
 struct iscsi;
 
 struct iscsi_setup {
-	const struct conf *conf; /* outlives the server */
+	const struct conf *conf; /* outlives the server, or the next change */
 	const struct conf_secrets *secrets; /* outlives the server; NULL where there are none */
 	uint8_t controller; /* which one this daemon is */
 	struct scsi *scsi;
@@ -31,6 +31,15 @@ void iscsi_free(struct iscsi *iscsi); /* after the reactors have stopped */
  * Control thread, any time; a second call does nothing.
  */
 int iscsi_listen(struct iscsi *iscsi, char *error, size_t error_size);
+
+/*
+ * Goes over to a changed configuration: logins from now on follow it, sessions whose target is gone
+ * or admits them no more are closed. done(arg) runs on the control thread when nothing uses the
+ * former one any more, which may take as long as a login may. 0 or -ENOMEM. One at a time. Control
+ * thread.
+ */
+int iscsi_conf_set(
+	struct iscsi *iscsi, const struct conf *conf, void (*done)(void *arg), void *arg);
 
 /*
  * Closes the portals and drops every connection (asynchronous message 2 or 3 first, RFC 7143

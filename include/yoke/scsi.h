@@ -15,7 +15,7 @@
 struct scsi;
 
 struct scsi_setup {
-	const struct conf *conf; /* outlives the device server */
+	const struct conf *conf; /* outlives the device server or the next change */
 	uint8_t controller; /* which one this daemon is: 1 or 2 */
 	struct mailbox *control; /* the control thread's */
 	struct reactor **reactors; /* not started yet */
@@ -36,6 +36,20 @@ void scsi_free(struct scsi *scsi);
 const struct group_serve *scsi_serve(struct scsi *scsi);
 /* What the ledger drives it by. Valid as long as `scsi`. Control thread. */
 const struct ledger_serve *scsi_ledger_serve(struct scsi *scsi);
+
+/*
+ * A change of the configuration while commands run. Preparing opens the extents that are new and
+ * extends the files that grow; nothing that hosts see changes. NULL with a message that names what
+ * stands in the way. Keys that may not change while the daemon runs (conf_diff()) are not looked
+ * at. Then either it is dropped, or it is put in place: at once for whoever looks something up,
+ * done(arg) when no reactor uses the former configuration any more. Commands for LUs that stay go
+ * on; those that wait for a removed LU end with "logical unit not supported". `conf` outlives the
+ * next change. Control thread; one at a time.
+ */
+struct scsi_change *scsi_change_new(
+	struct scsi *scsi, const struct conf *conf, char *error, size_t error_size);
+void scsi_change_drop(struct scsi_change *change);
+void scsi_change_apply(struct scsi_change *change, void (*done)(void *arg), void *arg);
 
 /*
  * A nexus for a session, on the reactor that owns the session. `who` is copied. NULL when out of

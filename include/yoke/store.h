@@ -118,6 +118,18 @@ void extent_close(struct extent *extent);
 
 const struct extent_info *extent_info(const struct extent *extent); /* any thread */
 
+/*
+ * Growing while I/O goes on, in two steps: extent_extend() makes the store at least `bytes` large
+ * (a file that is smaller is extended; a device has to be so large already), and nothing else
+ * changes; from extent_extended() on I/O may reach so far. 0, or a negative errno with a message as
+ * extent_open() has. Memory cannot grow. Control thread.
+ */
+int extent_extend(struct extent *extent, uint64_t bytes, char *error, size_t error_size);
+void extent_extended(struct extent *extent, uint64_t bytes);
+
+/* How large the store is now, in whole blocks; 0 when it does not tell. Control thread. */
+uint64_t extent_measure(struct extent *extent);
+
 /* Submits on the calling reactor. */
 void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io);
 

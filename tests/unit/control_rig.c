@@ -32,6 +32,16 @@ static void rig_ledger(void *arg, struct ledger_status *status)
 	*status = fake.ledger;
 }
 
+static void rig_reload(void *arg, ha_done_fn *done, void *done_arg)
+{
+	struct rig *rig = arg;
+
+	rig->reloads++;
+	done(done_arg, rig->reload_result,
+		rig->reload_result == HA_OK ? "in place at both controllers"
+					    : "y:1: first reason\ny:2: second reason");
+}
+
 void rig_open(struct rig *rig, bool clustered)
 {
 	struct control_setup setup = {
@@ -42,6 +52,7 @@ void rig_open(struct rig *rig, bool clustered)
 		.ship = clustered ? (struct ship *)rig : NULL,
 		.stop = rig_stop,
 		.ledger = rig_ledger,
+		.reload = rig_reload,
 		.arg = rig,
 		.started_unix_s = 1700000000,
 	};

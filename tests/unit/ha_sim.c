@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 static struct sim_node *other_of(struct sim_node *n)
 {
@@ -250,7 +251,45 @@ static void op_give_back(void *ctx)
 	job_add(n, WORK_GIVE_BACK, 0, 0);
 }
 
+static bool op_conf_prepare(void *ctx, const uint8_t digest[32], char *why, size_t size)
+{
+	struct sim_node *node = ctx;
+
+	node->conf_prepares++;
+	if (node->conf_refuses) {
+		snprintf(why, size, "the file is another one here");
+		return false;
+	}
+	node->conf_prepared = true;
+	return true;
+}
+
+static void op_conf_activate(void *ctx)
+{
+	struct sim_node *node = ctx;
+
+	node->conf_prepared = false;
+	node->conf_activates++;
+}
+
+static void op_conf_drop(void *ctx)
+{
+	struct sim_node *node = ctx;
+
+	node->conf_prepared = false;
+	node->conf_drops++;
+}
+
+static void op_conf_wanted(void *ctx, const uint8_t digest[32])
+{
+	((struct sim_node *)ctx)->conf_wanted++;
+}
+
 static const struct machine_ops ops = {
+	.conf_prepare = op_conf_prepare,
+	.conf_activate = op_conf_activate,
+	.conf_drop = op_conf_drop,
+	.conf_wanted = op_conf_wanted,
 	.now_ms = op_now,
 	.unix_s = op_now,
 	.send = op_send,

@@ -88,6 +88,8 @@ struct sim_node {
 	bool old; /* a yoked that has no ledger */
 	unsigned notices, deaths, readies, peer_ups, peer_downs, tables;
 	bool fatal;
+	bool conf_refuses, conf_prepared;
+	unsigned conf_prepares, conf_activates, conf_drops, conf_wanted;
 };
 
 /* What became of an entry that a test submitted. */

@@ -13,7 +13,7 @@ struct extent {
 	struct extent_info info;
 };
 
-static struct extent rig_extents[RIG_EXTENTS];
+static struct extent rig_extents[RIG_EXTENTS + 1];
 static struct extent_io *kept[1024];
 static unsigned kept_count;
 
@@ -22,10 +22,12 @@ struct extent *extent_open(const struct extent_config *config, char *error, size
 	unsigned index = (unsigned)(config->name[strlen(config->name) - 1] - '0');
 	struct extent *extent = &rig_extents[index];
 
+	assert_true(index <= RIG_EXTENTS);
 	if (config->size_bytes == 1) {
 		snprintf(error, error_size, "extent %s: cannot be opened", config->name);
 		return NULL;
 	}
+	rig_store.opens++;
 	extent->index = index;
 	extent->info = (struct extent_info){.size_bytes = RIG_BYTES,
 		.direct = true,
@@ -39,6 +41,26 @@ struct extent *extent_open(const struct extent_config *config, char *error, size
 
 void extent_close(struct extent *extent)
 {
+	rig_store.closes++;
+}
+
+int extent_extend(struct extent *extent, uint64_t bytes, char *error, size_t error_size)
+{
+	if (bytes > RIG_BYTES) {
+		snprintf(error, error_size, "extent %u: no room", extent->index);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+void extent_extended(struct extent *extent, uint64_t bytes)
+{
+	extent->info.size_bytes = bytes;
+}
+
+uint64_t extent_measure(struct extent *extent)
+{
+	return RIG_BYTES;
 }
 
 const struct extent_info *extent_info(const struct extent *extent)

@@ -99,9 +99,9 @@ struct rig_store {
 	int check_error;
 	unsigned reads, writes, flushes, unmaps, zeroes, fuas, asks;
 	uint64_t used_bytes, free_bytes; /* EXTENT_SPACE */
-	unsigned claims, releases;
+	unsigned claims, releases, opens, closes;
 	uint64_t claim_epoch;
-	uint8_t data[RIG_EXTENTS][RIG_BYTES];
+	uint8_t data[RIG_EXTENTS + 1][RIG_BYTES]; /* and one that is not configured at first */
 };
 extern struct rig_store rig_store;
 /* Completes the I/Os that were kept back; how many. */

@@ -163,6 +163,10 @@ static void test_shows(void **state)
 	assert_narrow();
 	assert_non_null(strstr(out, "write key     held here"));
 	expect("config show", CLI_OK, "yoke: 1\ncluster: lab\n", NULL);
+	expect("config reload", CLI_OK, "in place at both controllers\n", NULL);
+	rig.reload_result = HA_FAILED;
+	expect("config reload", CLI_FAILED, NULL, "y:1: first reason\ny:2: second reason");
+	assert_int_equal(rig.reloads, 2);
 	fake.sessions = 0;
 	expect("session list", CLI_OK, "no sessions", NULL);
 }

@@ -655,6 +655,103 @@ static void test_unreadable_files(void **state)
 	conf_free(NULL);
 }
 
+/* Each change as "kind where from>to online" in a line. */
+static void assert_changes(const char *from, const char *to, const char *expected)
+{
+	struct conf *a = parse_ok(from), *b = parse_ok(to);
+	struct conf_change *changes;
+	char *all = NULL;
+	size_t size;
+	FILE *f = open_memstream(&all, &size);
+
+	assert_int_equal(conf_diff(a, b, &changes), 0);
+	for (const struct conf_change *c = changes; c; c = c->next) {
+		fprintf(f, "%s %s", conf_change_kind_name(c->kind), c->where);
+		if (c->kind == CONF_CHANGED) {
+			fprintf(f, " %s>%s", c->from, c->to);
+		}
+		fprintf(f, " %s\n", c->online ? "online" : "no");
+		assert_int_equal(!c->remedy, c->online);
+	}
+	fclose(f);
+	assert_string_equal(all, expected);
+	free(all);
+	conf_changes_free(changes);
+	conf_free(a);
+	conf_free(b);
+}
+
+#define T1 "iqn.2026-01.org.example:t1"
+
+static void test_diff(void **state)
+{
+	static const char base[] = CLUSTER GROUPS
+		"extents:\n"
+		"  - {name: e1, type: file, path: /a, size: 1MiB, group: g1}\n"
+		"  - {name: e2, type: file, path: /b, size: 1MiB, group: g2}\n"
+		"initiator_groups: [{name: i, initiators: [iqn.2026-01.org.example:h1]}]\n"
+		"targets:\n"
+		"  - name: " T1 "\n"
+		"    luns: [{lun: 0, extent: e1}, {lun: 1, extent: e2}]\n";
+
+	assert_changes(base, base, "");
+	/* The order of lists means nothing. */
+	assert_changes(base,
+		CLUSTER GROUPS
+		"targets:\n"
+		"  - name: " T1 "\n"
+		"    luns: [{lun: 1, extent: e2}, {lun: 0, extent: e1}]\n"
+		"initiator_groups: [{name: i, initiators: [iqn.2026-01.org.example:h1]}]\n"
+		"extents:\n"
+		"  - {name: e2, type: file, path: /b, size: 1MiB, group: g2}\n"
+		"  - {name: e1, type: file, path: /a, size: 1MiB, group: g1}\n",
+		"");
+	assert_changes(base,
+		CLUSTER GROUPS
+		"extents:\n"
+		"  - {name: e1, type: file, path: /a, size: 2MiB, group: g1, comment: x}\n"
+		"  - {name: e3, type: file, path: /c, size: 1MiB, group: g2}\n"
+		"targets:\n"
+		"  - name: " T1 "\n"
+		"    alias: new\n"
+		"    luns: [{lun: 0, extent: e1}, {lun: 2, extent: e3}]\n"
+		"settings: {log_level: debug, hold_limit: 2s}\n"
+		"iscsi: {nop_interval: 5s}\n",
+		"changed extents[e1].size 1MiB>2MiB online\n"
+		"changed extents[e1].comment >x online\n"
+		"removed extents[e2] online\n"
+		"added extents[e3] online\n"
+		"removed initiator_groups[i] online\n"
+		"changed targets[" T1 "].alias >new online\n"
+		"removed targets[" T1 "].luns[1] online\n"
+		"added targets[" T1 "].luns[2] online\n"
+		"changed settings.log_level info>debug online\n"
+		"changed settings.hold_limit 1500ms>2s online\n"
+		"changed iscsi.nop_interval 10s>5s online\n");
+	assert_changes(base,
+		CLUSTER "groups: [{name: g1, home: b, failback: auto}, {name: g2, home: b}]\n"
+			"extents:\n"
+			"  - {name: e1, type: file, path: /z, size: 1MiB, group: g1, serial: s}\n"
+			"  - {name: e2, type: file, path: /b, size: 1MiB, group: g1}\n"
+			"initiator_groups: [{name: i, initiators: [iqn.2026-01.org.example:h1, "
+			"iqn.2026-01.org.example:h2]}]\n"
+			"targets:\n"
+			"  - name: " T1 "\n"
+			"    luns: [{lun: 0, extent: e2}, {lun: 1, extent: e1}]\n"
+			"settings: {reactors: 2}\n",
+		"changed groups[g1].home a>b no\n"
+		"changed groups[g1].failback manual>auto online\n"
+		"changed extents[e1].path /a>/z no\n"
+		"changed extents[e1].serial "
+		"05a8b8dea9735ab7a321c1730c25bcc0>s no\n"
+		"changed extents[e2].group g2>g1 no\n"
+		"changed initiator_groups[i].initiators iqn.2026-01.org.example:h1>"
+		"iqn.2026-01.org.example:h1, iqn.2026-01.org.example:h2 online\n"
+		"changed targets[" T1 "].luns[0].extent e1>e2 no\n"
+		"changed targets[" T1 "].luns[1].extent e2>e1 no\n"
+		"changed settings.reactors 0>2 no\n");
+}
+
 /* A copy of an extent stands alone. */
 static void test_copy(void **state)
 {
@@ -686,6 +783,7 @@ int main(void)
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_many_luns),
 		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_golden_complaints),
 		cmocka_unit_test(test_all_errors_in_one_pass),
 		cmocka_unit_test(test_complaints_are_bounded),

@@ -352,6 +352,20 @@ static void test_config(void **state)
 	json_decref(json);
 }
 
+static void test_config_reload(void **state)
+{
+	json_t *json = ask("POST", "/v1/config/reload", NULL);
+
+	assert_string_equal(text(json, "message"), "in place at both controllers");
+	assert_int_equal(rig.reloads, 1);
+	json_decref(json);
+	rig.reload_result = HA_BUSY;
+	rig_refused(&rig, "POST", "/v1/config/reload", NULL, 409, "busy");
+	rig.reload_result = HA_FAILED;
+	rig_refused(&rig, "POST", "/v1/config/reload", NULL, 500, "failed");
+	assert_int_equal(rig.reloads, 3);
+}
+
 /* ----- what is done -------------------------------------------------------------------------- */
 
 static void test_log_and_blackbox(void **state)
@@ -542,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_session_logout, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_many_lus, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_config, open_clustered, close_rig),
+		cmocka_unit_test_setup_teardown(test_config_reload, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_log_and_blackbox, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_stop, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_move, open_clustered, close_rig),

@@ -65,6 +65,10 @@ static uint64_t current(enum message_type type, const struct ha_group *g)
 	case MESSAGE_RESYNC:
 	case MESSAGE_PORTALS:
 	case MESSAGE_HOSTS:
+	case MESSAGE_CONF_PROPOSE:
+	case MESSAGE_CONF_READY:
+	case MESSAGE_CONF_REFUSE:
+	case MESSAGE_CONF_CANCEL:
 		break;
 	}
 	return g->epoch;

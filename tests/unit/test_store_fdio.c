@@ -83,6 +83,7 @@ static struct extent extent_make(void)
 			.path = "/x",
 			.block_size = 512,
 			.clustered = true},
+		.limit_bytes = 1 << 20,
 		.info = {.size_bytes = 1 << 20,
 			.direct = true,
 			.unmap = true,

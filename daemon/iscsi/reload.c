@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A changed configuration. Every reactor has its own pointer to the one that counts; a message
+ * moves it on, and with it the connections in full feature phase: those whose target is gone, or
+ * does not admit their initiator any more, are closed. A login under way ends under the
+ * configuration that it began with (it is bounded by login_timeout) and is looked at then, so a
+ * reactor is done with the old one when the last such login is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/iscsi/conn.h"
+#include "daemon/iscsi/discovery.h"
+#include "yoke/log.h"
+
+struct iscsi_reload_part {
+	struct mailbox_msg msg;
+	struct iscsi_reload *reload;
+	struct iscsi_reactor *home;
+};
+
+struct iscsi_reload {
+	struct iscsi *iscsi;
+	const struct conf *conf;
+	void (*done)(void *arg);
+	void *arg;
+	atomic_uint left;
+	struct mailbox_msg msg;
+	struct iscsi_reload_part parts[];
+};
+
+/* Text negotiation begins anew: its place in the list of targets means nothing any more. */
+static void reload_login(
+	struct iscsi_conn *conn, struct iscsi_login *login, const struct conf *conf)
+{
+	login->setup.conf = conf;
+	login->conf_target = conn->session->discovery && !conn->session->target[0]
+				     ? NULL
+				     : iscsi_target_find(conf, conn->session->target);
+}
+
+/* Is the session still one that would be let in? */
+static bool reload_admits(const struct iscsi_conn *conn, const struct conf *conf)
+{
+	const struct iscsi_session *session = conn->session;
+	const struct iscsi_visitor visitor = {session->initiator, &conn->peer_address};
+	const struct conf_target *target;
+
+	if (!session->target[0]) {
+		return true;
+	}
+	target = iscsi_target_find(conf, session->target);
+	return target && iscsi_target_allows(conf, target, &visitor, NULL);
+}
+
+void iscsi_conn_conf_follow(struct iscsi_conn *conn)
+{
+	const struct conf *conf = conn->home->conf;
+	struct iscsi_login *head = (struct iscsi_login *)(void *)conn->login_head;
+
+	if (!head || !iscsi_conn_is_open(conn) || head->setup.conf == conf) {
+		return;
+	}
+	reload_login(conn, head, conf);
+	if (conn->login) {
+		reload_login(conn, conn->login, conf);
+	}
+	if (conn->text) {
+		iscsi_text_init(conn->text);
+	}
+	if (!reload_admits(conn, conf)) {
+		iscsi_conn_drop(conn, "target %s has been removed, or does not admit %s any more",
+			conn->session->target, conn->session->initiator);
+	}
+}
+
+void iscsi_conn_conf_arrive(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+
+	if (login) {
+		login->setup.conf = conn->home->conf;
+		login->conf_target = iscsi_target_find(conn->home->conf, login->target);
+	}
+}
+
+/* On the control thread. */
+static void reload_ended(struct mailbox_msg *msg)
+{
+	struct iscsi_reload *reload = container_of(msg, struct iscsi_reload, msg);
+
+	reload->iscsi->setup.conf = reload->conf;
+	reload->iscsi->reload = NULL;
+	reload->done(reload->arg);
+	free(reload);
+}
+
+void iscsi_reload_check(struct iscsi_reactor *home)
+{
+	struct iscsi_reload_part *part = home->reload;
+	struct iscsi_conn *conn;
+
+	if (!part) {
+		return;
+	}
+	qb_list_for_each_entry (conn, &home->conns, link) {
+		if (conn->login && !conn->login_head && conn->login->setup.conf != home->conf) {
+			return;
+		}
+	}
+	home->reload = NULL;
+	if (atomic_fetch_sub(&part->reload->left, 1) == 1) {
+		mailbox_post(part->reload->iscsi->setup.control, &part->reload->msg);
+	}
+}
+
+static void reload_arrived(struct mailbox_msg *msg)
+{
+	struct iscsi_reload_part *part = container_of(msg, struct iscsi_reload_part, msg);
+	struct iscsi_reactor *home = part->home;
+	struct qb_list_head *pos, *next;
+
+	home->conf = part->reload->conf;
+	qb_list_for_each_safe (pos, next, &home->conns) {
+		iscsi_conn_conf_follow(qb_list_entry(pos, struct iscsi_conn, link));
+	}
+	home->reload = part;
+	iscsi_reload_check(home);
+}
+
+int iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf, void (*done)(void *arg), void *arg)
+{
+	unsigned count = iscsi->setup.reactor_count;
+	struct iscsi_reload *reload = calloc(1, sizeof(*reload) + count * sizeof(reload->parts[0]));
+
+	if (!reload) {
+		return -ENOMEM;
+	}
+	reload->iscsi = iscsi;
+	reload->conf = conf;
+	reload->done = done;
+	reload->arg = arg;
+	reload->msg.fn = reload_ended;
+	atomic_init(&reload->left, count);
+	iscsi->reload = reload;
+	for (unsigned i = 0; i < count; i++) {
+		reload->parts[i].reload = reload;
+		reload->parts[i].home = &iscsi->reactors[i];
+		reload->parts[i].msg.fn = reload_arrived;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		reactor_post(iscsi->reactors[i].reactor, &reload->parts[i].msg);
+	}
+	return 0;
+}

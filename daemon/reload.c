@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "yoke/reload.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "yoke/log.h"
+#include "yoke/util.h"
+
+#define RELOAD_WHY_BYTES 8192 /* every complaint, cut when there are very many */
+
+struct reload {
+	struct reload_setup setup;
+	struct ha *ha;
+	const struct conf *conf; /* that runs */
+	struct conf *own; /* the same when it came by a reload */
+	struct conf *next; /* prepared */
+	struct scsi_change *change;
+	struct conf *retired; /* was in use until a moment ago */
+	unsigned users; /* parts that may still use it */
+	uint8_t wanted[32];
+	bool job_added;
+};
+
+/* ----- texts ---------------------------------------------------------------------------------- */
+
+static void why_add(char *why, size_t size, const char *fmt, ...) YOKE_PRINTF(3, 4);
+
+static void why_add(char *why, size_t size, const char *fmt, ...)
+{
+	size_t length = strlen(why);
+	va_list args;
+
+	if (length && length + 1 < size) {
+		why[length++] = '\n';
+		why[length] = '\0';
+	}
+	va_start(args, fmt);
+	vsnprintf(why + length, size - length, fmt, args);
+	va_end(args);
+}
+
+static void change_text(const struct conf_change *change, char *out, size_t size)
+{
+	if (change->kind == CONF_CHANGED) {
+		snprintf(out, size, "%s: changed from \"%s\" to \"%s\"", change->where,
+			change->from, change->to);
+	} else {
+		snprintf(out, size, "%s: %s", change->where, conf_change_kind_name(change->kind));
+	}
+}
+
+/* ----- checking ------------------------------------------------------------------------------- */
+
+/* Places in these lists are numbers that others have: RTPIs, group indexes. */
+static bool order_kept(const struct conf *from, const struct conf *to)
+{
+	bool kept = from->group_count == to->group_count &&
+		    from->controller_count == to->controller_count;
+
+	for (unsigned i = 0; kept && i < from->group_count; i++) {
+		kept = strcmp(from->groups[i].name, to->groups[i].name) == 0;
+	}
+	for (unsigned i = 0; kept && i < from->controller_count; i++) {
+		kept = from->controllers[i].id == to->controllers[i].id;
+	}
+	return kept;
+}
+
+/* Secrets are read at the start only. */
+static void users_check(
+	const struct reload *reload, const struct conf *conf, char *why, size_t size)
+{
+	const struct conf_secrets *secrets = reload->setup.secrets;
+
+	for (unsigned i = 0; i < conf->initiator_group_count; i++) {
+		const struct conf_initiator_group *group = &conf->initiator_groups[i];
+
+		for (unsigned u = 0; u < group->user_count; u++) {
+			bool known = false;
+
+			for (unsigned k = 0; secrets && k < secrets->user_count; k++) {
+				known |= strcmp(secrets->users[k].name, group->users[u]) == 0;
+			}
+			if (!known) {
+				why_add(why, size,
+					"initiator_groups[%s].users: %s is not among the secrets "
+					"that yoked read when it started; restart it for new "
+					"secrets",
+					group->name, group->users[u]);
+			}
+		}
+	}
+}
+
+/* What may not change online; how many changes there are at all, -1 when out of memory. */
+static int changes_check(
+	const struct reload *reload, const struct conf *conf, char *why, size_t size, bool tell)
+{
+	struct conf_change *changes;
+	char text[CONF_CHANGE_WHERE + 300];
+	int count = 0;
+
+	if (conf_diff(reload->conf, conf, &changes) < 0) {
+		why_add(why, size, "out of memory");
+		return -1;
+	}
+	for (const struct conf_change *c = changes; c; c = c->next, count++) {
+		change_text(c, text, sizeof(text));
+		if (!c->online) {
+			why_add(why, size, "%s, which a reload cannot do; %s", text, c->remedy);
+		} else if (tell) {
+			log_notice("configuration: %s", text);
+		}
+	}
+	conf_changes_free(changes);
+	return count;
+}
+
+/* The file as it is now, if it may be put in place: NULL with every reason why not. */
+static struct conf *file_load(const struct reload *reload, char *why, size_t size)
+{
+	struct conf_error *errors;
+	struct conf *conf = conf_load(reload->conf->path, &errors);
+
+	why[0] = '\0';
+	if (!conf) {
+		for (const struct conf_error *e = errors; e; e = e->next) {
+			why_add(why, size, "%s", e->text);
+		}
+		conf_errors_free(errors);
+		return NULL;
+	}
+	changes_check(reload, conf, why, size, false);
+	if (!order_kept(reload->conf, conf) && !why[0]) {
+		why_add(why, size,
+			"the order of groups or controllers has changed, which a reload cannot "
+			"do; put them back into their order");
+	}
+	users_check(reload, conf, why, size);
+	if (why[0]) {
+		conf_free(conf);
+		return NULL;
+	}
+	return conf;
+}
+
+/* ----- preparing, putting in place ------------------------------------------------------------ */
+
+static void reload_drop(void *arg)
+{
+	struct reload *reload = arg;
+
+	scsi_change_drop(reload->change);
+	conf_free(reload->next);
+	reload->change = NULL;
+	reload->next = NULL;
+}
+
+/* `digest`: of the file that is meant; NULL: whatever it is. */
+static bool prepare(struct reload *reload, const uint8_t *digest, char *why, size_t size)
+{
+	if (reload->next || reload->users) {
+		snprintf(why, size, "another change is not over yet; try again in a moment");
+		return false;
+	}
+	reload->next = file_load(reload, why, size);
+	if (!reload->next) {
+		return false;
+	}
+	if (digest && memcmp(digest, reload->next->digest, 32) != 0) {
+		snprintf(why, size,
+			"%s is another one here; copy the new one to both controllers first",
+			reload->conf->path);
+	} else {
+		reload->change = scsi_change_new(reload->setup.scsi, reload->next, why, size);
+	}
+	if (!reload->change) {
+		reload_drop(reload);
+		return false;
+	}
+	return true;
+}
+
+static void unused(void *arg)
+{
+	struct reload *reload = arg;
+
+	if (--reload->users == 0) {
+		conf_free(reload->retired);
+		reload->retired = NULL;
+		log_notice("configuration: the change is complete");
+	}
+}
+
+static void reload_activate(void *arg)
+{
+	struct reload *reload = arg;
+	struct conf *next = reload->next;
+	char why[RELOAD_WHY_BYTES] = "";
+
+	changes_check(reload, next, why, sizeof(why), true);
+	log_notice("configuration: %s is in place, digest %02x%02x%02x%02x", next->path,
+		next->digest[0], next->digest[1], next->digest[2], next->digest[3]);
+	reload->users = 2;
+	reload->retired = reload->own;
+	reload->own = next;
+	reload->conf = next;
+	reload->next = NULL;
+	if (reload->setup.ship) {
+		ship_conf_set(reload->setup.ship, next);
+	}
+	reload->setup.changed(reload->setup.arg, next);
+	scsi_change_apply(reload->change, unused, reload);
+	reload->change = NULL;
+	if (iscsi_conf_set(reload->setup.iscsi, next, unused, reload) < 0) {
+		log_err("configuration: out of memory: targets and initiator groups are as before; "
+			"restart yoked");
+	}
+}
+
+/* ----- the administrator ---------------------------------------------------------------------- */
+
+void reload_request(struct reload *reload, ha_done_fn *done, void *arg)
+{
+	char why[RELOAD_WHY_BYTES];
+	struct conf *conf;
+
+	if (reload->next || reload->users) {
+		done(arg, HA_BUSY, "another change is not over yet; try again in a moment");
+		return;
+	}
+	conf = file_load(reload, why, sizeof(why));
+	if (!conf) {
+		log_warning("configuration: %s is not put in place, nothing has changed: %s",
+			reload->conf->path, why);
+		done(arg, HA_FAILED, why);
+		return;
+	}
+	if (memcmp(conf->digest, reload->conf->digest, sizeof(conf->digest)) == 0) {
+		done(arg, HA_OK, "nothing to do: the file is what runs");
+	} else if (reload->ha) {
+		ha_conf_change(reload->ha, conf->digest, done, arg);
+	} else if (!prepare(reload, NULL, why, sizeof(why))) {
+		log_warning("configuration: nothing has changed: %s", why);
+		done(arg, HA_FAILED, why);
+	} else {
+		reload_activate(reload);
+		done(arg, HA_OK, "in place");
+	}
+	conf_free(conf);
+}
+
+/* ----- the cluster ---------------------------------------------------------------------------- */
+
+static bool reload_prepare(void *arg, const uint8_t digest[32], char *why, size_t size)
+{
+	struct reload *reload = arg;
+
+	if (memcmp(digest, reload->conf->digest, 32) == 0) {
+		snprintf(why, size, "it is in place here already");
+		return false;
+	}
+	return prepare(reload, digest, why, size);
+}
+
+/* Out of the state machine's hands: not inside its call. */
+static void catch_up(void *data)
+{
+	struct reload *reload = data;
+	char why[RELOAD_WHY_BYTES];
+
+	reload->job_added = false;
+	if (memcmp(reload->wanted, reload->conf->digest, 32) == 0) {
+		return;
+	}
+	if (prepare(reload, reload->wanted, why, sizeof(why))) {
+		log_notice("configuration: the other controller runs what %s says here, too: "
+			   "going over to it",
+			reload->conf->path);
+		reload_activate(reload);
+	} else {
+		log_warning(
+			"configuration: cannot go over to that of the other controller: %s", why);
+	}
+}
+
+static void reload_wanted(void *arg, const uint8_t digest[32])
+{
+	struct reload *reload = arg;
+
+	memcpy(reload->wanted, digest, sizeof(reload->wanted));
+	if (!reload->job_added) {
+		reload->job_added =
+			qb_loop_job_add(reload->setup.loop, QB_LOOP_MED, reload, catch_up) == 0;
+	}
+}
+
+const struct ha_conf_ops *reload_ha_ops(void)
+{
+	static const struct ha_conf_ops ops = {
+		.prepare = reload_prepare,
+		.activate = reload_activate,
+		.drop = reload_drop,
+		.wanted = reload_wanted,
+	};
+
+	return &ops;
+}
+
+void reload_ha_set(struct reload *reload, struct ha *ha)
+{
+	reload->ha = ha;
+}
+
+struct reload *reload_new(const struct reload_setup *setup)
+{
+	struct reload *reload = calloc(1, sizeof(*reload));
+
+	if (reload) {
+		reload->setup = *setup;
+		reload->conf = setup->conf;
+	}
+	return reload;
+}
+
+void reload_stop(struct reload *reload)
+{
+	if (!reload) {
+		return;
+	}
+	if (reload->job_added) {
+		qb_loop_job_del(reload->setup.loop, QB_LOOP_MED, reload, catch_up);
+		reload->job_added = false;
+	}
+	reload_drop(reload);
+}
+
+void reload_free(struct reload *reload)
+{
+	if (!reload) {
+		return;
+	}
+	conf_free(reload->retired);
+	conf_free(reload->own);
+	free(reload);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A changed configuration: the same at both controllers, or at none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ha_sim.h"
+
+static const uint8_t digest[32] = {1, 2, 3};
+
+static void propose(struct sim *sim, uint8_t id, int *result)
+{
+	*result = -1;
+	machine_conf_propose(sim->node[id].m, digest, sim_done, result);
+}
+
+static void assert_counts(
+	struct sim *sim, uint8_t id, unsigned prepares, unsigned activates, unsigned drops)
+{
+	assert_int_equal(sim->node[id].conf_prepares, prepares);
+	assert_int_equal(sim->node[id].conf_activates, activates);
+	assert_int_equal(sim->node[id].conf_drops, drops);
+	assert_false(sim->node[id].conf_prepared);
+}
+
+static void test_both(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	int result;
+
+	propose(sim, 2, &result);
+	assert_int_equal(result, -1);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_counts(sim, 1, 1, 1, 0);
+	assert_counts(sim, 2, 1, 1, 0);
+	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL); /* and the groups did not notice */
+	sim_free(sim);
+}
+
+static void test_refused_by_the_other(void **state)
+{
+	struct sim *sim = sim_pair(2, 1);
+	int result;
+
+	sim->node[2].conf_refuses = true;
+	propose(sim, 1, &result);
+	sim_run(sim);
+	assert_int_equal(result, HA_FAILED);
+	assert_counts(sim, 1, 1, 0, 1);
+	assert_counts(sim, 2, 1, 0, 0);
+	/* And the next attempt is a new one. */
+	sim->node[2].conf_refuses = false;
+	propose(sim, 1, &result);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_counts(sim, 1, 2, 1, 1);
+	assert_counts(sim, 2, 2, 1, 0);
+	sim_free(sim);
+}
+
+static void test_refused_here(void **state)
+{
+	struct sim *sim = sim_pair(3, 1);
+	int result;
+
+	sim->node[1].conf_refuses = true;
+	propose(sim, 1, &result);
+	sim_run(sim);
+	assert_int_equal(result, HA_FAILED);
+	assert_counts(sim, 2, 1, 0, 1);
+	sim_free(sim);
+}
+
+static void test_alone(void **state)
+{
+	struct sim *sim = sim_pair(4, 1);
+	int result;
+
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	propose(sim, 1, &result);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_counts(sim, 1, 1, 1, 0);
+	sim_free(sim);
+}
+
+/* Two at once: one is first in the order, the other has to try again. */
+static void test_two_at_once(void **state)
+{
+	struct sim *sim = sim_pair(5, 1);
+	int first, second, again;
+
+	propose(sim, 1, &first);
+	propose(sim, 1, &again);
+	assert_int_equal(again, HA_BUSY);
+	propose(sim, 2, &second);
+	sim_run(sim);
+	assert_true((first == HA_OK) != (second == HA_OK));
+	assert_true((first == HA_BUSY) != (second == HA_BUSY));
+	assert_counts(sim, 1, 1, 1, 0);
+	assert_counts(sim, 2, 1, 1, 0);
+	sim_free(sim);
+}
+
+/*
+ * The other one is killed after every possible number of steps: here it is in place or off, never
+ * left prepared, and the one who asked is told.
+ */
+static void test_killed_at_every_step(void **state)
+{
+	bool seen_off = false, seen_on = false;
+
+	for (unsigned steps = 0; steps < 40; steps++) {
+		for (uint8_t killed = 1; killed <= 2; killed++) {
+			struct sim *sim = sim_pair(100 + steps, 1);
+			uint8_t left = killed == 1 ? 2 : 1;
+			int result;
+
+			propose(sim, 1, &result);
+			for (unsigned i = 0; i < steps && sim_step(sim); i++) {
+			}
+			sim_kill(sim, killed, LEFT_PROCESS);
+			sim_run(sim);
+			assert_false(sim->node[left].conf_prepared);
+			assert_false(sim->node[left].m->config.active);
+			assert_int_equal(sim->node[left].conf_prepares,
+				sim->node[left].conf_activates + sim->node[left].conf_drops);
+			if (left == 1) {
+				assert_int_equal(
+					result, sim->node[1].conf_activates ? HA_OK : HA_FAILED);
+			}
+			seen_on = seen_on || sim->node[left].conf_activates;
+			seen_off = seen_off || !sim->node[left].conf_activates;
+			sim_free(sim);
+		}
+	}
+	assert_true(seen_on);
+	assert_true(seen_off);
+}
+
+/* Nobody answers: the proposer gives it up, and at both it is off. */
+static void test_time_is_up(void **state)
+{
+	struct sim *sim = sim_pair(6, 1);
+	int result;
+
+	propose(sim, 1, &result);
+	sim->node[1].m->config.deadline_ms = sim->now_ms; /* before any READY */
+	machine_tick(sim->node[1].m);
+	sim_run(sim);
+	assert_true(result == HA_OK || result == HA_FAILED);
+	assert_int_equal(sim->node[1].conf_activates, sim->node[2].conf_activates);
+	assert_false(sim->node[1].conf_prepared);
+	assert_false(sim->node[2].conf_prepared);
+	sim_free(sim);
+}
+
+static void test_not_in_sync(void **state)
+{
+	struct sim *sim = sim_new(7);
+	int result;
+
+	sim_boot(sim, 1);
+	propose(sim, 1, &result);
+	assert_int_equal(result, HA_NOT_IN_SYNC);
+	sim_free(sim);
+}
+
+/*
+ * A daemon that comes back with another configuration is kept out; when the other one goes over to
+ * that, both are in sync without a restart.
+ */
+static void test_catching_up(void **state)
+{
+	struct sim *sim = sim_pair(8, 1);
+	struct conf other = sim->conf;
+
+	memset(other.digest, 9, sizeof(other.digest));
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	sim_boot(sim, 2);
+	sim->node[2].m->conf = &other;
+	sim_run(sim);
+	assert_true(sim->node[1].m->differs);
+	assert_false(machine_in_sync(sim->node[2].m));
+	assert_int_equal(sim->node[1].conf_wanted, 1);
+	machine_conf_changed(sim->node[1].m, &other);
+	sim_run(sim);
+	assert_false(sim->node[1].m->differs);
+	assert_false(sim->node[2].m->differs);
+	assert_true(machine_in_sync(sim->node[2].m));
+	assert_true(machine_has_peer(sim->node[1].m));
+	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL);
+	sim_free(sim);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_both),
+		cmocka_unit_test(test_refused_by_the_other),
+		cmocka_unit_test(test_refused_here),
+		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_two_at_once),
+		cmocka_unit_test(test_killed_at_every_step),
+		cmocka_unit_test(test_time_is_up),
+		cmocka_unit_test(test_not_in_sync),
+		cmocka_unit_test(test_catching_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
