@@ -209,12 +209,12 @@ static void reload_activate(void *arg)
 	reload->own = next;
 	reload->conf = next;
 	reload->next = NULL;
+	scsi_change_apply(reload->change, unused, reload);
+	reload->change = NULL;
 	if (reload->setup.ship) {
 		ship_conf_set(reload->setup.ship, next);
 	}
-	reload->setup.changed(reload->setup.arg, next);
-	scsi_change_apply(reload->change, unused, reload);
-	reload->change = NULL;
+	reload->setup.changed(reload->setup.arg, next); /* the cluster layer counts the LUs anew */
 	if (iscsi_conf_set(reload->setup.iscsi, next, unused, reload) < 0) {
 		log_err("configuration: out of memory: targets and initiator groups are as before; "
 			"restart yoked");

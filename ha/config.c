@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ledger.h"
 #include "machine.h"
 #include "yoke/log.h"
 
@@ -176,6 +177,7 @@ void config_tick(struct machine *m)
 void machine_conf_changed(struct machine *m, const struct conf *conf)
 {
 	m->conf = conf;
+	ledger_conf_changed(m);
 	if (m->joined && m->differs && !m->dead) {
 		sync_state_send(m); /* the two may be of one mind now */
 	}

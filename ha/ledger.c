@@ -129,6 +129,17 @@ void ledger_past_add(struct ha_ledger *l, const uint8_t lu[16])
 	memcpy(l->past[i].lu, lu, 16);
 }
 
+void ledger_conf_changed(struct machine *m)
+{
+	struct ha_ledger *l = m->ledger;
+
+	l->digest = ledger_states_digest(l->serve);
+	/* What was said under the former configuration counts other LUs. */
+	for (unsigned i = 0; i < HA_LEDGER_DIGESTS; i++) {
+		l->past[i].index = 0;
+	}
+}
+
 void ledger_jump(struct machine *m)
 {
 	struct ha_ledger *l = m->ledger;

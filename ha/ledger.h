@@ -142,6 +142,8 @@ void ha_ledger_free(struct ha_ledger *l);
 void ledger_deliver(struct machine *m, const struct message *msg);
 /* What follows from the state: acknowledgements, outcomes, the queue. */
 void ledger_step(struct machine *m);
+/* LUs have come or gone, at the same place of the order at every member: counts states anew. */
+void ledger_conf_changed(struct machine *m);
 void ledger_tick(struct machine *m);
 uint64_t ledger_next_ms(const struct machine *m);
 /* Needs to know that the lost controller is dead. */
