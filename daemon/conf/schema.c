@@ -82,8 +82,7 @@ static const struct conf_key keys_interface[] = {
 		FIELD(conf_interface, network),
 		.flags = CONF_REQUIRED,
 		.help = "The network of the portals that it carries; its prefix length is given to "
-			"their "
-			"addresses.",
+			"their addresses.",
 	},
 };
 
@@ -93,8 +92,7 @@ static const struct conf_section section_interface = {
 	.key_count = ARRAY_SIZE(keys_interface),
 	.label = "name",
 	.help = "With `portal_adoption`: which interface of this controller carries which portals. "
-		"Both "
-		"controllers need one for every portal of both.",
+		"Both controllers need one for every portal of both.",
 };
 
 static const struct conf_key keys_controller[] = {
@@ -115,8 +113,7 @@ static const struct conf_key keys_controller[] = {
 		.max = YOKE_CONTROLLERS,
 		.initial = "1",
 		.help = "The Corosync node id. It is also the target port group and the portal "
-			"group "
-			"tag, so it never changes once hosts have logged in.",
+			"group tag, so it never changes once hosts have logged in.",
 	},
 	{
 		.name = "portals",
@@ -127,9 +124,8 @@ static const struct conf_key keys_controller[] = {
 		.items_max = 255,
 		.port = CONF_PORT_ISCSI,
 		.help = "Addresses that initiators log in at. The place in the list gives the "
-			"relative "
-			"target port identifier (id * 256 + place, from 1): append new portals, do "
-			"not reorder them.",
+			"relative target port identifier (id * 256 + place, from 1): append new "
+			"portals, do not reorder them.",
 	},
 	{
 		.name = "interconnect",
@@ -192,8 +188,7 @@ static const struct conf_key keys_group[] = {
 		.max = 86400,
 		.initial = "60s",
 		.help = "With failback auto: home has been in sync and had hosts logged in for "
-			"that "
-			"long before the group returns.",
+			"that long before the group returns.",
 	},
 };
 
@@ -213,8 +208,7 @@ static const struct conf_key keys_extent[] = {
 		FIELD(conf_extent, name),
 		.flags = CONF_REQUIRED | CONF_UNIQUE,
 		.help = "The extent's name. The identity that hosts see is derived from it unless "
-			"uuid "
-			"is given: renaming an extent makes it another disk.",
+			"uuid is given: renaming an extent makes it another disk.",
 	},
 	{
 		.name = "type",
@@ -264,8 +258,7 @@ static const struct conf_key keys_extent[] = {
 		.step = 512,
 		.initial_help = "4096",
 		.help = "Physical block size in bytes that hosts are told: a power of two, at "
-			"least "
-			"block_size.",
+			"least block_size.",
 	},
 	{
 		.name = "lowest_aligned_lba",
@@ -293,8 +286,7 @@ static const struct conf_key keys_extent[] = {
 		.max = 65534,
 		.initial = "0",
 		.help = "Medium rotation rate that hosts are told: 0 not reported, 1 solid state, "
-			"1025 "
-			"to 65534 revolutions a minute.",
+			"1025 to 65534 revolutions a minute.",
 	},
 	{
 		.name = "uuid",
@@ -305,8 +297,7 @@ static const struct conf_key keys_extent[] = {
 			"derived from the name of the cluster (without one: of the first target "
 			"that has the extent) and the extent's name",
 		.help = "Identity of the disk: the NAA designator and the default serial number "
-			"follow "
-			"from it.",
+			"follow from it.",
 	},
 	{
 		.name = "naa",
@@ -315,8 +306,7 @@ static const struct conf_key keys_extent[] = {
 		.flags = CONF_UNIQUE | CONF_RENEW,
 		.initial_help = "made of uuid",
 		.help = "Device identification designator (VPD page 83h) in place of the one made "
-			"of "
-			"uuid, for a disk that comes from another array: hosts keep its name.",
+			"of uuid, for a disk that comes from another array: hosts keep its name.",
 	},
 	{
 		.name = "serial",
@@ -352,11 +342,11 @@ static const struct conf_key keys_extent[] = {
 		FIELD(conf_extent, write_key),
 		CHOICES(choices_write_key),
 		.initial = "auto",
-		.help = "With a cluster: a persistent reservation of the owner on the disk "
-			"itself, which refuses the writes of a controller that has lost the "
-			"group. auto uses it where the disk can do it, off relies on fencing "
-			"alone, required does not serve the extent without it. Off for disks that "
-			"other software reserves.",
+		.help = "With a cluster: a persistent reservation of the owner on the disk itself, "
+			"which refuses the writes of a controller that has lost the group. auto "
+			"uses it where the disk can do it, off relies on fencing alone, required "
+			"does not serve the extent without it. Off for disks that other software "
+			"reserves.",
 	},
 	{
 		.name = "direct",
@@ -365,8 +355,7 @@ static const struct conf_key keys_extent[] = {
 		FIELD(conf_extent, direct),
 		.initial = "no",
 		.help = "Without a cluster: go past the page cache (O_DIRECT); a file or device "
-			"that cannot is "
-			"refused. With a cluster every extent does, where it can.",
+			"that cannot is refused. With a cluster every extent does, where it can.",
 	},
 	{
 		.name = "comment",
@@ -630,10 +619,9 @@ static const struct conf_key keys_settings[] = {
 		.initial = "no",
 		.help = "With a cluster: yoked itself puts the addresses of its portals on this "
 			"controller's interfaces, and takes those of the other controller when "
-			"that has "
-			"been fenced or shut down, so that hosts find their portals again within "
-			"seconds. "
-			"Nothing else on the machines may configure these addresses.",
+			"that has been fenced or shut down, so that hosts find their portals again "
+			"within seconds. Nothing else on the machines may configure these "
+			"addresses.",
 	},
 	{
 		.name = "handover_timeout",
@@ -891,9 +879,9 @@ static const struct conf_key keys_isns[] = {
 		.unit = "s",
 		.max = 3600,
 		.initial = "60s",
-		.help = "How often a server is to ask whether the portals are still there "
-			"(ESI), so that those of a dead controller vanish; 0 means never. The "
-			"server decides.",
+		.help = "How often a server is to ask whether the portals are still there (ESI), "
+			"so that those of a dead controller vanish; 0 means never. The server "
+			"decides.",
 	},
 };
 
