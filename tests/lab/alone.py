@@ -8,7 +8,8 @@ from runner import Skip, check
 
 PORTALS = ("10.77.1.1:3260", "10.77.2.1:3260")
 READ_ONLY = 3  # the LUN that cannot be written
-LUNS = 4
+PLAIN = 4  # the LUN whose physical blocks are no larger than its logical ones
+LUNS = 5
 MIB = 1 << 20
 SANITIZERS = ("AddressSanitizer", "runtime error", "LeakSanitizer")
 
@@ -36,6 +37,10 @@ extents:
     path: /srv/yoke/single-ro.img
     size: 64MiB
     read_only: true
+  - name: plain
+    type: ram
+    size: 64MiB
+    physical_block_size: 512
 targets:
   - name: {TARGET}
     luns:
@@ -47,6 +52,8 @@ targets:
         extent: large-blocks
       - lun: {READ_ONLY}
         extent: read-only
+      - lun: {PLAIN}
+        extent: plain
 """
 
 

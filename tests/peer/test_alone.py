@@ -33,6 +33,15 @@ def test_read_only(lab):
         raise Skip(f"{', '.join(sorted(lacking))}: not there yet")
 
 
+def test_plain_blocks(lab):
+    """GET LBA STATUS where the suite's arithmetic is right: at block n + 1 it expects a range that
+    begins at n + the blocks of a physical block, which is the same only if that is one."""
+    alone.serve(lab)
+    found = cu.run(lab, [ways.url(alone.PORTALS[0], alone.PLAIN)], ["GetLBAStatus.*"])
+    bad = {name: text for name, (outcome, text) in found.items() if outcome != "pass"}
+    check(len(found) == 3 and not bad, f"{sorted(found)}; not passed: {bad}")
+
+
 def test_known_failure_on_the_wire(lab):
     """Why iSCSITMF.LUNResetSimpleAsync fails."""
     alone.serve(lab)
