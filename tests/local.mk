@@ -5,5 +5,6 @@ include tests/io/local.mk
 include tests/lab/local.mk
 include tests/faultdisk/local.mk
 include tests/peer/local.mk
+include tests/vm/local.mk
 include tests/checker/local.mk
 include tests/sim/local.mk

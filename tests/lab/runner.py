@@ -20,7 +20,7 @@ from lab import Lab
 from layout import HERE, NODES
 
 # Where tests are; the name of a test begins with the name of its folder.
-FOLDERS = (HERE, HERE.parent / "peer")
+FOLDERS = (HERE, HERE.parent / "peer", HERE.parent / "vm")
 LOGS = (("log/console", 30), ("log/syslog", 60), ("log/corosync/corosync.log", 20))
 
 

@@ -15,9 +15,10 @@ from build import Builder
 from report import Failed, Report, command
 
 TOP = Path(__file__).resolve().parents[2]
-PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo")
+PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo", "vm")
 LAB_SINGLE = ("single",)
 PEER = ("alone", "pair", "sanitized")
+VM = ("guest", "logins", "multipath")
 
 
 class Check:
@@ -59,7 +60,7 @@ class Check:
             if last:
                 self.report.result(last[1], last[2], float(last[3]), "\n".join(log), last[4] or "")
         for line in process.stdout:
-            match = re.fullmatch(r"(PASS|FAIL|SKIP) ((?:lab|peer)/\S+) \(([\d.]+) s\)(?:: (.*))?", line.strip())
+            match = re.fullmatch(r"(PASS|FAIL|SKIP) ((?:lab|peer|vm)/\S+) \(([\d.]+) s\)(?:: (.*))?", line.strip())
             if match or re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", line.strip()):
                 flush()
                 last, log = (match and [None, *match.groups()]), []
@@ -141,6 +142,9 @@ class Check:
             lane.start()
         for lane in late:
             lane.join()
+        # An emulated machine leaves no processor to others.
+        if "vm" in self.parts and self.build(self.timed, "product"):
+            self.guard(lambda: self.lab(VM))
 
     def dist(self):
         with self.report.test("dist/distcheck"):
