@@ -395,9 +395,9 @@ static bool bad_fill(struct ship_conn *conn, struct ship_tx *tx)
 		cursor_put_zeros(&c, 70);
 		ship_frame_end(conn, &c, SHIP_HELLO, 0, 0);
 		return false;
-	case 8: /* an identity of ourselves */ {
+	case 8: /* an identity of no controller */ {
 		struct scsi_identity who = {
-			.initiator = "h", .target = "t", .rtpi = 513, .controller = 2};
+			.initiator = "h", .target = "t", .rtpi = 769, .controller = 3};
 
 		ship_identity_put(&c, &who);
 		ship_frame_end(conn, &c, SHIP_NEXUS, 0, 0);
