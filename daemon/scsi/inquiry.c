@@ -12,6 +12,7 @@
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
+#include "yoke/iscsi.h"
 
 #define INQUIRY_BYTES	   96
 #define INQUIRY_EVPD	   0x01
@@ -28,7 +29,7 @@ static const uint16_t versions[] = {
 	0x00a0, /* SAM-5 */
 	0x0460, /* SPC-4 */
 	0x04c0, /* SBC-3 */
-	0x0960, /* iSCSI */
+	0x0960 + ISCSI_PROTOCOL_LEVEL, /* iSCSI */
 };
 
 bool scsi_inquiry_decode(struct scsi_task *task)

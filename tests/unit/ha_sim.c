@@ -682,6 +682,34 @@ bool sim_step(struct sim *sim)
 	return true;
 }
 
+void sim_run_without(struct sim *sim, enum sim_work stuck)
+{
+	bool any = true;
+
+	while (any) {
+		any = false;
+		for (uint8_t id = 1; id <= 2; id++) {
+			struct sim_node *n = &sim->node[id];
+
+			if (n->inbox_count) {
+				sim_deliver(n);
+				any = true;
+			}
+			if (n->outbox_count) {
+				sim_order(n);
+				any = true;
+			}
+			for (unsigned i = 0; i < n->job_count; i++) {
+				if (n->jobs[i].work != stuck) {
+					sim_job_do(n, i);
+					any = true;
+					break;
+				}
+			}
+		}
+	}
+}
+
 void sim_run(struct sim *sim)
 {
 	unsigned steps = 0;

@@ -145,6 +145,8 @@ void sim_link(struct sim *sim, bool up);
 bool sim_step(struct sim *sim);
 /* Until nothing is left to happen, without the clock. */
 void sim_run(struct sim *sim);
+/* The same, but for one kind of work, which a disk, a store or a reactor does not end. */
+void sim_run_without(struct sim *sim, enum sim_work stuck);
 /* Time passes, deadlines included. */
 void sim_pass(struct sim *sim, uint64_t ms);
 void sim_job_do(struct sim_node *node, unsigned i);

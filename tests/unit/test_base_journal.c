@@ -317,6 +317,7 @@ static struct image *image_make(void)
 		}
 		image->ends[i] = rig_wait(&rig, rig.index, false).bytes;
 		image->was[i] = rig.scsi;
+		image->was[i].serve.ctx = &image->was[i];
 		image->index[i] = rig.index;
 	}
 	rig_close(&rig);

@@ -92,6 +92,23 @@ static void test_return(void **state)
 	}
 }
 
+/* However long the other takes for the way back. */
+static void test_return_waits(void **state)
+{
+	struct sim *sim = pair(1, 1);
+
+	sim_kill(sim, 2, LEFT_NODE);
+	sim_pass(sim, 5000);
+	sim_boot(sim, 2);
+	sim_run_without(sim, WORK_GIVE_BACK);
+	assert_true(sim->node[1].adopted);
+	assert_true(machine_in_sync(sim->node[2].m));
+	assert_false(sim->node[2].open);
+	sim_run(sim);
+	assert_true(sim->node[2].open);
+	sim_free(sim);
+}
+
 /* It is lost again while the portals are on their way back: taken again, nobody waits for ever. */
 static void test_lost_while_giving(void **state)
 {
@@ -175,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_owner_loses_power),
 		cmocka_unit_test(test_other_loses_power),
 		cmocka_unit_test(test_return),
+		cmocka_unit_test(test_return_waits),
 		cmocka_unit_test(test_lost_while_giving),
 		cmocka_unit_test(test_daemon_death_is_none),
 		cmocka_unit_test(test_split),

@@ -230,35 +230,6 @@ static void test_key_lost(void **state)
 	sim_free(sim);
 }
 
-/* Everything that can happen but for one kind of work, which a disk or a store does not end. */
-static void run_without(struct sim *sim, enum sim_work stuck)
-{
-	bool any = true;
-
-	while (any) {
-		any = false;
-		for (uint8_t id = 1; id <= 2; id++) {
-			struct sim_node *n = &sim->node[id];
-
-			if (n->inbox_count) {
-				sim_deliver(n);
-				any = true;
-			}
-			if (n->outbox_count) {
-				sim_order(n);
-				any = true;
-			}
-			for (unsigned i = 0; i < n->job_count; i++) {
-				if (n->jobs[i].work != stuck) {
-					sim_job_do(n, i);
-					any = true;
-					break;
-				}
-			}
-		}
-	}
-}
-
 /* Invariant I2: the owner says DRAINED only when the epoch that it made way for is on its disk. */
 static void test_drained_waits_for_the_disk(void **state)
 {
@@ -267,7 +238,7 @@ static void test_drained_waits_for_the_disk(void **state)
 	int result;
 
 	sim_promote(sim, 2, 0, &result);
-	run_without(sim, WORK_SAVE);
+	sim_run_without(sim, WORK_SAVE);
 	assert_int_equal(g->phase, PHASE_PREPARING);
 	assert_false(sim->node[1].claimed[0]);
 	assert_true(g->sent_drained < g->top);
@@ -285,7 +256,7 @@ static void test_release_waits_for_the_store(void **state)
 	int result;
 
 	sim_promote(sim, 2, 0, &result);
-	run_without(sim, WORK_DRAIN);
+	sim_run_without(sim, WORK_DRAIN);
 	assert_int_equal(sim_group(sim, 1, 0)->phase, PHASE_PREPARING);
 	assert_int_equal(sim_access(sim, 1, 0), GROUP_HELD);
 	assert_true(sim->node[1].claimed[0]);
