@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Linux host at two controllers: sg3_utils, through the owner and the other.
+"""A Linux host at two controllers: sg3_utils and a file system, through the owner and the
+other.
 
 One guest for the whole module. LUNs 0 and 1 belong to controller a, 2 and 3 to b; LUN 3 has blocks
 of 4096 bytes.
@@ -15,6 +16,7 @@ from runner import check
 SETTINGS = {"lus": 4}
 OWNER, OTHER = "10.77.1.1:3260", "10.77.1.2:3260"
 PATHS = (OWNER, OTHER)
+MISCOMPARE = 14  # exit status of sg3_utils
 
 
 def ready(lab):
@@ -201,3 +203,51 @@ def test_reset(lab):
         guest.run(f"sg_turs {disk}")
     said = "\n".join(guest.check_log())
     check("Power-on or device reset occurred" in said, f"no unit attention told:\n{said}")
+
+
+def test_write_commands(lab):
+    """sg_unmap, sg_write_same, sg_compare_and_write: done at one path, seen at the other."""
+    guest = ready(lab)
+    guest.run("seq 500000 | head -c 1048576 >/tmp/text; head -c 512 /tmp/text >/tmp/block;"
+              "head -c 512 /dev/zero >/tmp/zeros; cat /tmp/block /tmp/zeros >/tmp/swap")
+    for here, there in (PATHS, PATHS[::-1]):
+        mine, other = guest.disk(here, 1), guest.disk(there, 1)
+        guest.run(f"dd if=/tmp/text of={mine} bs=1M count=1 oflag=direct")
+        guest.run(f"sg_unmap --lba=0 --num=1024 {mine}")
+        check("deallocated" in guest.run(f"sg_get_lba_status --lba=0 {other}").splitlines()[2],
+              "what was unmapped is not deallocated")
+        guest.run(f"dd if={other} bs=512 count=1024 iflag=direct | cmp -n 524288 - /dev/zero")
+        guest.run(f"dd if={other} bs=512 skip=1024 count=1024 iflag=direct | "
+                  "cmp -n 524288 - /tmp/text 0 524288")
+        guest.run(f"sg_write_same --16 --in=/tmp/block --lba=8 --num=64 {mine}")
+        for block in (8, 71):
+            guest.run(f"dd if={other} bs=512 skip={block} count=1 iflag=direct | cmp - /tmp/block")
+        guest.run(f"dd if={other} bs=512 skip=72 count=1 iflag=direct | cmp - /tmp/zeros")
+        words = "sg_compare_and_write --in=/tmp/swap --lba=9 --num=1 --xferlen=1024"
+        guest.run(f"{words} {mine}")
+        guest.run(f"dd if={other} bs=512 skip=9 count=1 iflag=direct | cmp - /tmp/zeros")
+        status = guest.attempt(f"{words} {other}").status
+        check(status == MISCOMPARE, f"a second COMPARE AND WRITE ends with {status}")
+        guest.run(f"sg_sync {mine} && sg_verify --lba=0 --count=128 {other}")
+    guest.check_log()
+
+
+def test_file_system(lab):
+    """mkfs.ext4, files, fstrim; mounted again through the other controller; blkdiscard -z."""
+    guest = ready(lab)
+    first, second = (guest.disk(portal, 0) for portal in PATHS)
+    guest.run(f"mkfs.ext4 -q {first} && mount -t ext4 {first} /mnt", 90)
+    guest.run("for i in 1 2 3 4; do head -c 3000000 /dev/urandom >/mnt/$i; done; "
+              "cd /mnt && sha256sum 1 2 3 4 >/tmp/sums && cp /tmp/sums sums && rm 4 && sync", 90)
+    trimmed = guest.run("fstrim -v /mnt")
+    size = re.search(r"\((\d+) bytes\)", trimmed)
+    check(size and int(size[1]) > 3000000, f"fstrim: {trimmed}")
+    guest.run(f"umount /mnt && e2fsck -fn {second} && mount -t ext4 -o ro {second} /mnt", 90)
+    guest.run("cd /mnt && head -n 3 sums | sha256sum -c -")
+    guest.run("umount /mnt")
+    check("deallocated" in guest.run(f"sg_get_lba_status --lba=0 --maxlen=65536 {second}"),
+          "nothing is deallocated")
+    guest.run(f"blkdiscard --zeroout {first}", 90)
+    guest.run(f"dd if={second} bs=1M iflag=direct | cmp -n 67108864 - /dev/zero", 90)
+    guest.run(f"blkdiscard {second}", 90)
+    guest.check_log()
