@@ -12,6 +12,8 @@ libyokeconf_a_SOURCES = \
 	daemon/conf/node.c daemon/conf/node.h \
 	daemon/conf/reference.c \
 	daemon/conf/schema.c daemon/conf/schema.h \
+	daemon/conf/schema_objects.c daemon/conf/schema_parts.h \
+	daemon/conf/schema_settings.c \
 	daemon/conf/secrets.c \
 	daemon/conf/suggest.c daemon/conf/suggest.h \
 	daemon/conf/value.c daemon/conf/value.h
