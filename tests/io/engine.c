@@ -31,6 +31,7 @@ struct engine {
 	uint64_t history_id;
 	bool stopping;
 	unsigned busy; /* slots that are not idle */
+	unsigned host_busy[ENGINE_HOSTS_MAX];
 	struct pollfd polls[ENGINE_SESSIONS_MAX + 1];
 	struct session *polled[ENGINE_SESSIONS_MAX];
 };
@@ -115,6 +116,7 @@ static void slot_idle(struct slot *slot)
 {
 	slot->state = SLOT_IDLE;
 	slot->device->engine->busy--;
+	slot->device->engine->host_busy[slot->device->host]--;
 }
 
 static void slot_wrong(
@@ -444,6 +446,7 @@ static void slot_begin(struct slot *slot, uint32_t block_index, bool write, uint
 	}
 	slot->state = SLOT_QUEUED;
 	engine->busy++;
+	engine->host_busy[device->host]++;
 }
 
 /* The next written block of a scan; false when the scan is over. */
@@ -475,7 +478,9 @@ static void slot_choose(struct slot *slot, uint64_t now_ns)
 		}
 		return;
 	}
-	if (engine->stopping || (engine->options.iops && now_ns < device->next_issue_ns)) {
+	if (engine->stopping || (engine->options.iops && now_ns < device->next_issue_ns) ||
+		(engine->options.host_depth &&
+			engine->host_busy[device->host] >= engine->options.host_depth)) {
 		return;
 	}
 	block = (uint32_t)(engine_random(engine) % device->block_count);
@@ -540,13 +545,18 @@ static void engine_poll(struct engine *engine, int wait_ms, int stdin_fd, bool *
 void engine_turn(struct engine *engine, int wait_ms, int stdin_fd, bool *stdin_ready)
 {
 	uint64_t now_ns = clock_ns();
+	unsigned count = engine->device_count;
+	/* Who comes first gets what is left of the host's depth: let it be another each time. */
+	unsigned first = engine->options.host_depth ? engine_random(engine) % count : 0;
 
 	for (unsigned i = 0; i < engine->session_count; i++) {
 		session_turn(&engine->sessions[i], now_ns);
 	}
-	for (unsigned i = 0; i < engine->device_count; i++) {
-		device_turn(&engine->devices[i], now_ns);
-		device_slots_turn(&engine->devices[i], now_ns);
+	for (unsigned i = 0; i < count; i++) {
+		struct device *device = &engine->devices[(first + i) % count];
+
+		device_turn(device, now_ns);
+		device_slots_turn(device, now_ns);
 	}
 	engine_poll(engine, wait_ms, stdin_fd, stdin_ready);
 }

@@ -24,6 +24,7 @@ struct engine_options {
 	unsigned hosts;
 	unsigned lun_first, lun_count;
 	unsigned depth; /* commands in flight per device */
+	unsigned host_depth; /* ... per host, over all its devices; 0 = no limit */
 	uint32_t block_bytes;
 	uint64_t span_bytes; /* of each LU, shared out among the hosts */
 	unsigned read_percent;

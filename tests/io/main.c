@@ -48,6 +48,7 @@ static const char main_usage[] =
 	"  --hosts N             hosts, each with sessions and a region of its own (1)\n"
 	"  --initiator IQN       name of the first host; others get -2, -3... appended\n"
 	"  --depth N             commands in flight for each host and LU (8)\n"
+	"  --host-depth N        commands in flight for each host, over all LUs (no limit)\n"
 	"  --iops N              at most so many a second for each host and LU (no limit)\n"
 	"  --block-bytes N       of each command (4096)\n"
 	"  --span BYTES          used at the beginning of each LU (16777216)\n"
@@ -70,6 +71,7 @@ enum main_option {
 	OPT_INITIATOR,
 	OPT_HOSTS,
 	OPT_DEPTH,
+	OPT_HOST_DEPTH,
 	OPT_IOPS,
 	OPT_BLOCK,
 	OPT_SPAN,
@@ -95,6 +97,7 @@ static const struct option main_longs[] = {
 	{"initiator", required_argument, NULL, OPT_INITIATOR},
 	{"hosts", required_argument, NULL, OPT_HOSTS},
 	{"depth", required_argument, NULL, OPT_DEPTH},
+	{"host-depth", required_argument, NULL, OPT_HOST_DEPTH},
 	{"iops", required_argument, NULL, OPT_IOPS},
 	{"block-bytes", required_argument, NULL, OPT_BLOCK},
 	{"span", required_argument, NULL, OPT_SPAN},
@@ -176,6 +179,9 @@ static void main_option_take(
 		break;
 	case OPT_DEPTH:
 		o->depth = (unsigned)main_number(arg, 1, 1024);
+		break;
+	case OPT_HOST_DEPTH:
+		o->host_depth = (unsigned)main_number(arg, 0, 65536);
 		break;
 	case OPT_IOPS:
 		o->iops = (unsigned)main_number(arg, 0, 1000000);
