@@ -60,7 +60,7 @@ static struct mailbox_msg *mailbox_reverse(struct mailbox_msg *list)
 	return reversed;
 }
 
-static void mailbox_bell_clear(struct mailbox *mb)
+void mailbox_silence(struct mailbox *mb)
 {
 	uint64_t count;
 	ssize_t n = read(mb->fd, &count, sizeof(count));
@@ -77,7 +77,7 @@ bool mailbox_run(struct mailbox *mb)
 	 * the bell before taking the mail, or the descriptor stays readable for ever.
 	 */
 	if (atomic_load_explicit(&mb->asleep, memory_order_relaxed)) {
-		mailbox_bell_clear(mb);
+		mailbox_silence(mb);
 	}
 	if (!atomic_load_explicit(&mb->head, memory_order_relaxed)) {
 		return false;
@@ -103,8 +103,13 @@ bool mailbox_sleep(struct mailbox *mb)
 	return true;
 }
 
-void mailbox_awake(struct mailbox *mb)
+void mailbox_stir(struct mailbox *mb)
 {
 	atomic_store(&mb->asleep, false);
-	mailbox_bell_clear(mb);
+}
+
+void mailbox_awake(struct mailbox *mb)
+{
+	mailbox_stir(mb);
+	mailbox_silence(mb);
 }

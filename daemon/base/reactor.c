@@ -59,11 +59,18 @@ uint64_t reactor_clock_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Both only wake the reactor up: the pass looks at mail and completions by itself. */
+/* Only wakes the reactor up: the pass looks at completions by itself. */
 static void reactor_woken(struct reactor_fd *rfd, uint32_t events)
 {
 	(void)rfd;
 	(void)events;
+}
+
+/* So does the bell, but it has to be silenced. Most passes are not rung and save that call. */
+static void reactor_rung(struct reactor_fd *rfd, uint32_t events)
+{
+	(void)events;
+	mailbox_silence(&container_of(rfd, struct reactor, mailbox_rfd)->mailbox);
 }
 
 static int reactor_ring_open(struct reactor *r)
@@ -108,7 +115,7 @@ struct reactor *reactor_new(const struct reactor_config *config)
 	if (!r->buffers) {
 		goto fail_ring;
 	}
-	r->mailbox_rfd = (struct reactor_fd){.fd = r->mailbox.fd, .ready = reactor_woken};
+	r->mailbox_rfd = (struct reactor_fd){.fd = r->mailbox.fd, .ready = reactor_rung};
 	if (reactor_fd_add(r, &r->mailbox_rfd, EPOLLIN) < 0 ||
 		reactor_fd_add(r, &r->ring_rfd, EPOLLIN) < 0) {
 		goto fail_buffers;
@@ -376,7 +383,7 @@ void reactor_run_once(struct reactor *r, int wait_ms)
 		n = epoll_wait(r->epoll_fd, r->events, REACTOR_EVENTS, wait_ms);
 	} while (n < 0 && errno == EINTR && wait_ms < 0 && !atomic_load(&r->stopping));
 	if (wait_ms != 0) {
-		mailbox_awake(&r->mailbox);
+		mailbox_stir(&r->mailbox);
 	}
 	r->now_ns = reactor_clock_ns();
 	r->event_count = n > 0 ? n : 0;

@@ -41,4 +41,11 @@ bool mailbox_run(struct mailbox *mb);
 bool mailbox_sleep(struct mailbox *mb);
 void mailbox_awake(struct mailbox *mb);
 
+/*
+ * The two halves of mailbox_awake(), for a receiver that knows why it woke up and mostly was not
+ * rung: it stirs, and silences the bell (a system call) only when fd is readable.
+ */
+void mailbox_stir(struct mailbox *mb);
+void mailbox_silence(struct mailbox *mb);
+
 #endif

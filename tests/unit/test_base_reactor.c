@@ -124,6 +124,28 @@ static void test_mailbox_sleep(void **state)
 	mailbox_close(&mb);
 }
 
+/* Silence is separate from waking up: who was not rung spends no system call on the bell. */
+static void test_mailbox_stir(void **state)
+{
+	struct letter letter = {.msg.fn = letter_read};
+	struct mailbox mb;
+
+	assert_int_equal(mailbox_open(&mb), 0);
+	assert_true(mailbox_sleep(&mb));
+	mailbox_post(&mb, &letter.msg);
+	mailbox_stir(&mb);
+	assert_true(is_readable(mb.fd)); /* nothing was read */
+	assert_true(mailbox_run(&mb));
+	assert_true(is_readable(mb.fd));
+	mailbox_silence(&mb);
+	assert_false(is_readable(mb.fd));
+	mailbox_post(&mb, &letter.msg); /* awake: not rung */
+	assert_false(is_readable(mb.fd));
+	assert_false(mailbox_sleep(&mb));
+	assert_true(mailbox_run(&mb));
+	mailbox_close(&mb);
+}
+
 #define SENDERS 4
 #define LETTERS 2000
 
@@ -150,13 +172,34 @@ static void *crowd_send(void *arg)
 	return NULL;
 }
 
+/* The receiver of the crowd's letters, in the way of the control thread or in a reactor's. */
+static void crowd_wait(bool stirs)
+{
+	struct pollfd p = {.fd = crowd.fd, .events = POLLIN};
+
+	if (!mailbox_sleep(&crowd)) {
+		return;
+	}
+	assert_int_equal(poll(&p, 1, 10000), 1); /* 0: slept over a message */
+	if (stirs) {
+		mailbox_stir(&crowd);
+	} else {
+		mailbox_awake(&crowd);
+	}
+	mailbox_run(&crowd);
+	if (stirs) {
+		mailbox_silence(&crowd);
+	}
+}
+
 /* Many senders: nothing is lost, slept over or out of a sender's order. */
-static void test_mailbox_of_many_senders(void **state)
+static void crowd_meets(bool stirs)
 {
 	pthread_t threads[SENDERS];
 
 	assert_int_equal(mailbox_open(&crowd), 0);
 	seen_count = 0;
+	memset(crowd_next, 0, sizeof(crowd_next));
 	for (unsigned s = 0; s < SENDERS; s++) {
 		for (unsigned i = 0; i < LETTERS; i++) {
 			crowd_letters[s][i] =
@@ -166,18 +209,19 @@ static void test_mailbox_of_many_senders(void **state)
 			pthread_create(&threads[s], NULL, crowd_send, crowd_letters[s]), 0);
 	}
 	while (seen_count < SENDERS * LETTERS) {
-		struct pollfd p = {.fd = crowd.fd, .events = POLLIN};
-
-		if (mailbox_sleep(&crowd)) {
-			assert_int_equal(poll(&p, 1, 10000), 1); /* 0: slept over a message */
-			mailbox_awake(&crowd);
-		}
+		crowd_wait(stirs);
 		mailbox_run(&crowd);
 	}
 	for (unsigned s = 0; s < SENDERS; s++) {
 		pthread_join(threads[s], NULL);
 	}
 	mailbox_close(&crowd);
+}
+
+static void test_mailbox_of_many_senders(void **state)
+{
+	crowd_meets(false);
+	crowd_meets(true);
 }
 
 /* ----- timers ----------------------------------------------------------------------------------
@@ -438,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_mailbox_posted_again),
 		cmocka_unit_test(test_mailbox_in_a_poll_loop),
 		cmocka_unit_test(test_mailbox_sleep),
+		cmocka_unit_test(test_mailbox_stir),
 		cmocka_unit_test(test_mailbox_of_many_senders),
 		cmocka_unit_test(test_timer_heap_against_a_model),
 		cmocka_unit_test_setup_teardown(test_reactor_facts, setup, teardown),
