@@ -68,9 +68,15 @@ endif
 
 check_PROGRAMS += tests/fuzz/fuzz_ha_message
 TESTS += tests/fuzz/fuzz_ha_message
-tests_fuzz_fuzz_ha_message_SOURCES = tests/fuzz/fuzz_ha_message.c tests/unit/fake_ledger.c tests/unit/fake_ledger.h
+tests_fuzz_fuzz_ha_message_SOURCES = tests/fuzz/fuzz_ha_message.c $(fuzz_drive) tests/unit/fake_ledger.c tests/unit/fake_ledger.h
 tests_fuzz_fuzz_ha_message_CPPFLAGS = $(HA_TEST_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_fuzz_fuzz_ha_message_LDADD = libyokeha.a libyokebase.a $(QB_LIBS) $(ISAL_LIBS)
+check_PROGRAMS += tests/fuzz/fuzz_ha_state
+TESTS += tests/fuzz/fuzz_ha_state
+EXTRA_DIST += tests/fuzz/corpus/ha_state
+tests_fuzz_fuzz_ha_state_SOURCES = tests/fuzz/fuzz_ha_state.c $(fuzz_drive)
+tests_fuzz_fuzz_ha_state_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_fuzz_fuzz_ha_state_LDADD = libyokeha.a libyokebase.a $(QB_LIBS) $(ISAL_LIBS)
 EXTRA_DIST += \
 	tests/fuzz/corpus/ha/ack.bin \
 	tests/fuzz/corpus/ha/alive.bin \

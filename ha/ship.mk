@@ -35,7 +35,7 @@ endif
 # The fuzz target as a plain program that runs its corpus.
 check_PROGRAMS += tests/fuzz/fuzz_ship_frame
 TESTS += tests/fuzz/fuzz_ship_frame
-tests_fuzz_fuzz_ship_frame_SOURCES = tests/fuzz/fuzz_ship_frame.c
+tests_fuzz_fuzz_ship_frame_SOURCES = tests/fuzz/fuzz_ship_frame.c $(fuzz_drive)
 tests_fuzz_fuzz_ship_frame_LDADD = libyokeha.a libyokebase.a
 EXTRA_DIST += \
 	tests/fuzz/corpus/ship_frame/greeting \

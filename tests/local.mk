@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 EXTRA_DIST += tests/mutants/run tests/mutants/bugs.py
+include tests/fuzz/local.mk
 include tests/bench/local.mk
 include tests/io/local.mk
 include tests/lab/local.mk

@@ -30,7 +30,7 @@ endif
 
 check_PROGRAMS += tests/fuzz/fuzz_journal
 TESTS += tests/fuzz/fuzz_journal
-tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c
+tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c $(fuzz_drive)
 tests_fuzz_fuzz_journal_LDADD = libyokebase.a $(ISAL_LIBS) $(QB_LIBS)
 EXTRA_DIST += tests/fuzz/corpus/journal/empty.bin tests/fuzz/corpus/journal/entries.bin \
 	tests/fuzz/corpus/journal/states.bin tests/fuzz/corpus/journal/torn.bin

@@ -39,6 +39,6 @@ EXTRA_DIST += tests/fuzz/corpus/conf/example.yaml tests/fuzz/corpus/conf/mistake
 	tests/fuzz/corpus/conf/secrets.yaml tests/fuzz/corpus/conf/single.yaml
 check_PROGRAMS += tests/fuzz/fuzz_conf
 TESTS += tests/fuzz/fuzz_conf
-tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(fuzz_drive)
 tests_fuzz_fuzz_conf_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_fuzz_fuzz_conf_LDADD = libyokeconf.a $(CONF_LIBS)

@@ -27,4 +27,12 @@ tests_unit_test_control_routes_LDADD = $(CONTROL_TEST_LIBS)
 tests_unit_test_control_http_SOURCES = tests/unit/test_control_http.c $(CONTROL_TEST_SOURCES)
 tests_unit_test_control_http_CFLAGS = $(libyokecontrol_a_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_control_http_LDADD = $(CONTROL_TEST_LIBS)
+
+EXTRA_DIST += tests/fuzz/corpus/control
+check_PROGRAMS += tests/fuzz/fuzz_control
+TESTS += tests/fuzz/fuzz_control
+tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c $(fuzz_drive) $(CONTROL_TEST_SOURCES)
+tests_fuzz_fuzz_control_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_fuzz_fuzz_control_CFLAGS = $(libyokecontrol_a_CFLAGS) $(CMOCKA_CFLAGS)
+tests_fuzz_fuzz_control_LDADD = $(CONTROL_TEST_LIBS)
 endif

@@ -290,8 +290,6 @@ static enum iscsi_chap_outcome chap_prove(
 	}
 	if (outcome == ISCSI_CHAP_GO_ON) {
 		chap->state = ISCSI_CHAP_PROVED;
-	} else {
-		chap->user = NULL;
 	}
 	return outcome;
 }
@@ -336,6 +334,7 @@ enum iscsi_chap_outcome iscsi_chap_input(
 	}
 	if (outcome != ISCSI_CHAP_GO_ON) {
 		chap->state = ISCSI_CHAP_BROKEN;
+		chap->user = NULL;
 	}
 	return outcome;
 }

@@ -51,7 +51,7 @@ endif
 # The fuzz target of the PDU stream as a plain program that runs its corpus.
 check_PROGRAMS += tests/fuzz/fuzz_iscsi_pdu
 TESTS += tests/fuzz/fuzz_iscsi_pdu
-tests_fuzz_fuzz_iscsi_pdu_SOURCES = tests/fuzz/fuzz_iscsi_pdu.c \
+tests_fuzz_fuzz_iscsi_pdu_SOURCES = tests/fuzz/fuzz_iscsi_pdu.c $(fuzz_drive) \
 	tests/unit/fake_scsi.c tests/unit/fake_scsi.h
 tests_fuzz_fuzz_iscsi_pdu_LDADD = \
 	libyokeiscsi.a libyokebase.a $(QB_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(OPENSSL_LIBS)

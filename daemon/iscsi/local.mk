@@ -43,7 +43,7 @@ endif
 # The fuzz target as a plain program that runs its corpus.
 check_PROGRAMS += tests/fuzz/fuzz_iscsi_login
 TESTS += tests/fuzz/fuzz_iscsi_login
-tests_fuzz_fuzz_iscsi_login_SOURCES = tests/fuzz/fuzz_iscsi_login.c
+tests_fuzz_fuzz_iscsi_login_SOURCES = tests/fuzz/fuzz_iscsi_login.c $(fuzz_drive)
 tests_fuzz_fuzz_iscsi_login_LDADD = libyokeiscsi.a libyokebase.a $(OPENSSL_LIBS)
 EXTRA_DIST += \
 	tests/fuzz/corpus/iscsi_login/chap-mutual \
@@ -57,3 +57,9 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/iscsi_login/split \
 	tests/fuzz/corpus/iscsi_login/stages \
 	tests/fuzz/corpus/iscsi_login/text-errors
+
+EXTRA_DIST += tests/fuzz/corpus/iscsi_chap
+check_PROGRAMS += tests/fuzz/fuzz_iscsi_chap
+TESTS += tests/fuzz/fuzz_iscsi_chap
+tests_fuzz_fuzz_iscsi_chap_SOURCES = tests/fuzz/fuzz_iscsi_chap.c $(fuzz_drive)
+tests_fuzz_fuzz_iscsi_chap_LDADD = libyokeiscsi.a libyokebase.a $(OPENSSL_LIBS)

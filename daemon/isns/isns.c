@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/isns/words.h"
+#include "daemon/isns/line.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -33,9 +33,7 @@ struct isns_server {
 	uint64_t inquiries, registrations;
 	pid_t pid; /* 0 = no program runs */
 	int pid_fd, to_fd, from_fd;
-	char line[ISNS_LINE_MAX];
-	size_t line_length;
-	bool line_too_long;
+	struct isns_line line;
 	uint32_t pause_ms;
 	qb_loop_timer_handle restart;
 	bool restart_set;
@@ -92,81 +90,53 @@ static void server_fail(struct isns_server *server, const char *problem)
 
 /* ----- what the program says ------------------------------------------------------------------ */
 
-static void said_registered(struct isns_server *server, const char *rest)
+static void said_registered(struct isns_server *server, const struct isns_said *said)
 {
-	unsigned period = 0, esi = 0;
-
-	if (sscanf(rest, "%u %u", &period, &esi) != 2) {
-		log_warning("iSNS server %s: the program says \"registered %s\"",
-			server->address->text, rest);
-		return;
-	}
 	if (server->state != ISNS_REGISTERED) {
 		log_notice("iSNS server %s: registered", server->address->text);
 	}
-	server->period_s = period;
-	server->esi_interval_s = esi;
+	server->period_s = said->period_s;
+	server->esi_interval_s = said->esi_interval_s;
 	server->registrations++;
 	server->problem[0] = '\0';
 	server->pause_ms = RESTART_FIRST_MS;
 	state_set(server, ISNS_REGISTERED);
 }
 
-static void said_inquiry(struct isns_server *server, const char *rest)
-{
-	server->inquiries++;
-}
-
-static void said_failed(struct isns_server *server, const char *rest)
-{
-	server_fail(server, rest);
-}
-
-static void said_gone(struct isns_server *server, const char *rest)
-{
-	log_notice("iSNS server %s: deregistered", server->address->text);
-}
-
-static const struct {
-	const char *word;
-	void (*said)(struct isns_server *server, const char *rest);
-} words[] = {
-	{ISNS_SAYS_REGISTERED, said_registered},
-	{ISNS_SAYS_INQUIRY, said_inquiry},
-	{ISNS_SAYS_FAILED, said_failed},
-	{ISNS_SAYS_GONE, said_gone},
-};
-
 static void line_heard(struct isns_server *server)
 {
-	char *rest = strchr(server->line, ' ');
+	struct isns_said said;
 
-	if (rest) {
-		*rest++ = '\0';
+	if (isns_line_read(server->line.text, &said) < 0) {
+		log_warning("iSNS server %s: the program says \"%s %s\"", server->address->text,
+			server->line.text, said.rest);
+		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (strcmp(server->line, words[i].word) == 0) {
-			words[i].said(server, rest ? rest : "");
-			return;
-		}
+	switch (said.word) {
+	case ISNS_WORD_REGISTERED:
+		said_registered(server, &said);
+		break;
+	case ISNS_WORD_INQUIRY:
+		server->inquiries++;
+		break;
+	case ISNS_WORD_FAILED:
+		server_fail(server, said.rest);
+		break;
+	case ISNS_WORD_GONE:
+		log_notice("iSNS server %s: deregistered", server->address->text);
+		break;
+	case ISNS_WORD_UNKNOWN:
+		log_debug("iSNS server %s: the program says \"%s\"", server->address->text,
+			server->line.text);
+		break;
 	}
-	log_debug("iSNS server %s: the program says \"%s\"", server->address->text, server->line);
 }
 
 static void bytes_heard(struct isns_server *server, const char *bytes, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (bytes[i] == '\n') {
-			server->line[server->line_length] = '\0';
-			if (!server->line_too_long) {
-				line_heard(server);
-			}
-			server->line_length = 0;
-			server->line_too_long = false;
-		} else if (server->line_length + 1 < sizeof(server->line)) {
-			server->line[server->line_length++] = bytes[i];
-		} else {
-			server->line_too_long = true;
+		if (isns_line_take(&server->line, bytes[i])) {
+			line_heard(server);
 		}
 	}
 }

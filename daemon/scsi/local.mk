@@ -121,7 +121,7 @@ tests_unit_test_scsi_mode_select_SOURCES = tests/unit/test_scsi_mode_select.c $(
 tests_unit_test_scsi_mode_select_LDADD = $(scsi_rig_libs)
 check_PROGRAMS += tests/fuzz/fuzz_scsi_lists
 TESTS += tests/fuzz/fuzz_scsi_lists
-tests_fuzz_fuzz_scsi_lists_SOURCES = tests/fuzz/fuzz_scsi_lists.c $(scsi_rig_sources)
+tests_fuzz_fuzz_scsi_lists_SOURCES = tests/fuzz/fuzz_scsi_lists.c $(fuzz_drive) $(scsi_rig_sources)
 tests_fuzz_fuzz_scsi_lists_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_fuzz_fuzz_scsi_lists_LDADD = $(scsi_rig_libs)
 EXTRA_DIST += \
@@ -146,7 +146,7 @@ endif
 
 check_PROGRAMS += tests/fuzz/fuzz_scsi_state
 TESTS += tests/fuzz/fuzz_scsi_state
-tests_fuzz_fuzz_scsi_state_SOURCES = tests/fuzz/fuzz_scsi_state.c
+tests_fuzz_fuzz_scsi_state_SOURCES = tests/fuzz/fuzz_scsi_state.c $(fuzz_drive)
 tests_fuzz_fuzz_scsi_state_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_fuzz_fuzz_scsi_state_LDADD = libyokescsi.a libyokeconf.a libyokebase.a $(QB_LIBS) \
 	$(URING_LIBS) $(ISAL_LIBS)
@@ -163,7 +163,7 @@ EXTRA_DIST += \
 
 check_PROGRAMS += tests/fuzz/fuzz_scsi_copy
 TESTS += tests/fuzz/fuzz_scsi_copy
-tests_fuzz_fuzz_scsi_copy_SOURCES = tests/fuzz/fuzz_scsi_copy.c
+tests_fuzz_fuzz_scsi_copy_SOURCES = tests/fuzz/fuzz_scsi_copy.c $(fuzz_drive)
 tests_fuzz_fuzz_scsi_copy_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_fuzz_fuzz_scsi_copy_LDADD = libyokescsi.a libyokebase.a
 EXTRA_DIST += \
@@ -178,7 +178,7 @@ EXTRA_DIST += tests/unit/scsi_rows.golden
 
 check_PROGRAMS += tests/fuzz/fuzz_scsi_cdb
 TESTS += tests/fuzz/fuzz_scsi_cdb
-tests_fuzz_fuzz_scsi_cdb_SOURCES = tests/fuzz/fuzz_scsi_cdb.c
+tests_fuzz_fuzz_scsi_cdb_SOURCES = tests/fuzz/fuzz_scsi_cdb.c $(fuzz_drive)
 tests_fuzz_fuzz_scsi_cdb_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_fuzz_fuzz_scsi_cdb_LDADD = libyokescsi.a libyokestore.a libyokeconf.a libyokebase.a $(CONF_LIBS) \
 	$(QB_LIBS) $(URING_LIBS) $(ISAL_LIBS)

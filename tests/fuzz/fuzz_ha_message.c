@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Fuzz entry of the CPG messages: what decodes must encode to the same again, and whatever it says
- * must neither break a machine in sync nor turn an epoch back. With libFuzzer (clang
- * -fsanitize=fuzzer -DFUZZ_ENGINE) or, as `make check` builds it, as a program that runs the corpus
- * and a fixed number of mutations of every file.
+ * must neither break a machine in sync nor turn an epoch back.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +9,10 @@
 
 #include "fake_ledger.h"
 #include "ha/machine.h"
+#include "tests/fuzz/drive.h"
 #include "yoke/util.h"
 
 #define GROUPS 2
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(bool ok, const char *what)
 {
@@ -249,98 +246,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef FUZZ_ENGINE
-
-#include <dirent.h>
-
-#define FILE_MAX  4096u
-#define MUTATIONS 2000u
-
-static uint32_t seed = 20260101;
-
-static uint32_t random_below(uint32_t limit)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 17;
-	seed ^= seed << 5;
-	return seed % limit;
-}
-
-static size_t mutate(uint8_t *data, size_t size)
-{
-	for (unsigned n = 1 + random_below(3); n && size; n--) {
-		size_t at = random_below((uint32_t)size);
-
-		switch (random_below(4)) {
-		case 0:
-			data[at] = (uint8_t)random_below(256);
-			break;
-		case 1:
-			data[at] ^= (uint8_t)(1u << random_below(8));
-			break;
-		case 2:
-			data[at] = (uint8_t)random_below(
-				MESSAGE_TYPES); /* types, phases, controllers */
-			break;
-		case 3:
-			size = random_below(8) ? size : at;
-			break;
-		}
-	}
-	return size;
-}
-
-static void run_file(const char *path)
-{
-	uint8_t data[FILE_MAX], copy[FILE_MAX];
-	FILE *f = fopen(path, "rb");
-	size_t size;
-
-	require(f, "cannot read a file of the corpus");
-	size = fread(data, 1, sizeof(data), f);
-	fclose(f);
-	LLVMFuzzerTestOneInput(data, size);
-	for (unsigned i = 0; i < MUTATIONS; i++) {
-		memcpy(copy, data, size);
-		LLVMFuzzerTestOneInput(copy, mutate(copy, size));
-	}
-}
-
-static unsigned run_directory(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	unsigned count = 0;
-
-	require(dir, "cannot read the corpus; set top_srcdir or name files");
-	while ((entry = readdir(dir))) {
-		char file[2048];
-
-		if (entry->d_name[0] != '.') {
-			snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
-			run_file(file);
-			count++;
-		}
-	}
-	closedir(dir);
-	return count;
-}
-
-/* With files: runs these. Without: the corpus in the source tree. */
-int main(int argc, char **argv)
-{
-	const char *top = getenv("top_srcdir");
-	char path[1024];
-
-	for (int i = 1; i < argc; i++) {
-		run_file(argv[i]);
-	}
-	if (argc > 1) {
-		return 0;
-	}
-	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/ha", top ? top : ".");
-	require(run_directory(path) >= 19, "the corpus is incomplete");
-	return 0;
-}
-
-#endif
+const struct fuzz_target fuzz_target = {.corpus = "ha", .mutations = 500};

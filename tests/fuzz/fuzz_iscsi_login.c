@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Login and Text Requests from a hostile initiator. The input is a row of PDUs: 8 bytes (opcode,
- * flags, tag, ISID, TSIH, transfer tag, length of the text, big-endian), then the text. With
- * YOKE_FUZZER this is a libFuzzer target; without it, a program that runs the files named on its
- * command line, or its corpus.
+ * flags, tag, ISID, TSIH, transfer tag, length of the text, big-endian), then the text.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/iscsi/login.h"
 #include "daemon/iscsi/text.h"
+#include "tests/fuzz/drive.h"
 #include "yoke/cursor.h"
 #include "yoke/util.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct conf_address portals[2] = {{.text = "10.77.1.1:3260"}, {.text = "[fd00::1]:3260"}};
 static struct conf_controller controllers[2] = {
@@ -168,65 +164,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef YOKE_FUZZER
-static int run_file(const char *path)
-{
-	static uint8_t data[1u << 20];
-	FILE *file = fopen(path, "rb");
-	uint8_t *exact;
-	size_t n;
-
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	n = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	exact = malloc(n ? n : 1); /* a sanitizer sees a read past the end */
-	if (!exact) {
-		return 1;
-	}
-	memcpy(exact, data, n);
-	LLVMFuzzerTestOneInput(exact, n);
-	/* and every shorter input */
-	for (size_t cut = 0; cut < n; cut++) {
-		LLVMFuzzerTestOneInput(exact, cut);
-	}
-	free(exact);
-	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	const char *top = getenv("top_srcdir");
-	char path[4096];
-	struct dirent *entry;
-	int failed = 0;
-	unsigned count = 0;
-	DIR *dir;
-
-	for (int i = 1; i < argc; i++) {
-		failed |= run_file(argv[i]);
-	}
-	if (argc > 1) {
-		return failed;
-	}
-	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/iscsi_login", top ? top : ".");
-	dir = opendir(path);
-	if (!dir) {
-		perror(path);
-		return 1;
-	}
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] != '.') {
-			snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/iscsi_login/%s",
-				top ? top : ".", entry->d_name);
-			failed |= run_file(path);
-			count++;
-		}
-	}
-	closedir(dir);
-	printf("%u corpus files\n", count);
-	return failed || count == 0;
-}
-#endif
+const struct fuzz_target fuzz_target = {
+	.corpus = "iscsi_login", .every_cut = true, .mutations = 200};

@@ -3,11 +3,8 @@
  * A session from a hostile initiator: the real server on one reactor over the fake device server
  * of the unit tests. The input begins with a byte of negotiation, then come steps (see `steps`):
  * bytes as they are, PDUs that the target has put lengths, digests and numbers into, answers taken
- * in, tasks released, timers fired. After the last step nothing may be left. With YOKE_FUZZER this
- * is a libFuzzer target; without it, a program that runs the files named on its command line, or
- * its corpus.
+ * in, tasks released, timers fired. After the last step nothing may be left.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -15,11 +12,10 @@
 
 #include "daemon/iscsi/cmd.h"
 #include "daemon/iscsi/tmf.h"
+#include "tests/fuzz/drive.h"
 #include "tests/unit/fake_scsi.h"
 #include "yoke/crc32c.h"
 #include "yoke/util.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TARGET	    "iqn.2026-01.org.example:t"
 #define DATA_MAX    70000u /* a little over what is declared */
@@ -410,60 +406,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef YOKE_FUZZER
-static int run_file(const char *path)
+static void world_free(void)
 {
-	static uint8_t data[1u << 16];
-	FILE *file = fopen(path, "rb");
-	size_t n;
-
-	if (!file) {
-		perror(path);
-		return 1;
+	if (server.iscsi) {
+		iscsi_free(server.iscsi);
+		reactor_free(server.reactor);
+		mailbox_close(&server.control);
 	}
-	n = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	/* and every shorter input */
-	for (size_t cut = 0; cut <= n; cut++) {
-		LLVMFuzzerTestOneInput(data, cut);
-	}
-	return 0;
 }
 
-int main(int argc, char **argv)
-{
-	const char *top = getenv("top_srcdir");
-	char path[4096];
-	struct dirent *entry;
-	int failed = 0;
-	unsigned count = 0;
-	DIR *dir;
-
-	for (int i = 1; i < argc; i++) {
-		failed |= run_file(argv[i]);
-	}
-	if (argc > 1) {
-		return failed;
-	}
-	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/iscsi_pdu", top ? top : ".");
-	dir = opendir(path);
-	if (!dir) {
-		perror(path);
-		return 1;
-	}
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] != '.') {
-			snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/iscsi_pdu/%s",
-				top ? top : ".", entry->d_name);
-			failed |= run_file(path);
-			count++;
-		}
-	}
-	closedir(dir);
-	iscsi_free(server.iscsi);
-	reactor_free(server.reactor);
-	mailbox_close(&server.control);
-	printf("%u corpus files\n", count);
-	return failed || count == 0;
-}
-#endif
+const struct fuzz_target fuzz_target = {
+	.corpus = "iscsi_pdu", .every_cut = true, .mutations = 100, .end = world_free};

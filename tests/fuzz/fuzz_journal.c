@@ -2,18 +2,16 @@
 /*
  * Fuzz entry of the journal's bytes: whatever they are, the reader gets entries of legal size in
  * growing order, and never looks behind the end. The checksums are made good first, so that the
- * contents are reached. With libFuzzer (clang -fsanitize=fuzzer -DYOKE_FUZZER) or, as `make check`
- * builds it, as a program that runs the corpus and mutations of every file.
+ * contents are reached.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/drive.h"
 #include "yoke/crc32c.h"
 #include "yoke/cursor.h"
 #include "yoke/journal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void expect(bool ok)
 {
@@ -106,62 +104,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	return 0;
 }
 
-#ifndef YOKE_FUZZER
-
-#define FUZZ_FILE_MAX 65536u
-
-static void fuzz_variants(const uint8_t *bytes, size_t size)
-{
-	LLVMFuzzerTestOneInput(bytes, size);
-	for (size_t i = 0; i < size; i++) {
-		uint8_t *copy = malloc(size);
-
-		expect(copy != NULL);
-		memcpy(copy, bytes, i); /* the sanitizer sees a read behind the end */
-		LLVMFuzzerTestOneInput(copy, i);
-		for (unsigned bit = 0; bit < 8; bit++) {
-			memcpy(copy, bytes, size);
-			copy[i] ^= (uint8_t)(1u << bit);
-			LLVMFuzzerTestOneInput(copy, size);
-		}
-		copy[i] = 0xff;
-		LLVMFuzzerTestOneInput(copy, size);
-		free(copy);
-	}
-}
-
-static int fuzz_file(const char *path)
-{
-	static uint8_t bytes[FUZZ_FILE_MAX];
-	FILE *file = fopen(path, "re");
-	size_t size;
-
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	size = fread(bytes, 1, sizeof(bytes), file);
-	fclose(file);
-	fuzz_variants(bytes, size);
-	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	static const char *const corpus[] = {"empty", "entries", "states", "torn"};
-	const char *top = getenv("top_srcdir");
-	char path[4096];
-	int failed = 0;
-
-	for (int i = 1; i < argc; i++) {
-		failed |= fuzz_file(argv[i]);
-	}
-	for (size_t i = 0; argc < 2 && i < sizeof(corpus) / sizeof(corpus[0]); i++) {
-		snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/journal/%s.bin", top ? top : ".",
-			corpus[i]);
-		failed |= fuzz_file(path);
-	}
-	return failed;
-}
-
-#endif
+const struct fuzz_target fuzz_target = {.corpus = "journal", .every_cut = true, .every_bit = true};

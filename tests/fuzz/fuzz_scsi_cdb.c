@@ -4,15 +4,14 @@
  * input is a row of commands: 4 bytes (LUN; reactor, task attribute, length of the CDB; length of
  * the data-out, big-endian), 16 bytes of CDB, the data. All are started before any of them has
  * ended. Whatever comes in, every command ends once, with a status that there is, and gives its
- * buffers back. Built with -DYOKE_FUZZER it is a libFuzzer target; otherwise a program that runs
- * its corpus (files given as arguments, or tests/fuzz/corpus/scsi_cdb) with mutations.
+ * buffers back.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/scsi/core.h"
+#include "tests/fuzz/drive.h"
 #include "yoke/cursor.h"
 #include "yoke/scsi.h"
 #include "yoke/util.h"
@@ -321,8 +320,6 @@ static void nexus_calm(struct scsi_nexus *nexus, unsigned r)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cursor in = cursor_reader(data, size);
@@ -357,35 +354,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef YOKE_FUZZER
-
-#define FUZZ_FILE_MAX 65536u
-
-static void fuzz_variants(const uint8_t *bytes, size_t size)
-{
-	uint8_t *copy = malloc(size + 1);
-
-	check(copy != NULL);
-	LLVMFuzzerTestOneInput(bytes, size);
-	for (size_t i = 0; i < size; i++) {
-		uint8_t *cut = malloc(i + 1);
-
-		check(cut != NULL);
-		memcpy(cut, bytes, i); /* the sanitizer sees a read behind the end */
-		LLVMFuzzerTestOneInput(cut, i);
-		free(cut);
-		for (unsigned bit = 0; bit < 8; bit++) {
-			memcpy(copy, bytes, size);
-			copy[i] ^= (uint8_t)(1u << bit);
-			LLVMFuzzerTestOneInput(copy, size);
-		}
-		memcpy(copy, bytes, size);
-		copy[i] = 0xff;
-		LLVMFuzzerTestOneInput(copy, size);
-	}
-	free(copy);
-}
-
 /* Every opcode and service action, with every byte of the CDB 00 and FF. */
 static void fuzz_opcodes(void)
 {
@@ -400,55 +368,11 @@ static void fuzz_opcodes(void)
 	}
 }
 
-static int fuzz_file(const char *path)
-{
-	static uint8_t bytes[FUZZ_FILE_MAX];
-	FILE *file = fopen(path, "re");
-	size_t size;
-
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	size = fread(bytes, 1, sizeof(bytes), file);
-	fclose(file);
-	fuzz_variants(bytes, size);
-	return 0;
-}
-
-static int fuzz_corpus(void)
-{
-	const char *top = getenv("top_srcdir");
-	char path[4096];
-	struct dirent *entry;
-	int files = 0, failed = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/scsi_cdb", top ? top : ".");
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.') {
-			continue;
-		}
-		snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/scsi_cdb/%s", top ? top : ".",
-			entry->d_name);
-		failed |= fuzz_file(path);
-		files++;
-	}
-	if (dir) {
-		closedir(dir);
-	}
-	if (files == 0) {
-		fprintf(stderr, "no corpus in tests/fuzz/corpus/scsi_cdb below %s\n",
-			top ? top : ".");
-		return 1;
-	}
-	fuzz_opcodes();
-	return failed;
-}
-
 static void world_free(void)
 {
+	if (!world.scsi) {
+		return;
+	}
 	scsi_free(world.scsi);
 	for (unsigned i = 0; i < REACTORS; i++) {
 		reactor_free(world.reactors[i]);
@@ -456,20 +380,8 @@ static void world_free(void)
 	mailbox_close(&world.control);
 }
 
-int main(int argc, char **argv)
-{
-	int failed = 0;
-
-	if (argc < 2) {
-		failed = fuzz_corpus();
-	}
-	for (int i = 1; i < argc; i++) {
-		failed |= fuzz_file(argv[i]);
-	}
-	if (world.scsi) {
-		world_free();
-	}
-	return failed;
-}
-
-#endif
+const struct fuzz_target fuzz_target = {.corpus = "scsi_cdb",
+	.every_cut = true,
+	.every_bit = true,
+	.more = fuzz_opcodes,
+	.end = world_free};

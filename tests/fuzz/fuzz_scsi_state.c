@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Fuzz target: what the ledger keeps about an LU, and TransportIDs of parameter lists. The first
- * byte says which: 0 a state, 1 an entry, 2 TransportIDs. Built with -DYOKE_FUZZER it is a
- * libFuzzer target; otherwise a program that runs its corpus (files given as arguments, or
- * tests/fuzz/corpus/scsi_state), each whole, cut short at every byte and with every byte changed.
+ * byte says which: 0 a state, 1 an entry, 2 TransportIDs.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/scsi/apply.h"
 #include "daemon/scsi/transport_id.h"
+#include "tests/fuzz/drive.h"
 #include "yoke/ledger.h"
 
 static uint8_t saved[LEDGER_STATE_BYTES_MAX], again[LEDGER_STATE_BYTES_MAX];
@@ -106,8 +104,6 @@ static void fuzz_transport_ids(const uint8_t *bytes, size_t size)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	if (size == 0) {
@@ -127,87 +123,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	return 0;
 }
 
-#ifndef YOKE_FUZZER
-
-#define FUZZ_FILE_MAX 65536u
-
-static void fuzz_variants(const uint8_t *bytes, size_t size)
-{
-	LLVMFuzzerTestOneInput(bytes, size);
-	for (size_t i = 0; i < size; i++) {
-		uint8_t *copy = malloc(size);
-
-		expect(copy != NULL);
-		memcpy(copy, bytes, i); /* the sanitizer sees a read behind the end */
-		LLVMFuzzerTestOneInput(copy, i);
-		for (unsigned bit = 0; bit < 8; bit++) {
-			memcpy(copy, bytes, size);
-			copy[i] ^= (uint8_t)(1u << bit);
-			LLVMFuzzerTestOneInput(copy, size);
-		}
-		copy[i] = 0xff;
-		LLVMFuzzerTestOneInput(copy, size);
-		free(copy);
-	}
-}
-
-static int fuzz_file(const char *path)
-{
-	static uint8_t bytes[FUZZ_FILE_MAX];
-	FILE *file = fopen(path, "re");
-	size_t size;
-
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	size = fread(bytes, 1, sizeof(bytes), file);
-	fclose(file);
-	fuzz_variants(bytes, size);
-	return 0;
-}
-
-static int fuzz_corpus(void)
-{
-	const char *top = getenv("top_srcdir");
-	char path[4096];
-	struct dirent *entry;
-	int files = 0, failed = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/scsi_state", top ? top : ".");
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.') {
-			continue;
-		}
-		snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/scsi_state/%s", top ? top : ".",
-			entry->d_name);
-		failed |= fuzz_file(path);
-		files++;
-	}
-	if (dir) {
-		closedir(dir);
-	}
-	if (files == 0) {
-		fprintf(stderr, "no corpus in tests/fuzz/corpus/scsi_state below %s\n",
-			top ? top : ".");
-		return 1;
-	}
-	return failed;
-}
-
-int main(int argc, char **argv)
-{
-	int failed = 0;
-
-	if (argc < 2) {
-		return fuzz_corpus();
-	}
-	for (int i = 1; i < argc; i++) {
-		failed |= fuzz_file(argv[i]);
-	}
-	return failed;
-}
-
-#endif
+const struct fuzz_target fuzz_target = {
+	.corpus = "scsi_state", .every_cut = true, .every_bit = true};
