@@ -341,23 +341,75 @@ static void cli_lun_text(const json_t *lu, char *to, size_t size)
 	}
 }
 
+/* Storage that the store has given it; with a mark when a threshold is reached. */
+static void cli_lu_used_text(const json_t *lu, char *to, size_t size)
+{
+	const json_t *space = json_object_get(lu, "space");
+	const json_t *used = json_object_get(space, "used_bytes");
+	char bytes[32];
+
+	snprintf(to, size, "%s%s",
+		json_is_integer(used)
+			? cli_bytes_text(json_integer_value(used), bytes, sizeof(bytes))
+			: "-",
+		cli_get_bool(space, "threshold_reached") ? "!" : "");
+}
+
+static const char *cli_threshold_text(const json_t *threshold, char *to, size_t size)
+{
+	if (json_is_integer(json_object_get(threshold, "percent"))) {
+		snprintf(to, size, "%lld %%", (long long)cli_get_number(threshold, "percent"));
+		return to;
+	}
+	return json_is_object(threshold)
+		       ? cli_bytes_text(cli_get_number(threshold, "bytes"), to, size)
+		       : "none";
+}
+
+static void cli_lu_space_print(const json_t *lu)
+{
+	static const struct {
+		const char *head, *bytes, *threshold;
+	} rows[] = {
+		{"used", "used_bytes", "threshold_used"},
+		{"available", "available_bytes", "threshold_available"},
+	};
+	const json_t *space = json_object_get(lu, "space");
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const json_t *bytes = json_object_get(space, rows[i].bytes);
+		char text[32], limit[32];
+
+		printf("%-14s%s, threshold %s\n", rows[i].head,
+			json_is_integer(bytes)
+				? cli_bytes_text(json_integer_value(bytes), text, sizeof(text))
+				: "not told",
+			cli_threshold_text(
+				json_object_get(space, rows[i].threshold), limit, sizeof(limit)));
+	}
+	if (cli_get_bool(space, "threshold_reached")) {
+		printf("%-14sa threshold is REACHED: free or add storage\n", "");
+	}
+}
+
 static void cli_lus_print(const json_t *answer)
 {
-	static const char *const head[] = {
-		"EXTENT", ">LUN", "GROUP", "OWNER", "TYPE", ">SIZE", ">BLOCK", "KEY", "NAA", NULL};
+	static const char *const head[] = {"EXTENT", ">LUN", "GROUP", "OWNER", "TYPE", ">SIZE",
+		">USED", ">BLOCK", "KEY", "NAA", NULL};
 	struct cli_table *table = cli_table_new(head);
 	json_t *lu;
 	size_t i;
 
 	json_array_foreach (json_object_get(answer, "lus"), i, lu) {
-		char lun[32], size[32], block[16];
+		char lun[32], size[32], used[34], block[16];
 
 		cli_lun_text(lu, lun, sizeof(lun));
+		cli_lu_used_text(lu, used, sizeof(used));
 		cli_bytes_text(cli_get_number(lu, "size_bytes"), size, sizeof(size));
 		snprintf(block, sizeof(block), "%lld",
 			(long long)cli_get_number(lu, "block_size_bytes"));
 		cli_table_add(table, cli_get_text(lu, "extent"), lun, cli_get_text(lu, "group"),
-			cli_get_text(lu, "owner"), cli_get_text(lu, "type"), size, block,
+			cli_get_text(lu, "owner"), cli_get_text(lu, "type"), size, used, block,
 			cli_get_text(lu, "write_key"), cli_get_text(lu, "naa"));
 	}
 	cli_table_print(table, stdout, "no logical units");
@@ -461,6 +513,7 @@ static void cli_lu_print(const json_t *lu)
 		cli_get_bool(lu, "volatile_cache") ? "volatile write cache (WCE=1)"
 						   : "no volatile write cache (WCE=0)",
 		cli_get_bool(lu, "unmap") ? "yes" : "no");
+	cli_lu_space_print(lu);
 	printf("%-14s%s\n", "write key", cli_lu_key(lu));
 	if (cli_get_bool(lu, "write_protected")) {
 		printf("%-14sby a host (SWP, MODE SELECT)\n", "protected");

@@ -382,6 +382,43 @@ static void check_extent_identity(struct conf_loader *l, struct conf_extent *e, 
 	l->out_of_memory |= !e->serial;
 }
 
+static bool amount_given(const struct conf_amount *amount)
+{
+	return amount->bytes || amount->percent;
+}
+
+/* Thresholds are for stores that allocate as they are written, and can tell how much. */
+static void check_thresholds(
+	struct conf_loader *l, const struct conf_extent *e, const struct conf_node *item)
+{
+	const struct {
+		const char *key;
+		const struct conf_amount *amount;
+		bool fits;
+	} rows[] = {
+		{"threshold_used", &e->threshold_used, e->type != EXTENT_BLOCK},
+		{"threshold_available", &e->threshold_available, e->type == EXTENT_FILE},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!amount_given(rows[i].amount) || !value_is_good(item, "type")) {
+			continue;
+		}
+		if (!rows[i].fits) {
+			complain_key(l, "extents", e->name, item, rows[i].key,
+				"is of no use to type %s, whose store does not tell; remove it",
+				e->type == EXTENT_RAM ? "ram" : "block");
+		} else if (!e->thin) {
+			complain_key(l, "extents", e->name, item, rows[i].key,
+				"is given, but thin is no; allowed: with thin: yes");
+		}
+	}
+	if (e->size_bytes && e->threshold_used.bytes >= e->size_bytes) {
+		complain_key(l, "extents", e->name, item, "threshold_used",
+			"is not less than size and would never be reached");
+	}
+}
+
 static void check_extents(struct conf_loader *l, const struct conf_node *root)
 {
 	const char **scopes = extent_scopes(l);
@@ -396,6 +433,7 @@ static void check_extents(struct conf_loader *l, const struct conf_node *root)
 		}
 		check_extent_type(l, e, w.item);
 		check_extent_sizes(l, e, w.item);
+		check_thresholds(l, e, w.item);
 		check_extent_identity(l, e, scopes[w.i], w.item);
 		if (!conf_node_get(w.item, "group") && conf->group_count > 1) {
 			complain_key(l, "extents", e->name, w.item, "group",

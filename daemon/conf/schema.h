@@ -25,6 +25,7 @@ enum conf_type {
 	CONF_TYPE_ISCSI_NAME, /* const char *: iqn., eui., naa., in lower case */
 	CONF_TYPE_UINT,
 	CONF_TYPE_SIZE, /* bytes */
+	CONF_TYPE_AMOUNT, /* struct conf_amount: a size within min and max, or 1% to 99% */
 	CONF_TYPE_DURATION, /* kept in the key's unit */
 	CONF_TYPE_BOOL,
 	CONF_TYPE_CHOICE,

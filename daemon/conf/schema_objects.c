@@ -298,6 +298,27 @@ static const struct conf_key keys_extent[] = {
 		.help = "Offer UNMAP where the store can do it.",
 	},
 	{
+		.name = "threshold_used",
+		.type = CONF_TYPE_AMOUNT,
+		.flags = CONF_ONLINE,
+		FIELD(conf_extent, threshold_used),
+		.min = MIB,
+		.max = 8192 * TIB,
+		.help = "Warn hosts (unit attention 38h/07h) and the log when a thin extent uses "
+			"so "
+			"much storage, or so many percent of its size. Not for block devices.",
+	},
+	{
+		.name = "threshold_available",
+		.type = CONF_TYPE_AMOUNT,
+		.flags = CONF_ONLINE,
+		FIELD(conf_extent, threshold_available),
+		.min = MIB,
+		.max = 8192 * TIB,
+		.help = "The same when no more than that is left in the file system below a thin "
+			"extent of type file: its writes fail when nothing is left.",
+	},
+	{
 		.name = "write_key",
 		.type = CONF_TYPE_CHOICE,
 		.flags = CONF_RENEW,

@@ -159,6 +159,28 @@ static bool size_parse(const struct value *v)
 	return unit_parse(v, size_units, ARRAY_SIZE(size_units), &bytes) && bounded_put(v, bytes);
 }
 
+static bool amount_parse(const struct value *v)
+{
+	struct conf_amount *amount = v->field;
+	struct value bytes = *v;
+	struct conf_key key = *v->key;
+	const char *rest;
+	uint64_t number;
+
+	if (digits_parse(v->text, &number, &rest) && !strcmp(rest, "%")) {
+		if (number < 1 || number > 99) {
+			return value_refuse(v, "is not between 1% and 99%");
+		}
+		*amount = (struct conf_amount){.percent = (uint8_t)number};
+		return true;
+	}
+	amount->percent = 0;
+	key.size = sizeof(amount->bytes);
+	bytes.key = &key;
+	bytes.field = &amount->bytes;
+	return size_parse(&bytes);
+}
+
 static uint64_t unit_factor(const char *name)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(time_units); i++) {
@@ -438,6 +460,20 @@ static bool size_format(
 	return true;
 }
 
+static bool amount_format(
+	const struct conf *conf, const struct conf_key *key, const void *field, char *out)
+{
+	const struct conf_amount *amount = field;
+	struct conf_key bytes = *key;
+
+	bytes.size = sizeof(amount->bytes);
+	if (amount->percent) {
+		snprintf(out, CONF_VALUE_MAX, "%u%%", amount->percent);
+		return true;
+	}
+	return amount->bytes && size_format(conf, &bytes, &amount->bytes, out);
+}
+
 static bool duration_format(
 	const struct conf *conf, const struct conf_key *key, const void *field, char *out)
 {
@@ -582,7 +618,7 @@ static void allowed_range(const struct conf_key *key, char *out, size_t size)
 	int used;
 
 	wide.size = sizeof(uint64_t);
-	if (key->type == CONF_TYPE_SIZE) {
+	if (key->type == CONF_TYPE_SIZE || key->type == CONF_TYPE_AMOUNT) {
 		size_format(NULL, &wide, &key->min, low);
 		size_format(NULL, &wide, &key->max, high);
 	} else if (key->type == CONF_TYPE_DURATION) {
@@ -594,6 +630,7 @@ static void allowed_range(const struct conf_key *key, char *out, size_t size)
 	}
 	used = snprintf(out, size, "%s to %s%s", low, high,
 		key->type == CONF_TYPE_SIZE	  ? " (B, KiB, MiB, GiB, TiB)"
+		: key->type == CONF_TYPE_AMOUNT	  ? " (B, KiB, MiB, GiB, TiB), or 1% to 99%"
 		: key->type == CONF_TYPE_DURATION ? " (us, ms, s, min)"
 						  : "");
 	if (key->step && used > 0 && (size_t)used < size) {
@@ -657,6 +694,7 @@ static const struct value_row {
 		"digits; letters, digits, dots, hyphens, colons, at most 223"},
 	[CONF_TYPE_UINT] = {"number", uint_parse, uint_format, allowed_range, NULL},
 	[CONF_TYPE_SIZE] = {"size", size_parse, size_format, allowed_range, NULL},
+	[CONF_TYPE_AMOUNT] = {"amount", amount_parse, amount_format, allowed_range, NULL},
 	[CONF_TYPE_DURATION] = {"duration", duration_parse, duration_format, allowed_range, NULL},
 	[CONF_TYPE_BOOL] = {"yes or no", bool_parse, bool_format, NULL, "yes or no"},
 	[CONF_TYPE_CHOICE] = {"choice", choice_parse, choice_format, allowed_choices, NULL},

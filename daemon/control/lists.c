@@ -121,6 +121,32 @@ static json_t *control_reservations_json(
 		lu->reserver ? control_nexus_json(lu->reserver) : json_null());
 }
 
+/* An amount of storage that the store may not tell. */
+static json_t *control_amount_json(uint64_t bytes)
+{
+	return bytes == EXTENT_UNKNOWN ? json_null() : json_integer((json_int_t)bytes);
+}
+
+/* A threshold as the configuration has it: {"percent": 80} or {"bytes": ...}; null: none. */
+static json_t *control_threshold_json(const struct conf_amount *amount)
+{
+	if (amount->percent) {
+		return json_pack("{s:i}", "percent", (int)amount->percent);
+	}
+	return amount->bytes ? json_pack("{s:I}", "bytes", (json_int_t)amount->bytes) : json_null();
+}
+
+/* What the extent uses and what is left for it. */
+static json_t *control_space_json(const struct scsi_lu_info *lu)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:b}", "used_bytes",
+		control_amount_json(lu->used_bytes), "available_bytes",
+		control_amount_json(lu->free_bytes), "threshold_used",
+		control_threshold_json(&lu->extent->threshold_used), "threshold_available",
+		control_threshold_json(&lu->extent->threshold_available), "threshold_reached",
+		(int)lu->threshold_reached);
+}
+
 static json_t *control_lu_json(
 	const struct control *control, unsigned index, const struct scsi_lu_info *lu, json_t *luns)
 {
@@ -131,7 +157,7 @@ static json_t *control_lu_json(
 
 	return json_pack(
 		"{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:i, s:b, s:b, s:b,"
-		" s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:b, s:o}",
+		" s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:b, s:o, s:o}",
 		"extent", control_json_text(extent->name), "comment",
 		control_json_text(extent->comment), "luns", luns, "type",
 		extent_type_name(extent->type), "path", control_json_text(extent->path), "group",
@@ -148,7 +174,7 @@ static json_t *control_lu_json(
 		(json_int_t)lu->writes, "read_bytes", (json_int_t)lu->read_bytes, "written_bytes",
 		(json_int_t)lu->written_bytes, "write_key", extent_write_key_name(lu->write_key),
 		"write_protected", (int)lu->write_protected, "reservations",
-		control_reservations_json(control, index, lu));
+		control_reservations_json(control, index, lu), "space", control_space_json(lu));
 }
 
 /* LUs stand in the order of the configuration. */

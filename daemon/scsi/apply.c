@@ -208,6 +208,18 @@ static enum scsi_result identify_apply(
 	return SCSI_RESULT_GOOD;
 }
 
+/* The owner has found that thresholds are reached, or not any more. */
+static enum scsi_result thresholds_apply(
+	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects)
+{
+	if (entry->values & ~state->reached) {
+		effects->others_uas |= 1u << SCSI_UA_THRESHOLD_REACHED; /* SITUA is 0: everybody */
+	}
+	effects->changed |= entry->values != state->reached;
+	state->reached = entry->values;
+	return SCSI_RESULT_GOOD;
+}
+
 static enum scsi_result pr_apply(
 	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects)
 {
@@ -222,6 +234,7 @@ static enum scsi_result (*const kinds[])(
 	[SCSI_ENTRY_UNRESERVE] = unreserve_apply,
 	[SCSI_ENTRY_MODE] = mode_apply,
 	[SCSI_ENTRY_IDENTIFY] = identify_apply,
+	[SCSI_ENTRY_THRESHOLDS] = thresholds_apply,
 };
 
 enum scsi_result scsi_apply(

@@ -23,6 +23,7 @@
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/round.h"
 #include "daemon/scsi/tasks.h"
+#include "daemon/scsi/threshold.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -40,6 +41,8 @@ struct scsi_change {
 	unsigned added_count, removed_count;
 	struct change_grown *grown;
 	unsigned grown_count;
+	uint16_t *moded; /* LUs whose mode parameters are others */
+	unsigned moded_count;
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -168,6 +171,7 @@ static void change_free(struct scsi_change *change)
 	free(change->added);
 	free(change->removed);
 	free(change->grown);
+	free(change->moded);
 	free(change);
 }
 
@@ -186,8 +190,9 @@ struct scsi_change *scsi_change_new(
 	change->slot_of = calloc(room, sizeof(*change->slot_of));
 	change->added = calloc(room, sizeof(*change->added));
 	change->grown = calloc(room, sizeof(*change->grown));
+	change->moded = calloc(room, sizeof(*change->moded));
 	change->removed = calloc(CONF_EXTENTS_MAX, sizeof(*change->removed));
-	if (change->slot_of && change->added && change->grown && change->removed &&
+	if (change->slot_of && change->added && change->grown && change->moded && change->removed &&
 		change_extents(change, error, error_size) == 0 &&
 		change_removed(change, error, error_size) == 0) {
 		change->map = scsi_map_new(scsi, conf, change->slot_of, error, error_size);
@@ -303,6 +308,9 @@ static void change_arrived(struct mailbox_msg *msg)
 		scsi_ua_raise(
 			core, &scsi->lus[change->grown[i].lu], SCSI_UA_CAPACITY_CHANGED, NULL);
 	}
+	for (unsigned i = 0; i < change->moded_count; i++) {
+		scsi_ua_raise(core, &scsi->lus[change->moded[i]], SCSI_UA_MODE_CHANGED, NULL);
+	}
 	for (unsigned i = 0; i < change->removed_count; i++) {
 		scsi_tasks_refuse(core, &(struct scsi_match){.lu = &scsi->lus[change->removed[i]]});
 	}
@@ -353,6 +361,18 @@ static void change_sizes(struct scsi_change *change)
 	}
 }
 
+/* Thresholds are mode parameters (page 1Ch/02h), and a percentage is one of the size. */
+static void change_thresholds(struct scsi_change *change)
+{
+	for (unsigned i = 0; i < change->conf->extent_count; i++) {
+		struct scsi_lu *lu = &change->scsi->lus[change->slot_of[i]];
+
+		if (scsi_thresholds_set(lu, &change->conf->extents[i])) {
+			change->moded[change->moded_count++] = lu->index;
+		}
+	}
+}
+
 void scsi_change_apply(struct scsi_change *change, void (*done)(void *arg), void *arg)
 {
 	struct scsi *scsi = change->scsi;
@@ -373,6 +393,7 @@ void scsi_change_apply(struct scsi_change *change, void (*done)(void *arg), void
 			&scsi->lus[change->removed[i]].gone, true, memory_order_relaxed);
 	}
 	change_sizes(change);
+	change_thresholds(change);
 	atomic_store_explicit(&scsi->conf, change->conf, memory_order_release);
 	atomic_store_explicit(&scsi->map, change->map, memory_order_release);
 	change->map = old;

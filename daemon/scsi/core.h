@@ -27,7 +27,7 @@
 #define SCSI_COMPARE_BLOCKS_MAX 128u /* of COMPARE AND WRITE */
 #define SCSI_PREFETCH_BYTES_MAX (64ull << 20)
 #define SCSI_BUFFER_BYTES	4096u /* of READ BUFFER and WRITE BUFFER */
-#define SCSI_THRESHOLD_EXPONENT 11 /* unit of what log page 0C counts: 2048 blocks */
+#define SCSI_THRESHOLD_EXPONENT 11 /* a threshold set has at least 2048 blocks */
 #define SCSI_SAME_CHUNK		(1u << 20) /* their pieces */
 
 /* Control thread: does an LU's store get on with its work? */
@@ -35,6 +35,20 @@ struct scsi_progress {
 	uint64_t left;
 	uint64_t since_ms;
 	bool hangs;
+};
+
+/* Thresholds of logical block provisioning, in the order of mode page 1Ch/02h. */
+enum scsi_threshold {
+	SCSI_THRESHOLD_AVAILABLE, /* threshold sets that are left */
+	SCSI_THRESHOLD_USED, /* threshold sets that are used */
+	SCSI_THRESHOLD_PERCENT, /* percent that are left */
+	SCSI_THRESHOLDS,
+};
+
+/* Control thread: what the store said last (watch.h); EXTENT_UNKNOWN where it does not tell. */
+struct scsi_space {
+	uint64_t used_bytes, free_bytes, total_bytes;
+	bool asked; /* a question is under way */
 };
 
 /*
@@ -48,7 +62,9 @@ struct scsi_lu {
 	struct extent *extent;
 	struct extent_info info;
 	_Atomic uint64_t blocks; /* grows when the extent has grown */
-	unsigned pins; /* flushes that are under way; control thread */
+	/* By enum scsi_threshold, 0 = none; a change of the configuration may change them. */
+	_Atomic uint32_t thresholds[SCSI_THRESHOLDS];
+	unsigned pins; /* flushes and questions that are under way; control thread */
 	bool close_wanted; /* with the last of them */
 	atomic_bool gone; /* removed by the administrator: nothing runs on it any more */
 	uint32_t block_size;
@@ -59,6 +75,7 @@ struct scsi_lu {
 	uint8_t naa_length; /* 8 or 16 */
 	char naa_text[33];
 	struct scsi_progress progress; /* control thread */
+	struct scsi_space space;
 };
 
 struct scsi_unit {
@@ -177,6 +194,7 @@ struct scsi {
 	struct scsi_map *_Atomic map;
 	struct scsi_change *change; /* being put in place */
 	struct scsi_tokens *tokens; /* ROD tokens */
+	struct scsi_watch *watch; /* watch.h */
 	struct scsi_group *groups;
 	unsigned group_count;
 	uint16_t *group_lus; /* what groups[].lus point into */

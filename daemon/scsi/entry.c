@@ -12,6 +12,7 @@ static const char *const kind_names[] = {
 	[SCSI_ENTRY_UNRESERVE] = "end of a reservation",
 	[SCSI_ENTRY_MODE] = "MODE SELECT",
 	[SCSI_ENTRY_IDENTIFY] = "SET IDENTIFYING INFORMATION",
+	[SCSI_ENTRY_THRESHOLDS] = "thresholds reached",
 };
 
 const char *scsi_entry_kind_name(enum scsi_entry_kind kind)
@@ -68,6 +69,9 @@ void scsi_entry_put(struct cursor *c, const struct scsi_entry *entry)
 	case SCSI_ENTRY_IDENTIFY:
 		cursor_put_u8(c, entry->info_length);
 		cursor_put_bytes(c, entry->info, entry->info_length);
+		break;
+	case SCSI_ENTRY_THRESHOLDS:
+		cursor_put_u8(c, entry->values);
 		break;
 	case SCSI_ENTRY_RESERVE:
 	case SCSI_ENTRY_RELEASE:
@@ -149,6 +153,10 @@ bool scsi_entry_get(const uint8_t *bytes, size_t length, struct scsi_entry *entr
 		entry->info_length = cursor_get_u8(&c);
 		c.bad |= entry->info_length > SCSI_IDENTIFYING_MAX;
 		cursor_get_bytes(&c, entry->info, cursor_ok(&c) ? entry->info_length : 0);
+		break;
+	case SCSI_ENTRY_THRESHOLDS:
+		entry->values = cursor_get_u8(&c);
+		c.bad |= entry->values & ~SCSI_REACHED_ALL;
 		break;
 	case SCSI_ENTRY_RESERVE:
 	case SCSI_ENTRY_RELEASE:

@@ -12,6 +12,7 @@ enum scsi_entry_kind {
 	SCSI_ENTRY_UNRESERVE = 4, /* a reset, or the nexus is lost: ends the SPC-2 reservation */
 	SCSI_ENTRY_MODE = 5, /* MODE SELECT */
 	SCSI_ENTRY_IDENTIFY = 6, /* SET IDENTIFYING INFORMATION */
+	SCSI_ENTRY_THRESHOLDS = 7, /* `values` are the thresholds that are reached, of all */
 };
 const char *scsi_entry_kind_name(enum scsi_entry_kind kind);
 
@@ -53,7 +54,7 @@ struct scsi_entry {
 	struct cursor ports; /* RTPIs, two bytes each */
 	struct cursor others; /* see scsi_entry_other_put() */
 	struct scsi_identity destination; /* REGISTER AND MOVE */
-	/* mode */
+	/* mode, thresholds (without mask) */
 	uint8_t mask; /* SCSI_MODE_* that are set to `values` */
 	uint8_t values;
 	/* identify */

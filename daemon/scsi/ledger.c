@@ -218,6 +218,23 @@ void scsi_ledger_send(struct scsi_task *task, const struct cursor *entry)
 	mailbox_post(task->nexus->core->scsi->control, &task->msg);
 }
 
+void scsi_ledger_thresholds(const struct scsi_lu *lu, uint8_t reached,
+	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg)
+{
+	/* Not a nexus's word but the array's; no nexus can have these names. */
+	struct scsi_entry entry = {.kind = SCSI_ENTRY_THRESHOLDS,
+		.values = reached,
+		.who = {.initiator = "(array)",
+			.target = "(array)",
+			.controller = lu->scsi->controller,
+			.rtpi = (uint16_t)(lu->scsi->controller * 256u)}};
+	uint8_t bytes[128];
+	struct cursor c = cursor_over(bytes, sizeof(bytes));
+
+	scsi_entry_put(&c, &entry);
+	entry_submit(lu, epoch_of(lu), bytes, c.pos, done, arg);
+}
+
 /* ----- publishing a state --------------------------------------------------------------------- */
 
 struct publication {

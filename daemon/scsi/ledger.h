@@ -34,6 +34,13 @@ bool scsi_unreserve(struct scsi_core *core, const struct scsi_lu *lu,
 /* A nexus of ours ends: what it has reserved. On its reactor. */
 void scsi_nexus_unreserve(struct scsi_nexus *nexus);
 
+/*
+ * The owner's word on which thresholds of the LU are reached: its state, and a unit attention for
+ * every nexus when there is a new one. done() once, possibly inside the call. Control thread.
+ */
+void scsi_ledger_thresholds(const struct scsi_lu *lu, uint8_t reached,
+	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg);
+
 /* A view has been published: what waited for one is tried again; nexuses of a lost controller
  * lose their SPC-2 reservations. Control thread. */
 void scsi_ledger_view(struct scsi *scsi, const struct group_view *view);

@@ -52,12 +52,14 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/state.c daemon/scsi/state.h \
 	daemon/scsi/sync.c \
 	daemon/scsi/task.c daemon/scsi/tasks.h \
+	daemon/scsi/threshold.c daemon/scsi/threshold.h \
 	daemon/scsi/tmf.c \
 	daemon/scsi/token.c daemon/scsi/token.h \
 	daemon/scsi/transport_id.c daemon/scsi/transport_id.h \
 	daemon/scsi/unmap.c \
 	daemon/scsi/verify.c \
 	daemon/scsi/vpd.c \
+	daemon/scsi/watch.c daemon/scsi/watch.h \
 	daemon/scsi/write_same.c
 libyokescsi_a_CFLAGS = $(AM_CFLAGS)
 
@@ -75,6 +77,9 @@ tests_unit_test_scsi_rw_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_copy
 tests_unit_test_scsi_copy_SOURCES = tests/unit/test_scsi_copy.c tests/unit/copy_lists.h $(scsi_rig_sources)
 tests_unit_test_scsi_copy_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_threshold
+tests_unit_test_scsi_threshold_SOURCES = tests/unit/test_scsi_threshold.c $(scsi_pair_sources)
+tests_unit_test_scsi_threshold_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_guard
 tests_unit_test_scsi_guard_SOURCES = tests/unit/test_scsi_guard.c $(scsi_pair_sources)
 tests_unit_test_scsi_guard_LDADD = $(scsi_rig_libs)

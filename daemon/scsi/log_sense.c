@@ -7,6 +7,7 @@
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
+#include "daemon/scsi/threshold.h"
 #include "yoke/util.h"
 
 #define LOG_MOST       512u
@@ -24,6 +25,7 @@ enum {
 	ERRORS_UNCORRECTED = 0x0006,
 	SPACE_AVAILABLE = 0x0001,
 	SPACE_USED = 0x0002,
+	SPACE_AVAILABLE_PERCENT = 0x0003,
 };
 
 #define SCOPE_LU     0x01 /* dedicated to this LU */
@@ -66,7 +68,7 @@ static void read_errors_put(struct scsi_task *task, struct cursor *c)
 static void resource_put(
 	struct scsi_task *task, struct cursor *c, uint16_t code, uint64_t bytes, uint8_t scope)
 {
-	uint64_t sets = bytes >> task->lu->block_shift >> SCSI_THRESHOLD_EXPONENT;
+	uint64_t sets = bytes >> task->lu->block_shift >> scsi_threshold_exponent(task->lu);
 
 	if (bytes == EXTENT_UNKNOWN || code < be16_get(task->cdb + 5)) {
 		return;
@@ -79,10 +81,29 @@ static void resource_put(
 	cursor_put_zeros(c, 3);
 }
 
+/* Percent that are left, in whole ones (SBC-4 6.4.5.4). */
+static void percent_put(struct scsi_task *task, struct cursor *c, uint16_t code, uint8_t scope)
+{
+	const struct extent_io *io = &task->io;
+
+	if (io->free_bytes == EXTENT_UNKNOWN || io->total_bytes == EXTENT_UNKNOWN ||
+		code < be16_get(task->cdb + 5)) {
+		return;
+	}
+	cursor_put_u16(c, code);
+	cursor_put_u8(c, FORMAT_LIST);
+	cursor_put_u8(c, 8);
+	cursor_put_u16(c, (uint16_t)(scsi_space_tenths(io->free_bytes, io->total_bytes) / 10));
+	cursor_put_u16(c, 0);
+	cursor_put_u8(c, scope);
+	cursor_put_zeros(c, 3);
+}
+
 static void provisioning_put(struct scsi_task *task, struct cursor *c)
 {
 	resource_put(task, c, SPACE_AVAILABLE, task->io.free_bytes, SCOPE_SHARED);
 	resource_put(task, c, SPACE_USED, task->io.used_bytes, SCOPE_LU);
+	percent_put(task, c, SPACE_AVAILABLE_PERCENT, SCOPE_SHARED);
 }
 
 /* Informational exceptions: none, and no thermometer. */
@@ -96,9 +117,10 @@ static void exceptions_put(struct scsi_task *task, struct cursor *c)
 	cursor_put_u8(c, 0);
 }
 
-static bool is_thin(const struct scsi_lu *lu)
+/* A page without any parameter would be an odd one. */
+static bool tells_space(const struct scsi_lu *lu)
 {
-	return scsi_unmap_available(lu);
+	return scsi_threshold_available(lu, SCSI_THRESHOLD_USED);
 }
 
 static const struct log_page {
@@ -110,7 +132,7 @@ static const struct log_page {
 	[0x00] = {page_00, NULL, 0, false},
 	[0x02] = {write_errors_put, NULL, ERRORS_UNCORRECTED, false},
 	[0x03] = {read_errors_put, NULL, ERRORS_UNCORRECTED, false},
-	[0x0c] = {provisioning_put, is_thin, SPACE_USED, true},
+	[0x0c] = {provisioning_put, tells_space, SPACE_AVAILABLE_PERCENT, true},
 	[0x2f] = {exceptions_put, NULL, 0, false},
 };
 

@@ -5,6 +5,7 @@
 
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
+#include "daemon/scsi/threshold.h"
 #include "yoke/crc32c.h"
 #include "yoke/cursor.h"
 #include "yoke/log.h"
@@ -96,6 +97,10 @@ int scsi_lu_open(struct scsi *scsi, struct scsi_lu *lu, const struct conf_extent
 			c->block_size);
 		return -EINVAL;
 	}
+	lu->space = (struct scsi_space){.used_bytes = EXTENT_UNKNOWN,
+		.free_bytes = EXTENT_UNKNOWN,
+		.total_bytes = EXTENT_UNKNOWN};
+	scsi_thresholds_set(lu, c);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/snapshot.h"
 #include "daemon/scsi/tasks.h"
+#include "daemon/scsi/threshold.h"
 #include "yoke/util.h"
 
 #define MODE_MOST     256
@@ -46,18 +47,44 @@ static void exceptions_put(const struct scsi_lu *lu, uint8_t page[])
 	page[0] = 0x08; /* DEXCPT: none are reported */
 }
 
+static bool has_thresholds(const struct scsi_lu *lu)
+{
+	return scsi_threshold_available(lu, SCSI_THRESHOLD_USED);
+}
+
+static void recovery_put(const struct scsi_lu *lu, uint8_t page[])
+{
+	page[0] = 0xc0; /* AWRE, ARRE: what lies below replaces bad blocks by itself */
+	for (unsigned i = 0; i < SCSI_THRESHOLDS; i++) {
+		if (atomic_load_explicit(&lu->thresholds[i], memory_order_relaxed)) {
+			page[5] = 0x80; /* LBPERE: thresholds are told */
+		}
+	}
+}
+
+/* By code and subpage. */
 const struct scsi_mode_page scsi_mode_pages[] = {
-	{0x08, 0x12, caching_put, NULL, 0},
-	{0x0a, 0x0a, control_put, control_fields, ARRAY_SIZE(control_fields)},
-	{0x1c, 0x0a, exceptions_put, NULL, 0},
+	{0x01, 0, 0x0a, NULL, recovery_put, NULL, 0},
+	{0x08, 0, 0x12, NULL, caching_put, NULL, 0},
+	{0x0a, 0, 0x0a, NULL, control_put, control_fields, ARRAY_SIZE(control_fields)},
+	{0x1c, 0, 0x0a, NULL, exceptions_put, NULL, 0},
+	{0x1c, 2, SCSI_THRESHOLD_PAGE_BYTES, has_thresholds, scsi_threshold_page_put, NULL, 0},
 };
 const unsigned scsi_mode_page_count = ARRAY_SIZE(scsi_mode_pages);
 
-const struct scsi_mode_page *scsi_mode_page_find(uint8_t code)
+static bool page_exists(const struct scsi_lu *lu, const struct scsi_mode_page *page)
+{
+	return !page->available || page->available(lu);
+}
+
+const struct scsi_mode_page *scsi_mode_page_find(
+	const struct scsi_lu *lu, uint8_t code, uint8_t subpage)
 {
 	for (unsigned i = 0; i < scsi_mode_page_count; i++) {
-		if (scsi_mode_pages[i].code == code) {
-			return &scsi_mode_pages[i];
+		const struct scsi_mode_page *page = &scsi_mode_pages[i];
+
+		if (page->code == code && page->subpage == subpage && page_exists(lu, page)) {
+			return page;
 		}
 	}
 	return NULL;
@@ -83,13 +110,14 @@ void scsi_mode_page_put(const struct scsi_mode_page *page, const struct scsi_lu 
 bool scsi_mode_sense_decode(struct scsi_task *task)
 {
 	const uint8_t *cdb = task->cdb;
-	uint8_t subpage = cdb[3];
+	uint8_t code = cdb[2] & 0x3f, subpage = cdb[3];
 
-	if ((cdb[2] & 0x3f) != PAGE_ALL && !scsi_mode_page_find(cdb[2] & 0x3f)) {
+	if (code != PAGE_ALL && !scsi_mode_page_find(task->lu, code, 0)) {
 		scsi_set_cdb_field(task, 2, 5);
 		return false;
 	}
-	if (subpage != 0 && subpage != SUBPAGE_ALL) {
+	if (subpage != 0 && subpage != SUBPAGE_ALL &&
+		(code == PAGE_ALL || !scsi_mode_page_find(task->lu, code, subpage))) {
 		scsi_set_cdb_field(task, 3, -1);
 		return false;
 	}
@@ -129,19 +157,32 @@ static uint8_t mode_asked(const struct scsi_task *task)
 	return 0;
 }
 
+/* Is it asked for? */
+static bool page_fits(const struct scsi_task *task, const struct scsi_mode_page *page)
+{
+	uint8_t code = task->cdb[2] & 0x3f, subpage = task->cdb[3];
+
+	return (code == PAGE_ALL || code == page->code) &&
+	       (subpage == SUBPAGE_ALL || subpage == page->subpage) && page_exists(task->lu, page);
+}
+
 static void pages_put(const struct scsi_task *task, struct cursor *c)
 {
-	uint8_t code = task->cdb[2] & 0x3f;
 	bool changeable = task->cdb[2] >> 6 == SCSI_MODE_CHANGEABLE;
 
 	for (unsigned i = 0; i < scsi_mode_page_count; i++) {
 		const struct scsi_mode_page *page = &scsi_mode_pages[i];
 		uint8_t *parameters;
 
-		if (code != PAGE_ALL && code != page->code) {
+		if (!page_fits(task, page)) {
 			continue;
 		}
-		cursor_put_u8(c, (uint8_t)(page->code | (page->field_count ? PAGE_PS : 0)));
+		cursor_put_u8(c, (uint8_t)(page->code | (page->field_count ? PAGE_PS : 0) |
+					   (page->subpage ? SCSI_MODE_SPF : 0)));
+		if (page->subpage) {
+			cursor_put_u8(c, page->subpage);
+			cursor_put_u8(c, 0);
+		}
 		cursor_put_u8(c, page->length);
 		parameters = cursor_take(c, page->length);
 		if (parameters && changeable) {

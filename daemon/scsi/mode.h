@@ -6,7 +6,9 @@
 #include "daemon/scsi/core.h"
 #include "daemon/scsi/state.h"
 
-#define SCSI_MODE_PAGE_MOST 0x12 /* bytes behind code and length */
+#define SCSI_MODE_PAGE_MOST 0x24 /* bytes behind code and length */
+
+#define SCSI_MODE_SPF	    0x40 /* a page with a subpage code, and two bytes of length */
 
 /* Values of PAGE CONTROL. */
 enum scsi_mode_control {
@@ -25,7 +27,9 @@ struct scsi_mode_field {
 
 struct scsi_mode_page {
 	uint8_t code;
+	uint8_t subpage; /* 0: in the form without subpage code */
 	uint8_t length;
+	bool (*available)(const struct scsi_lu *lu); /* NULL: every LU has it */
 	/* What cannot be changed. */
 	void (*put)(const struct scsi_lu *lu, uint8_t page[]);
 	const struct scsi_mode_field *fields;
@@ -35,8 +39,9 @@ struct scsi_mode_page {
 extern const struct scsi_mode_page scsi_mode_pages[];
 extern const unsigned scsi_mode_page_count;
 
-/* The page of that code; NULL. */
-const struct scsi_mode_page *scsi_mode_page_find(uint8_t code);
+/* The page of these codes, if the LU has it; NULL. */
+const struct scsi_mode_page *scsi_mode_page_find(
+	const struct scsi_lu *lu, uint8_t code, uint8_t subpage);
 /* Its parameters (page->length bytes) with fields by `mode`. */
 void scsi_mode_page_put(const struct scsi_mode_page *page, const struct scsi_lu *lu, uint8_t mode,
 	uint8_t to[SCSI_MODE_PAGE_MOST]);

@@ -15,7 +15,6 @@
 #define PF		0x10
 #define SP		0x01
 #define PAGE_CODE_MASK	0x3f
-#define PAGE_SPF	0x40 /* with a subpage: there is none */
 #define LONGLBA		0x01
 #define LIST_BYTES_MOST 512u
 #define ENTRY_BYTES	1024
@@ -110,8 +109,13 @@ static bool page_check(struct scsi_task *task, struct cursor *c, struct scsi_ent
 {
 	size_t begin = c->pos;
 	uint8_t code = cursor_get_u8(c); /* PS is reserved here: not looked at */
-	uint8_t length = cursor_get_u8(c);
-	const struct scsi_mode_page *page = scsi_mode_page_find(code & PAGE_CODE_MASK);
+	bool sub = code & SCSI_MODE_SPF;
+	uint8_t subpage = sub ? cursor_get_u8(c) : 0;
+	unsigned length_at = (unsigned)c->pos;
+	uint16_t length = sub ? cursor_get_u16(c) : cursor_get_u8(c);
+	const struct scsi_mode_page *page =
+		sub && !subpage ? NULL
+				: scsi_mode_page_find(task->lu, code & PAGE_CODE_MASK, subpage);
 	uint8_t now[SCSI_MODE_PAGE_MOST];
 	const uint8_t *got;
 
@@ -119,12 +123,12 @@ static bool page_check(struct scsi_task *task, struct cursor *c, struct scsi_ent
 		scsi_set_sense(task, SENSE_PARAMETER_LIST_LENGTH);
 		return false;
 	}
-	if (!page || code & PAGE_SPF) {
-		scsi_set_list_field(task, (unsigned)begin, code & PAGE_SPF ? 6 : 5);
+	if (!page) {
+		scsi_set_list_field(task, (unsigned)begin, sub ? 6 : 5);
 		return false;
 	}
 	if (length != page->length) {
-		scsi_set_list_field(task, (unsigned)begin + 1, -1);
+		scsi_set_list_field(task, length_at, -1);
 		return false;
 	}
 	got = cursor_take(c, length);
@@ -145,7 +149,7 @@ static bool page_check(struct scsi_task *task, struct cursor *c, struct scsi_ent
 	}
 	for (unsigned i = 0; i < length; i++) {
 		if (got[i] != now[i]) {
-			scsi_set_list_field(task, (unsigned)begin + 2 + i,
+			scsi_set_list_field(task, (unsigned)(c->pos - length) + i,
 				31 - __builtin_clz((unsigned)(got[i] ^ now[i])));
 			return false;
 		}

@@ -32,6 +32,7 @@ static const struct {
 		0},
 	[SCSI_UA_ALUA_CHANGED] = {"ALUA state changed", SENSE_UA_ALUA_CHANGED, 0},
 	[SCSI_UA_CAPACITY_CHANGED] = {"capacity changed", SENSE_UA_CAPACITY_CHANGED, 0},
+	[SCSI_UA_THRESHOLD_REACHED] = {"soft threshold reached", SENSE_UA_THRESHOLD_REACHED, 0},
 	[SCSI_UA_LUNS_CHANGED] = {"reported LUNs changed", SENSE_UA_LUNS_CHANGED, 0},
 };
 

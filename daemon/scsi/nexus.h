@@ -26,6 +26,7 @@ enum scsi_ua {
 	SCSI_UA_IDENTIFIER_CHANGED, /* 3F/05 */
 	SCSI_UA_ALUA_CHANGED, /* 2A/06 */
 	SCSI_UA_CAPACITY_CHANGED, /* 2A/09 */
+	SCSI_UA_THRESHOLD_REACHED, /* 38/07: thin provisioning */
 	SCSI_UA_LUNS_CHANGED, /* 3F/0E: the nexus's, not the I_T_L nexus's; told once */
 	SCSI_UA_COUNT,
 };

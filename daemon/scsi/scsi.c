@@ -14,6 +14,7 @@
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/round.h"
 #include "daemon/scsi/token.h"
+#include "daemon/scsi/watch.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -124,7 +125,10 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 		return NULL;
 	}
 	scsi->tokens = scsi_tokens_new();
-	if (!scsi->tokens || scsi_ledger_init(scsi) || cores_make(scsi, setup)) {
+	if (scsi->tokens && !scsi_ledger_init(scsi) && !cores_make(scsi, setup)) {
+		scsi->watch = scsi_watch_new(scsi);
+	}
+	if (!scsi->watch) {
 		snprintf(error, error_size, "out of memory for the device server");
 		scsi_free(scsi);
 		return NULL;
@@ -138,6 +142,7 @@ void scsi_free(struct scsi *scsi)
 	if (!scsi) {
 		return;
 	}
+	scsi_watch_free(scsi->watch);
 	for (unsigned i = 0; i < scsi->core_count; i++) {
 		core_end(&scsi->cores[i]);
 	}
@@ -188,10 +193,12 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		return false;
 	}
 	lu = &scsi->lus[map->order[index]];
-	*info = (struct scsi_lu_info){.extent = lu->conf,
+	*info = (struct scsi_lu_info){.extent = &atomic_load(&scsi->conf)->extents[index],
 		.store = lu->info,
 		.write_key = extent_write_key(lu->extent),
 		.naa = lu->naa_text};
+	info->used_bytes = lu->space.used_bytes;
+	info->free_bytes = lu->space.free_bytes;
 	scsi_totals_get(lu, &totals);
 	info->reads = totals.reads;
 	info->writes = totals.writes;
@@ -205,6 +212,7 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 	info->aptpl = state->aptpl;
 	info->pr_type = state->type ? scsi_pr_type_name(state->type) : NULL;
 	info->reserver = state->reserved ? &state->reserver : NULL;
+	info->threshold_reached = state->reached != 0;
 	info->write_protected = state->mode & SCSI_MODE_SWP;
 	return true;
 }

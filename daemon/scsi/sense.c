@@ -74,6 +74,8 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 		0x05},
 	[SENSE_UA_ALUA_CHANGED] = {"ALUA state changed", KEY_UNIT_ATTENTION, 0x2a, 0x06},
 	[SENSE_UA_CAPACITY_CHANGED] = {"capacity changed", KEY_UNIT_ATTENTION, 0x2a, 0x09},
+	[SENSE_UA_THRESHOLD_REACHED] = {"thin provisioning soft threshold reached",
+		KEY_UNIT_ATTENTION, 0x38, 0x07},
 	[SENSE_UA_LUNS_CHANGED] = {"reported LUNs changed", KEY_UNIT_ATTENTION, 0x3f, 0x0e},
 	[SENSE_UA_COMMANDS_CLEARED] = {"commands cleared by another initiator", KEY_UNIT_ATTENTION,
 		0x2f, 0x00},

@@ -10,6 +10,7 @@
 #define STATE_APTPL    0x01
 #define STATE_RESERVED 0x02
 #define STATE_INFO     0x04
+#define STATE_REACHED  0x08 /* a threshold is reached */
 
 enum {
 	TYPE_EXISTS = 1 << 0,
@@ -74,7 +75,8 @@ void scsi_state_clear(struct scsi_state *state)
 bool scsi_state_is_clear(const struct scsi_state *state)
 {
 	return !state->generation && !state->count && !state->aptpl && !state->reserved &&
-	       !state->mode && !state->saved_mode && !state->done_count && !state->info_length;
+	       !state->mode && !state->saved_mode && !state->done_count && !state->info_length &&
+	       !state->reached;
 }
 
 bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b)
@@ -167,6 +169,7 @@ void scsi_state_cool(struct scsi_state *state)
 	memset(&state->reserver, 0, sizeof(state->reserver));
 	state->mode = state->saved_mode;
 	state->done_count = 0;
+	state->reached = 0; /* armed anew: whoever powers on is told again */
 	if (!state->aptpl) {
 		state->count = 0;
 		state->type = SCSI_PR_NONE;
@@ -211,7 +214,8 @@ int scsi_state_put(const struct scsi_state *state, uint8_t *bytes, size_t size)
 	cursor_put_u32(&c, state->generation);
 	cursor_put_u8(&c, (uint8_t)((state->aptpl ? STATE_APTPL : 0) |
 				    (state->reserved ? STATE_RESERVED : 0) |
-				    (state->info_length ? STATE_INFO : 0)));
+				    (state->info_length ? STATE_INFO : 0) |
+				    (state->reached ? STATE_REACHED : 0)));
 	cursor_put_u8(&c, state->mode);
 	cursor_put_u8(&c, state->saved_mode);
 	cursor_put_u8(&c, state->type);
@@ -227,6 +231,9 @@ int scsi_state_put(const struct scsi_state *state, uint8_t *bytes, size_t size)
 	if (state->info_length) {
 		cursor_put_u8(&c, state->info_length);
 		cursor_put_bytes(&c, state->info, state->info_length);
+	}
+	if (state->reached) {
+		cursor_put_u8(&c, state->reached);
 	}
 	cursor_put_u8(&c, state->done_count);
 	for (unsigned i = 0; i < state->done_count; i++) {
@@ -318,9 +325,13 @@ int scsi_state_get(struct scsi_state *state, const uint8_t *bytes, size_t length
 	if (flags & STATE_INFO) {
 		info_get(state, &c);
 	}
+	if (flags & STATE_REACHED) {
+		state->reached = cursor_get_u8(&c);
+		c.bad |= !state->reached || state->reached & ~SCSI_REACHED_ALL;
+	}
 	done_get(state, &c);
 	if (!cursor_ok(&c) || cursor_left(&c) ||
-		flags & ~(STATE_APTPL | STATE_RESERVED | STATE_INFO) ||
+		flags & ~(STATE_APTPL | STATE_RESERVED | STATE_INFO | STATE_REACHED) ||
 		state->mode & ~SCSI_MODE_ALL || state->saved_mode & ~SCSI_MODE_ALL ||
 		!reservation_is_sound(state)) {
 		scsi_state_clear(state);

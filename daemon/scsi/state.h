@@ -46,6 +46,8 @@ enum {
 	SCSI_MODE_ALL = SCSI_MODE_D_SENSE | SCSI_MODE_SWP | SCSI_MODE_TAS,
 };
 
+#define SCSI_REACHED_ALL 0x07 /* every threshold of logical block provisioning */
+
 struct scsi_registrant {
 	uint64_t key; /* never 0 */
 	struct scsi_identity who;
@@ -66,6 +68,7 @@ struct scsi_state {
 	bool reserved; /* SPC-2, by `reserver` */
 	uint8_t mode; /* SCSI_MODE_*, current */
 	uint8_t saved_mode;
+	uint8_t reached; /* bits 1 << enum scsi_threshold */
 	uint8_t done_count;
 	uint8_t info_length;
 	uint8_t info[SCSI_IDENTIFYING_MAX]; /* SET IDENTIFYING INFORMATION */

@@ -6,6 +6,7 @@
 #include "daemon/scsi/commands.h"
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/threshold.h"
 #include "yoke/util.h"
 
 #define PROTOCOL_ISCSI	   0x50 /* in bits 7 to 4 */
@@ -213,12 +214,17 @@ static void page_b7(const struct scsi_task *task, struct cursor *c)
 
 static void page_b2(const struct scsi_task *task, struct cursor *c)
 {
-	bool unmap = scsi_unmap_available(task->lu);
+	const struct scsi_lu *lu = task->lu;
+	bool unmap = scsi_unmap_available(lu);
 
-	cursor_put_u8(c, unmap ? SCSI_THRESHOLD_EXPONENT : 0); /* unit of log page 0C */
+	/* Unit of log page 0C and of thresholds; 0: there are none */
+	cursor_put_u8(c, scsi_threshold_available(lu, SCSI_THRESHOLD_USED)
+				 ? (uint8_t)scsi_threshold_exponent(lu)
+				 : 0);
 	cursor_put_u8(c, unmap ? 0xe4 : 0); /* LBPU, LBPWS, LBPWS10, LBPRZ = 1 */
 	cursor_put_u8(c, unmap ? 0x02 : 0); /* thin provisioned */
-	cursor_put_u8(c, 0);
+	cursor_put_u8(c,
+		scsi_threshold_available(lu, SCSI_THRESHOLD_PERCENT) ? SCSI_THRESHOLD_TENTHS : 0);
 }
 
 /* A page without a row does not exist; page 00 lists the rows in ascending order. */

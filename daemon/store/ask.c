@@ -50,6 +50,8 @@ static int space_ask(struct extent_io *io)
 	}
 	io->used_bytes = (uint64_t)st.st_blocks * STAT_BLOCK;
 	io->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	/* As df counts: without what is kept back for root. */
+	io->total_bytes = (uint64_t)(fs.f_blocks - fs.f_bfree + fs.f_bavail) * fs.f_frsize;
 	return 0;
 }
 

@@ -263,7 +263,7 @@ static void fd_ask(struct extent_io *io)
 	}
 	io->mapped = true;
 	io->run_bytes = io->length_bytes;
-	io->used_bytes = io->free_bytes = EXTENT_UNKNOWN;
+	io->used_bytes = io->free_bytes = io->total_bytes = EXTENT_UNKNOWN;
 	extent_io_end(io, 0);
 }
 

@@ -140,7 +140,7 @@ static void ram_submit(struct extent *extent, struct extent_io *io)
 		io->used_bytes =
 			atomic_load_explicit(&extent->touched_count, memory_order_relaxed) *
 			BUF_ALIGN;
-		io->free_bytes = EXTENT_UNKNOWN;
+		io->free_bytes = io->total_bytes = EXTENT_UNKNOWN;
 		break;
 	}
 	extent_io_end(io, 0);

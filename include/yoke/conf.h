@@ -67,6 +67,12 @@ struct conf_controller {
 	unsigned interface_count;
 };
 
+/* An amount of storage: bytes, or a percentage of a whole; both 0 = not given. */
+struct conf_amount {
+	uint64_t bytes;
+	uint8_t percent; /* 1 to 99 */
+};
+
 /* A designator of network address authority (SPC-4 7.8.6.6); length 0 = not given. */
 struct conf_naa {
 	uint8_t length; /* 8 or 16 */
@@ -90,6 +96,8 @@ struct conf_extent {
 	const char *serial; /* VPD 80; by default the UUID's 32 hex digits */
 	uint16_t group; /* index in groups */
 	bool thin; /* offer UNMAP */
+	struct conf_amount threshold_used; /* hosts are told when it uses that much, */
+	struct conf_amount threshold_available; /* or less than that is left below it */
 	enum extent_write_key_mode write_key;
 	bool direct; /* without a cluster: past the page cache (with one it always is) */
 };

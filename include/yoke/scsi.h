@@ -117,6 +117,10 @@ struct scsi_lu_info {
 	struct extent_info store;
 	enum extent_write_key write_key;
 	const char *naa; /* 32 hex digits */
+	/* Storage, as of some seconds ago; EXTENT_UNKNOWN when the store does not tell. */
+	uint64_t used_bytes; /* by this extent */
+	uint64_t free_bytes; /* left in the file system below it */
+	bool threshold_reached; /* one of the extent's thresholds is */
 	uint64_t reads, writes, read_bytes, written_bytes; /* approximate sums over reactors */
 	uint64_t read_errors, write_errors; /* commands that the medium failed */
 	/* What hosts have reserved; valid until the loop goes on. */

@@ -95,6 +95,7 @@ struct extent_io {
 	uint64_t run_bytes; /* from the offset so far (may go beyond the range, may be cut) */
 	uint64_t used_bytes; /* EXTENT_SPACE; EXTENT_UNKNOWN where the store cannot tell */
 	uint64_t free_bytes;
+	uint64_t total_bytes; /* what could be used and left at all */
 	/* private to the store */
 	struct reactor *reactor;
 	struct reactor_io ring;

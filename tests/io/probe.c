@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <getopt.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +18,11 @@
 
 static const char probe_usage[] =
 	"Usage: yoke-probe [--initiator IQN] [--isid N] [--keep-ua] --portal ADDR[:PORT] --target "
-	"IQN --lun N CDB[:INBYTES|=DATA]...\n"
+	"IQN --lun N CDB[:INBYTES|=DATA]|@MS...\n"
 	"CDB and DATA (out) are hex; a unit attention left from the login is taken off first "
 	"unless "
-	"--keep-ua.\nWithout --isid every login is another initiator port.\n";
+	"--keep-ua. @MS waits for so many milliseconds.\nWithout --isid every login is another "
+	"initiator port.\n";
 
 #define PROBE_IN_MAX  65536
 
@@ -82,6 +84,11 @@ static int probe_run(struct iscsi_context *iscsi, int lun, const char *text)
 	struct probe_command command;
 	struct scsi_task *done;
 
+	if (text[0] == '@') {
+		fflush(stdout);
+		poll(NULL, 0, (int)strtol(text + 1, NULL, 10));
+		return 0;
+	}
 	if (!probe_parse(text, &command)) {
 		fprintf(stderr, "yoke-probe: not a CDB: %s\n%s", text, probe_usage);
 		return 2;

@@ -27,7 +27,8 @@ static struct conf_extent fake_extents[] = {
 		.block_size = 4096,
 		.serial = "S2",
 		.group = 1,
-		.thin = true},
+		.thin = true,
+		.threshold_used = {.percent = 80}},
 };
 static struct conf_lun fake_luns[] = {{.lun = 0, .extent = 0}, {.lun = 5, .extent = 1}};
 static struct conf_target fake_targets[] = {
@@ -208,6 +209,9 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		.store = {.size_bytes = 1ull << 33, .direct = true, .unmap = true},
 		.write_key = EXTENT_WRITE_KEY_HELD,
 		.naa = "6001405aaaaaaaaaaaaaaaaaaaaaaaaa",
+		.used_bytes = index == 1 ? 3ull << 30 : EXTENT_UNKNOWN,
+		.free_bytes = EXTENT_UNKNOWN,
+		.threshold_reached = index == 1,
 		.reads = 1,
 		.writes = 2,
 		.read_bytes = 512,

@@ -117,6 +117,7 @@ static void io_complete(struct extent_io *io)
 	case EXTENT_SPACE:
 		io->used_bytes = rig_store.used_bytes;
 		io->free_bytes = rig_store.free_bytes;
+		io->total_bytes = rig_store.total_bytes;
 		break;
 	}
 	io->done(io, 0);
@@ -335,7 +336,7 @@ static void rig_conf_fill(struct rig *rig, uint64_t buffer_bytes)
 		static const char *const serials[] = {"serial0", "serial1", "serial2"};
 
 		rig->extents[i] = (struct conf_extent){.name = names[i],
-			.type = EXTENT_RAM,
+			.type = i == 0 ? EXTENT_FILE : EXTENT_RAM,
 			.block_size = i == 1 ? 4096 : 512,
 			.physical_block_size = 4096,
 			.read_only = i == 2,

@@ -145,9 +145,12 @@ static void test_shows(void **state)
 		"iqn.1993-08.org.debian:01:host1  10.77.1.9:40000  10.77.1.1:3260", NULL);
 	assert_narrow();
 	assert_non_null(strstr(out, "(discovery)"));
-	expect("lu list", CLI_OK, "disk2     5  g2     b      ram   8 GiB   4096", NULL);
+	expect("lu list", CLI_OK, "disk2     5  g2     b      ram   8 GiB  3 GiB!   4096", NULL);
 	assert_narrow();
 	expect("lu show disk1", CLI_OK, "LUN           0 at iqn.2026-01.org.example:array1", NULL);
+	expect("lu show disk2", CLI_OK, "used          3 GiB, threshold 80 %", NULL);
+	expect("lu show disk2", CLI_OK, "available     not told, threshold none", NULL);
+	expect("lu show disk2", CLI_OK, "a threshold is REACHED", NULL);
 	expect("lu show disk1", CLI_OK, "reservation   none", NULL);
 	expect("lu show disk2", CLI_OK, "reservation   write exclusive", NULL);
 	expect("lu show disk2", CLI_OK, "registrations 2, generation 7, kept without power (APTPL)",

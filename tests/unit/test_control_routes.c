@@ -283,6 +283,14 @@ static void test_lists(void **state)
 	assert_true(json_is_true(json_object_get(row, "unmap")));
 	assert_string_equal(text(row, "write_key"), "held");
 	assert_true(json_is_false(json_object_get(row, "write_protected")));
+	assert_int_equal(number(json_object_get(row, "space"), "used_bytes"), 3ll << 30);
+	assert_true(
+		json_is_null(json_object_get(json_object_get(row, "space"), "available_bytes")));
+	assert_true(
+		json_is_true(json_object_get(json_object_get(row, "space"), "threshold_reached")));
+	assert_int_equal(
+		number(json_object_get(json_object_get(row, "space"), "threshold_used"), "percent"),
+		80);
 	row = json_object_get(row, "reservations");
 	assert_int_equal(number(row, "registrations"), 2);
 	assert_int_equal(number(row, "generation"), 7);

@@ -109,9 +109,10 @@ static void log_tells_what_the_store_says_of_space(void **state)
 {
 	rig_store.free_bytes = 10ull << 30; /* in units of 2048 blocks: 1 MiB */
 	rig_store.used_bytes = (3 << 20) + 4096;
+	rig_store.total_bytes = 40ull << 30;
 	assert_int_equal(LOG(0, 0x4c, 0), SCSI_GOOD);
-	ANSWER("8c 00 00 18 00 01 03 08 00 00 28 00 02 00 00 00 00 02 03 08 00 00 00 03 01 00 00 "
-	       "00");
+	ANSWER("8c 00 00 24 00 01 03 08 00 00 28 00 02 00 00 00 00 02 03 08 00 00 00 03 01 00 00 "
+	       "00 00 03 03 08 00 19 00 00 02 00 00 00");
 	rig_store.free_bytes = EXTENT_UNKNOWN;
 	assert_int_equal(LOG(0, 0x4c, 0), SCSI_GOOD);
 	ANSWER("8c 00 00 0c 00 02 03 08 00 00 00 03 01 00 00 00");

@@ -20,6 +20,7 @@ static int teardown(void **state)
 
 #define DO(lun, ...) rig_do(rig, &t, rig->nexus[0], lun, RIG_CDB(__VA_ARGS__), NULL, 0)
 
+#define RECOVERY     "01 0a c0 00 00 00 00 00 00 00 00 00"
 #define CACHING	     "08 12 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"
 #define CACHING_WCE  "08 12 04 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"
 #define CONTROL	     "8a 0a 20 10 00 00 00 00 00 00 00 00"
@@ -29,13 +30,14 @@ static void mode_sense_6(void **state)
 {
 	assert_int_equal(DO(0, 0x1a, 0, 0x3f, 0, 255, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length,
-		"37 00 10 08 00 00 08 00 00 00 02 00 " CACHING " " CONTROL " " EXCEPTIONS);
+		"43 00 10 08 00 00 08 00 00 00 02 00 " RECOVERY " " CACHING " " CONTROL
+		" " EXCEPTIONS);
 	assert_int_equal(DO(1, 0x1a, 8, 0x08, 0, 255, 0), SCSI_GOOD); /* DBD; volatile */
 	rig_assert_hex(t.in, t.in_length, "17 00 10 00 " CACHING_WCE);
 	assert_int_equal(DO(2, 0x1a, 8, 0x0a, 0, 255, 0), SCSI_GOOD); /* write protected */
 	rig_assert_hex(t.in, t.in_length, "0f 00 90 00 " CONTROL);
 	assert_int_equal(DO(0, 0x1a, 0, 0x3f, 0, 3, 0), SCSI_GOOD);
-	rig_assert_hex(t.in, t.in_length, "37 00 10");
+	rig_assert_hex(t.in, t.in_length, "43 00 10");
 }
 
 static void mode_sense_10(void **state)
@@ -68,7 +70,7 @@ static void page_control(void **state)
 static void pages_that_are_not_there(void **state)
 {
 	for (uint8_t page = 0; page < 0x3f; page++) {
-		bool known = page == 0x08 || page == 0x0a || page == 0x1c;
+		bool known = page == 0x01 || page == 0x08 || page == 0x0a || page == 0x1c;
 
 		assert_int_equal(DO(0, 0x1a, 8, page, 0, 255, 0), known ? SCSI_GOOD : 0x052400);
 	}

@@ -158,8 +158,8 @@ static void lists_that_are_wrong_change_nothing(void **state)
 
 static void a_page_as_it_was_sensed_can_be_selected(void **state)
 {
-	static const uint8_t pages[] = {0x08, 0x0a, 0x1c, 0x3f};
-	uint8_t list[64];
+	static const uint8_t pages[] = {0x01, 0x08, 0x0a, 0x1c, 0x3f};
+	uint8_t list[128];
 
 	for (unsigned i = 0; i < sizeof(pages); i++) {
 		assert_int_equal(
