@@ -87,7 +87,6 @@ static void give(struct machine *m)
 bool adoption_wants_proof(const struct machine *m)
 {
 	return m->conf->portal_adoption && machine_in_sync(m) && !m->dead && !m->pids[m->other] &&
-	       !m->prove_pending &&
 	       (!(m->ready || m->adoption.own_free) ||
 		       (!m->adoption.proven && !m->ops->peer_in_reach(m->ctx)));
 }
@@ -123,10 +122,6 @@ void adoption_deliver(struct machine *m, const struct message *msg)
 
 void adoption_step(struct machine *m)
 {
-	if (adoption_wants_proof(m) && m->ops->now_ms(m->ctx) >= m->prove_at_ms) {
-		m->prove_pending = true;
-		m->ops->prove(m->ctx);
-	}
 	switch (m->adoption.phase) {
 	case ADOPTION_NONE:
 		if (m->conf->portal_adoption && is_due(m)) {

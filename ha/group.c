@@ -259,9 +259,10 @@ static void do_move(struct machine *m, struct ha_group *g, const struct message 
 }
 
 /*
- * The owner's daemon has died and may be back within half a second: Pacemaker is told, and this
- * controller is preferred from now on, so that the returned one does not take the group from hosts
- * that have just moved here. Home is a decision of its own (failback).
+ * The owner's daemon has died and may be back within half a second: this controller takes over,
+ * Pacemaker is told, and this controller is preferred from now on, so that the returned one does
+ * not take the group from hosts that have just moved here. Home is a decision of its own
+ * (failback).
  */
 static void owner_dead(struct machine *m, struct ha_group *g)
 {
@@ -271,6 +272,7 @@ static void owner_dead(struct machine *m, struct ha_group *g)
 	if (g->started) {
 		g->preferred = m->self;
 	}
+	group_take_over(m, g);
 	m->ops->notice(m->ctx, g->index);
 }
 

@@ -167,6 +167,7 @@ void machine_settle(struct machine *m)
 		}
 		ledger_step(m);
 		sync_status_step(m);
+		machine_proof_step(m);
 		adoption_step(m);
 	}
 	m->settling = false;
@@ -312,7 +313,7 @@ uint64_t machine_next_ms(const struct machine *m)
 		earlier(&next, m->save_retry_ms ? m->save_retry_ms : 1);
 	}
 	earlier(&next, ledger_next_ms(m));
-	if (adoption_wants_proof(m)) {
+	if (machine_wants_proof(m)) {
 		earlier(&next, m->prove_at_ms);
 	}
 	if (m->adoption.phase == ADOPTION_TOLD) {

@@ -354,6 +354,12 @@ void group_rollback_send(struct machine *m, struct ha_group *g, enum message_rea
 void group_deliver(struct machine *m, struct ha_group *g, const struct message *msg);
 /* The phase in which a group rests whose owner is as recorded. */
 enum ha_phase group_resting(const struct machine *m, const struct ha_group *g);
+/* Takes a lost owner's group without a promote, where that is safe; and the end of such a wish. */
+void group_take_over(struct machine *m, struct ha_group *g);
+void group_take_over_end(struct ha_group *g);
+/* Should Pacemaker be asked whether the lost peer has been fenced? Asks when it is time to. */
+bool machine_wants_proof(const struct machine *m);
+void machine_proof_step(struct machine *m);
 /* One step of what follows from the state. */
 void group_step(struct machine *m, struct ha_group *g);
 void group_claim_step(struct machine *m, struct ha_group *g);

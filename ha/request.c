@@ -75,6 +75,8 @@ static bool take_is_safe(struct machine *m, struct ha_group *g)
 	}
 	if (!g->proofless) {
 		g->proofless = true;
+		m->prove_at_ms =
+			0; /* the promote waits for the answer, and fencing for the promote */
 		log_notice("group %s: controller %u is out of reach; asking Pacemaker whether it "
 			   "has been fenced before its group is taken",
 			name_of(m, g), m->other);
@@ -111,6 +113,52 @@ static void promote_step(struct machine *m, struct ha_group *g)
 	group_send(m, g, MESSAGE_PREPARE, g->sent_prepare);
 }
 
+/*
+ * The lost owner does not write any more, and nobody else is left: Pacemaker can promote only here,
+ * as it will when it gets to it. Hosts need not wait for that; its promote finds it done. Not for a
+ * group that Pacemaker has not started here, or whose disks are better reached from elsewhere.
+ */
+void group_take_over(struct machine *m, struct ha_group *g)
+{
+	if (g->phase == PHASE_LOST && g->started && m->quorate && !m->dead &&
+		(m->peer == PEER_DEAD || m->peer == PEER_PROVEN) &&
+		m->ops->healthy(m->ctx, g->index)) {
+		g->wanted = true;
+	}
+}
+
+/* Who joins may know more of the group than its loss: from here on Pacemaker decides again. */
+void group_take_over_end(struct ha_group *g)
+{
+	g->wanted = g->wanted && (g->asked || g->phase != PHASE_LOST);
+}
+
+static bool take_over_wants_proof(const struct machine *m)
+{
+	if (m->peer != PEER_UNPROVEN || m->dead || !machine_in_sync(m) || !m->quorate) {
+		return false;
+	}
+	for (unsigned i = 0; i < m->group_count; i++) {
+		if (m->groups[i].phase == PHASE_LOST && m->groups[i].started) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool machine_wants_proof(const struct machine *m)
+{
+	return !m->prove_pending && (adoption_wants_proof(m) || take_over_wants_proof(m));
+}
+
+void machine_proof_step(struct machine *m)
+{
+	if (machine_wants_proof(m) && m->ops->now_ms(m->ctx) >= m->prove_at_ms) {
+		m->prove_pending = true;
+		m->ops->prove(m->ctx);
+	}
+}
+
 void machine_proof(struct machine *m, bool proven)
 {
 	m->prove_pending = false;
@@ -122,6 +170,9 @@ void machine_proof(struct machine *m, bool proven)
 		ledger_peer_gone(m);
 	}
 	adoption_proof(m, proven);
+	for (unsigned i = 0; i < m->group_count && proven; i++) {
+		group_take_over(m, &m->groups[i]);
+	}
 	for (unsigned i = 0; i < m->group_count && !proven; i++) {
 		/*
 		 * Pacemaker fences only when no action of its own is under way, so the promote

@@ -416,6 +416,9 @@ void machine_confchg(struct machine *m, const struct machine_member *list, size_
 		log_notice("controller %u has joined", m->other);
 		m->pids[m->other] = pids[m->other];
 		m->peer = PEER_MEMBER;
+		for (unsigned i = 0; i < m->group_count; i++) {
+			group_take_over_end(&m->groups[i]);
+		}
 		adoption_peer_joined(m);
 		m->incarnations[m->other] = 0;
 		round = true;

@@ -142,6 +142,8 @@ def late_write(lab):
         for via in ("ipmi", "fast"):
             lab["a"].fence_fault(via, "none")
         lab["a"].power_off()
+        # Else the fencing that this calls for strikes it after it has been switched on again.
+        wait_for(lambda: lab["b"].crm()["nodes"].get("a") == "offline", 20, "a has been fenced")
         lab["a"].power_on()
         end(load, lab)
     disk.close()

@@ -838,7 +838,13 @@ void sim_check_entries(struct sim *sim)
 		if (e->outcome == LEDGER_DONE) {
 			assert_true(there);
 		} else if (e->outcome >= 0) {
-			assert_false(there);
+			/*
+			 * Cut off once more between the snapshot and the end of the round: the one
+			 * that sent it cannot tell that it was taken. The command runs again, and
+			 * the device server knows it by its serial.
+			 */
+			assert_true(sim->may_repeat || !there);
+			sim->repeated += there;
 		}
 	}
 	for (uint8_t i = 1; i <= 2; i++) {

@@ -128,6 +128,8 @@ struct sim {
 	struct message_state room;
 	struct sim_submitted entries[SIM_ENTRIES];
 	unsigned entry_count;
+	bool may_repeat; /* entries may be AGAIN and yet there: see sim_check_entries() */
+	unsigned repeated; /* so many are */
 };
 
 struct sim *sim_new(uint64_t seed);

@@ -45,9 +45,10 @@ static void test_owner_loses_power(void **state)
 		struct sim_node *heir = &sim->node[1];
 
 		sim_kill(sim, 2, LEFT_NODE);
-		sim_pass(sim, 3000);
-		assert_false(heir->adopted); /* nothing to serve yet */
-		take_all(sim, 1);
+		if (seed % 2) {
+			take_all(sim, 1);
+		}
+		sim_pass(sim, 3000); /* Pacemaker's promote is not waited for */
 		assert_true(heir->adopted);
 		assert_int_equal(heir->view[0].tpg[2], ALUA_OPTIMIZED);
 		assert_int_equal(heir->view[0].preferred, 1);

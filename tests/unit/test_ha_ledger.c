@@ -788,11 +788,12 @@ static void chaos_step(struct sim *sim)
 
 static void test_chaos(void **state)
 {
-	unsigned done = 0;
+	unsigned done = 0, repeated = 0;
 
 	for (uint64_t seed = 1; seed <= 1500; seed++) {
 		struct sim *sim = sim_pair(seed, (uint8_t)(1 + seed % 2));
 
+		sim->may_repeat = true;
 		for (int i = 0; i < 60; i++) {
 			chaos_step(sim);
 			steps(sim, sim_random(sim, 14));
@@ -809,9 +810,11 @@ static void test_chaos(void **state)
 		for (unsigned i = 0; i < sim->entry_count; i++) {
 			done += sim->entries[i].outcome == LEDGER_DONE;
 		}
+		repeated += sim->repeated;
 		sim_free(sim);
 	}
 	assert_true(done > 2000);
+	assert_true(repeated < 5);
 }
 
 int main(void)

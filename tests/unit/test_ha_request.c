@@ -380,6 +380,64 @@ static void test_no_proof_no_takeover(void **state)
 	sim_free(sim);
 }
 
+/* The owner is gone for certain: its group is taken at once, and a promote finds it done. */
+static void takes_over(enum machine_left how)
+{
+	struct sim *sim = sim_pair(1, 1);
+	int result;
+
+	sim_kill(sim, 1, how);
+	sim_run(sim);
+	assert_int_equal(sim_access(sim, 2, 0), GROUP_LOCAL);
+	assert_int_equal(sim_group(sim, 2, 0)->epoch, 2);
+	assert_int_equal(sim_group(sim, 2, 0)->preferred, 2);
+	assert_int_equal(role(sim, 2), HA_ROLE_UNPROMOTED); /* as Pacemaker thinks */
+	sim_promote(sim, 2, 0, &result);
+	assert_int_equal(result, HA_OK);
+	assert_int_equal(role(sim, 2), HA_ROLE_PROMOTED);
+	assert_int_equal(sim_group(sim, 2, 0)->epoch, 2);
+	sim_free(sim);
+}
+
+static void test_takes_over(void **state)
+{
+	struct sim *sim;
+	int result;
+
+	takes_over(LEFT_PROCESS);
+	takes_over(LEFT_NODE);
+
+	sim = sim_pair(1, 1); /* not started here: Pacemaker may not want it here */
+	sim_stop(sim, 2, 0, &result);
+	sim_run(sim);
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_pass(sim, 5000);
+	assert_int_equal(sim_access(sim, 2, 0), GROUP_HELD);
+	assert_int_equal(sim_group(sim, 2, 0)->epoch, 1);
+	sim_free(sim);
+
+	sim = sim_pair(1, 1); /* its disk is not well here: the other may be back soon */
+	sim->node[2].unhealthy = true;
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_pass(sim, 5000);
+	assert_int_equal(sim_access(sim, 2, 0), GROUP_HELD);
+	sim_promote(sim, 2, 0, &result);
+	sim_run(sim);
+	assert_int_equal(sim_access(sim, 2, 0), GROUP_LOCAL);
+	sim_free(sim);
+
+	sim = sim_pair(1, 1); /* out of reach, perhaps alive */
+	sim_split(sim);
+	sim_pass(sim, 60000);
+	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL);
+	assert_int_equal(sim_access(sim, 2, 0), GROUP_HELD);
+	sim_heal(sim);
+	sim_pass(sim, 60000);
+	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL);
+	assert_int_equal(sim_group(sim, 2, 0)->epoch, 1);
+	sim_free(sim);
+}
+
 /* Two configurations: the one that serves goes on, the newcomer stays out until they agree. */
 static void test_digest(void **state)
 {
@@ -451,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_notice),
 		cmocka_unit_test(test_died),
 		cmocka_unit_test(test_no_proof_no_takeover),
+		cmocka_unit_test(test_takes_over),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_state_full),
 	};
