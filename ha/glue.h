@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "pacemaker.h"
 #include "quorum.h"
+#include "reach.h"
 #include "state.h"
 #include "yoke/journal.h"
 #include "yoke/ha.h"
@@ -35,7 +36,7 @@ struct ha {
 	uint64_t incarnation;
 	unsigned sessions;
 	uint32_t nodes; /* in reach of Corosync */
-	uint64_t other_since_ms; /* the other node is in reach since; 0 = is not */
+	struct reach reach; /* of the other node */
 	uint64_t polled_ms;
 	qb_loop_timer_handle poll_timer, due_timer;
 	bool poll_armed, due_armed;

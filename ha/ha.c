@@ -19,7 +19,6 @@
 #define POLL_MS		      250 /* health, sessions, and the check that this process runs */
 #define SLEPT_MS	      1000 /* a gap between two polls that may hide a change of membership */
 #define LEASE_MS	      2000 /* what the reactors may do without a word from this thread */
-#define NODE_SETTLED_MS	      500 /* a node in reach whose daemon is not in the group has none */
 
 /* ----- the clock ------------------------------------------------------------------------------ */
 
@@ -217,20 +216,20 @@ static void on_members(void *arg, const struct transport_member *members, size_t
 	for (size_t i = 0; i < left_count; i++) {
 		other_left = other_left || left[i].node == ha->other->id;
 	}
+	if (pids[ha->other->id]) {
+		reach_joined(&ha->reach);
+	} else if (other_left && node_down) {
+		reach_lost(&ha->reach);
+	}
 	machine_confchg(ha->machine, now, n, other_left, node_down ? LEFT_NODE : LEFT_PROCESS);
 }
 
 static void on_quorum(void *arg, bool quorate, uint32_t nodes)
 {
 	struct ha *ha = arg;
-	bool reachable = nodes & 1u << ha->other->id;
 
 	ha->nodes = nodes;
-	if (!reachable) {
-		ha->other_since_ms = 0;
-	} else if (!ha->other_since_ms) {
-		ha->other_since_ms = clock_ms();
-	}
+	reach_quorum(&ha->reach, nodes & 1u << ha->other->id, clock_ms());
 	machine_quorum(ha->machine, quorate);
 }
 
@@ -252,7 +251,7 @@ static bool op_peer_in_reach(void *ctx)
 {
 	struct ha *ha = ctx;
 
-	return ha->other_since_ms != 0;
+	return !reach_is_out(&ha->reach);
 }
 
 static int op_adopt(void *ctx)
@@ -526,7 +525,7 @@ static void op_prove(void *ctx)
 	 * Its node is one of ours again and has been for a while, but no daemon of it is in the
 	 * group: then there is none. Else Pacemaker has to say so.
 	 */
-	if (ha->other_since_ms && clock_ms() - ha->other_since_ms >= NODE_SETTLED_MS) {
+	if (reach_is_settled(&ha->reach, clock_ms())) {
 		on_proved(ha, true);
 	} else {
 		pacemaker_prove(ha->pacemaker);

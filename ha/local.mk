@@ -13,6 +13,7 @@ libyokeha_a_SOURCES = \
 	ha/message.c ha/message.h \
 	ha/pacemaker.c ha/pacemaker.h \
 	ha/quorum.c ha/quorum.h \
+	ha/reach.c ha/reach.h \
 	ha/config.c \
 	ha/request.c \
 	ha/spawn.c ha/spawn.h \
@@ -52,6 +53,10 @@ UNIT_TESTS += tests/unit/test_ha_config
 tests_unit_test_ha_config_SOURCES = tests/unit/test_ha_config.c $(HA_SIM)
 tests_unit_test_ha_config_CPPFLAGS = $(HA_TEST_CPPFLAGS)
 tests_unit_test_ha_config_LDADD = $(HA_TEST_LIBS)
+UNIT_TESTS += tests/unit/test_ha_reach
+tests_unit_test_ha_reach_SOURCES = tests/unit/test_ha_reach.c
+tests_unit_test_ha_reach_CPPFLAGS = $(HA_TEST_CPPFLAGS)
+tests_unit_test_ha_reach_LDADD = $(HA_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_ha_request
 tests_unit_test_ha_request_SOURCES = tests/unit/test_ha_request.c $(HA_SIM)
 tests_unit_test_ha_request_CPPFLAGS = $(HA_TEST_CPPFLAGS)
