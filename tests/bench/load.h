@@ -40,6 +40,8 @@ struct load_options {
 	const char *target;
 	unsigned lun, luns; /* first and how many; a command takes one by turn */
 	unsigned sessions, depth, threads;
+	unsigned
+		first; /* number in name and ISID of the first session: two runs at a time differ */
 	unsigned block_bytes; /* of one command */
 	unsigned lba_bytes; /* of a logical block of the LU */
 	uint64_t span_bytes; /* of each LU, from its start */

@@ -41,6 +41,7 @@ static const char usage[] =
 	"  --rw KIND         randread, randwrite, randrw (70 % reads), read, write, login, idle\n"
 	"  --lun N[-M]       LUN, or a range of them taken by turn (default 0)\n"
 	"  --sessions N      (1)   --depth N  commands in flight of each (1)   --threads N  (1)\n"
+	"  --first N         number of the first session: loads at the same time need others (0)\n"
 	"  --bs BYTES        of a command (4096)   --span BYTES  of each LU that is used (1 GiB)\n"
 	"  --lba BYTES       logical block size of the LU (512)\n"
 	"  --seconds S       (1)   --warmup S  (0.3)\n"
@@ -323,6 +324,7 @@ static const struct option long_options[] = {
 	{"sessions", required_argument, NULL, 's'},
 	{"depth", required_argument, NULL, 'd'},
 	{"threads", required_argument, NULL, 'j'},
+	{"first", required_argument, NULL, 'f'},
 	{"bs", required_argument, NULL, 'b'},
 	{"span", required_argument, NULL, 'S'},
 	{"lba", required_argument, NULL, 'L'},
@@ -362,6 +364,10 @@ static bool option_take(struct load_options *o, int c, const char *text)
 	case 'j':
 		good = number(text, 1, THREADS_MAX, &v);
 		o->threads = (unsigned)v;
+		break;
+	case 'f':
+		good = number(text, 0, 65535, &v);
+		o->first = (unsigned)v;
 		break;
 	case 'b':
 		good = number(text, 512, 16777216, &v) && (unsigned)v % 512 == 0;

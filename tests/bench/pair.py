@@ -7,21 +7,14 @@ the load CPU 0: the ratio is the work of one controller against that of two.
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from cells import PAIR
+
 HERE = Path(__file__).resolve().parent
-CELLS = {
-    "rr-qd1": ["--rw", "randread", "--depth", "1"],
-    "rw-qd1": ["--rw", "randwrite", "--depth", "1"],
-    "rr-qd32": ["--rw", "randread", "--depth", "32"],
-    "rw-qd32": ["--rw", "randwrite", "--depth", "32"],
-    "read-1m": ["--rw", "read", "--bs", "1M", "--depth", "4"],
-    "write-1m": ["--rw", "write", "--bs", "1M", "--depth", "4"],
-}
 SPAN = "64M"
 
 
@@ -77,20 +70,16 @@ class Pair:
             raise RuntimeError(f"{name}: {answer}")
         return answer
 
-    def measure(self, rounds, seconds):
-        """{cell: {optimized, shipped: medians; ratio}}."""
-        found = {cell: {"optimized": [], "shipped": []} for cell in CELLS}
+    def cells(self, rounds, seconds):
+        """{"cell owner", "cell other": {"rounds": what each round brought}}, by turns."""
+        kinds = {"owner": "a", "other": "b"}
+        found = {f"{cell} {kind}": {"rounds": []} for cell in PAIR for kind in kinds}
         for _ in range(rounds):
-            for cell, options in CELLS.items():
-                for kind, name in (("optimized", "a"), ("shipped", "b")):
-                    found[cell][kind].append(self.load(name, [*options, "--span", SPAN], seconds))
-        result = {}
-        for cell, kinds in found.items():
-            rates = {kind: statistics.median(a["per_s"] for a in answers) for kind, answers in kinds.items()}
-            p50 = {kind: statistics.median(a["p50_us"] for a in answers) for kind, answers in kinds.items()}
-            result[cell] = {"per_s": rates, "p50_us": p50, "ratio": rates["shipped"] / rates["optimized"],
-                            "latency_ratio": p50["shipped"] / p50["optimized"]}
-        return result
+            for cell, options in PAIR.items():
+                for kind, name in kinds.items():
+                    found[f"{cell} {kind}"]["rounds"].append(
+                        self.load(name, [*options, "--span", SPAN], seconds))
+        return found
 
     def verify(self):
         """The shipped path with every read checked."""

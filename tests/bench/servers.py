@@ -26,22 +26,22 @@ def run(*words, check=True, **options):
 
 
 class Backing:
-    """The files behind a server's LUs: one on tmpfs, and if wanted one on a disk and many small ones."""
+    """The files behind a server's LUs: one on tmpfs, one on a disk, many small ones, as wanted."""
 
-    def __init__(self, size=1024 * MIB, *, disk=True, many=1024, many_bytes=16 * MIB, place="/var/tmp"):
-        self.size, self.many, self.many_bytes = size, many, many_bytes
+    def __init__(self, size=1024 * MIB, *, ram=True, disk=True, many=0, place="/var/tmp"):
+        self.size, self.many, self.many_bytes = size, many, MIB
         self.fast = Path(tempfile.mkdtemp(prefix="yoke-bench-", dir="/dev/shm"))
         self.slow = Path(tempfile.mkdtemp(prefix="yoke-bench-", dir=place))
-        self.ram = self.fast / "ram.img"
+        self.ram = self.fast / "ram.img" if ram else None
         self.disk = self.slow / "disk.img" if disk else None
         # Written in full: reads of holes would be no reads.
-        run("dd", "if=/dev/zero", f"of={self.ram}", "bs=1M", f"count={size // MIB}", "status=none")
+        if ram:
+            run("dd", "if=/dev/zero", f"of={self.ram}", "bs=1M", f"count={size // MIB}", "status=none")
         if disk:
             run("dd", "if=/dev/zero", f"of={self.disk}", "bs=1M", f"count={size // MIB}", "oflag=direct",
                 "status=none")
         for number in range(many):
-            with open(self.small(number), "wb") as file:
-                file.truncate(many_bytes)
+            self.small(number).write_bytes(bytes(self.many_bytes))
 
     def small(self, number):
         return self.fast / f"lu{number}.img"
@@ -96,7 +96,7 @@ def listens(port):
 
 
 class Yoked(Server):
-    """LUN 0 the tmpfs file, LUN 1 the disk file with direct I/O; target 2: many small LUNs."""
+    """LUN 0 the tmpfs file, LUN 1 the disk file with direct I/O; or LUNs from 0 on: many small files."""
 
     def __init__(self, name, port, place, backing, yoked, *, cpus="1", reactors=1, spin="0us"):
         super().__init__(name, port, place / f"{name}.log")
@@ -108,17 +108,20 @@ class Yoked(Server):
 
     def yaml(self, place, backing, reactors, spin):
         lines = ["yoke: 1", "cluster: none", "controllers:", "  - name: bench",
-                 f"    portals: [\"127.0.0.1:{self.port}\"]", "extents:",
-                 f"  - {{name: ram, type: file, path: {backing.ram}, size: {backing.size // MIB}MiB}}"]
+                 f"    portals: [\"127.0.0.1:{self.port}\"]", "extents:"]
+        luns = []
+        if backing.ram:
+            lines += [f"  - {{name: ram, type: file, path: {backing.ram}, size: {backing.size // MIB}MiB}}"]
+            luns += ["ram"]
         if backing.disk:
             lines += [f"  - {{name: disk, type: file, path: {backing.disk}, "
                       f"size: {backing.size // MIB}MiB, direct: yes}}"]
+            luns += ["disk"]
         lines += [f"  - {{name: s{n}, type: file, path: {backing.small(n)}, "
                   f"size: {backing.many_bytes // MIB}MiB}}" for n in range(backing.many)]
-        lines += ["targets:", f"  - name: {IQN}", "    luns:", "      - {lun: 0, extent: ram}"]
-        lines += ["      - {lun: 1, extent: disk}"] if backing.disk else []
-        lines += [f"  - name: {IQN}-many", "    luns:"] if backing.many else []
-        lines += [f"      - {{lun: {n}, extent: s{n}}}" for n in range(backing.many)]
+        luns += [f"s{n}" for n in range(backing.many)]
+        lines += ["targets:", f"  - name: {IQN}", "    luns:"]
+        lines += [f"      - {{lun: {n}, extent: {name}}}" for n, name in enumerate(luns)]
         lines += ["settings:", f"  reactors: {reactors}", f"  spin: {spin}",
                   f"  state_dir: {place / self.name}-state", f"  socket: {place / self.name}.sock",
                   "  buffers: 256MiB", "iscsi:", "  connections_max: 16384"]

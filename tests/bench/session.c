@@ -129,12 +129,13 @@ static void login_send(struct load_session *s, bool first)
 {
 	const struct load_options *o = s->thread->options;
 	char *text = (char *)s->text + ISCSI_BHS_BYTES;
+	uint32_t known_as = o->first + s->number;
 	char name[128], number[32];
 	size_t size = 0;
 
 	memset(s->text, 0, ISCSI_BHS_BYTES);
 	if (first) {
-		snprintf(name, sizeof(name), "iqn.2026-01.org.example:load%u", s->number);
+		snprintf(name, sizeof(name), "iqn.2026-01.org.example:load%u", known_as);
 		snprintf(number, sizeof(number), "%u", LOAD_SEGMENT_BYTES);
 		size = text_add(text, size, "InitiatorName", name);
 		size = text_add(text, size, "TargetName", o->target);
@@ -156,9 +157,9 @@ static void login_send(struct load_session *s, bool first)
 	s->text[6] = (uint8_t)(size >> 8);
 	s->text[7] = (uint8_t)size;
 	s->text[8] = 0x80; /* ISID of the random format */
-	s->text[9] = (uint8_t)(s->number >> 16);
-	s->text[10] = (uint8_t)(s->number >> 8);
-	s->text[11] = (uint8_t)s->number;
+	s->text[9] = (uint8_t)(known_as >> 16);
+	s->text[10] = (uint8_t)(known_as >> 8);
+	s->text[11] = (uint8_t)known_as;
 	be32_put(s->text + ISCSI_BHS_ITT, 0x10000u);
 	be32_put(s->text + ISCSI_BHS_CMDSN, s->cmdsn);
 	be32_put(s->text + ISCSI_BHS_EXPSTATSN, s->expstatsn);
