@@ -6,6 +6,8 @@
  *  1 unit attention: told once, the command does not run (SAM-5 5.14). Only where the nexus lives:
  *    a shipped command had it at its ingress.
  *  2 ALUA state of the port that the command came in by (SPC-4 5.16.2). Ingress too.
+ *    Neither 1 nor 2 is for a command that may have run already, at an owner that is lost: its host
+ *    would take it for not done, send it again, and find its own COMPARE AND WRITE in the way.
  *  3 the group: a command for the owner runs here, waits, or is shipped, by the view. A shipped one
  *    must carry the epoch of this view: a lower one goes back, a higher one waits for its view.
  *    Nothing runs on a lease that has expired: this process did not run for a while, and the group
@@ -92,7 +94,7 @@ enum scsi_verdict scsi_gate_early(struct scsi_task *task)
 		scsi_set_sense(task, SENSE_NO_SUCH_LU);
 		return SCSI_VERDICT_REFUSED;
 	}
-	if (task->shipped_in) {
+	if (task->shipped_in || task->rerun) {
 		return SCSI_VERDICT_RUN;
 	}
 	if (unit_attention(task)) {

@@ -434,6 +434,28 @@ static void run_again_it_does_not_trip_over_itself(void **state)
 	assert_int_equal(rig_outcome(&other.t), MISCOMPARE);
 }
 
+/*
+ * The same when the move is one that hosts are told of: a unit attention says that the command has
+ * not run, and the host would send it again and find its own data in the way. It is told later.
+ */
+static void run_again_it_is_not_told_that_it_did_not_run(void **state)
+{
+	static struct sent caw, read;
+
+	rig_store.wait = true;
+	SEND_CAW(&caw, 0, 8, 0, 0x88);
+	rig_run(rig);
+	rig_store_run(); /* compared */
+	rig_run(rig);
+	assert_int_equal(rig_store.writes, 1);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 2, 2);
+	settle();
+	assert_int_equal(caw.t.status, SCSI_GOOD);
+	SEND_READ(&read, 0, 8);
+	settle();
+	assert_int_equal(rig_outcome(&read.t), 0x62a06);
+}
+
 /* Hosts A and C at the owner, on two of its reactors, host B at the other controller. */
 static void hosts_at_both_controllers_count(void **unused)
 {
@@ -492,6 +514,7 @@ int main(void)
 		TEST(a_drain_does_not_wait_for_it),
 		TEST(a_lost_lease),
 		TEST(run_again_it_does_not_trip_over_itself),
+		TEST(run_again_it_is_not_told_that_it_did_not_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

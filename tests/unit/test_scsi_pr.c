@@ -647,6 +647,52 @@ static void a_rerun_tells_what_was_applied(void **state)
 	assert_int_equal(pair_pr(pair, B, REGISTER, 0, 0, 1, 0), CONFLICT);
 }
 
+static void view_publish(struct rig *rig, enum group_access access, uint8_t own_port)
+{
+	struct group_view view = {
+		.owner = 1, .preferred = 1, .epoch = 1, .table = 2, .access = access};
+	unsigned done = 0;
+
+	view.tpg[1] = ALUA_OPTIMIZED;
+	view.tpg[2] = own_port;
+	rig->serve->publish(rig->serve->ctx, &view, applied, &done);
+	rig_run(rig);
+	assert_int_equal(done, 1);
+}
+
+/*
+ * It may have run when the interconnect broke. Meanwhile the port that it came in by is unavailable
+ * and hosts are told of a new table; it is held all the same: both would say that it has not run.
+ */
+static void a_rerun_is_held_whatever_the_port_says(void **state)
+{
+	struct rig *ingress = pair->rigs[1];
+	struct scsi_task *task;
+	uint8_t list[24] = {0};
+
+	list[15] = 1;
+	pair_start(pair, &u[0], B, 0, RIG_CDB(0x5f, REGISTER, 0, 0, 0, 0, 0, 0, 24, 0), list, 24);
+	pair->cut = true;
+	pair_run(pair);
+	task = ingress->ship.last;
+	assert_non_null(task);
+	ingress->ship.last = NULL;
+	view_publish(ingress, GROUP_HELD, ALUA_UNAVAILABLE);
+	task->rerun = true;
+	ingress->serve->task_shipped(ingress->serve->ctx, task, SHIP_AGAIN);
+	assert_int_equal(u[0].dones, 0);
+	/* what has not been sent before is refused */
+	pair_start(pair, &u[1], B, 0, RIG_CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), NULL, 0);
+	assert_int_equal(rig_outcome(&u[1]), 0x62a06);
+	pair_start(pair, &u[1], B, 0, RIG_CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), NULL, 0);
+	assert_int_equal(rig_outcome(&u[1]), 0x2040c);
+	view_publish(ingress, GROUP_REMOTE, ALUA_NON_OPTIMIZED);
+	pair->cut = false;
+	pair_run(pair);
+	assert_int_equal(u[0].dones, 1);
+	assert_int_equal(u[0].status, SCSI_GOOD);
+}
+
 /* ----- sessions, resets, the ledger's state --------------------------------------------------- */
 
 static void registrations_outlive_sessions(void **state)
@@ -747,6 +793,7 @@ int main(void)
 		TEST(an_entry_that_cannot_be_made_durable_is_busy),
 		TEST(again_goes_to_the_gate_anew),
 		TEST(a_rerun_tells_what_was_applied),
+		TEST(a_rerun_is_held_whatever_the_port_says),
 		TEST(registrations_outlive_sessions),
 		TEST(a_joiner_takes_the_state_over),
 	};
