@@ -206,6 +206,7 @@ struct scsi {
 	struct qb_list_head publications; /* under way, control thread; see ledger.c */
 	struct qb_list_head unreserves; /* likewise */
 	uint64_t snapshots; /* made so far: their versions; control thread */
+	atomic_bool had_nexus; /* a session has been here since the daemon started */
 	bool ledger_failing; /* the last entry could not be made durable; control thread */
 	/* Reactor time until when commands may run here; UINT64_MAX = for ever. See group.c. */
 	_Atomic uint64_t lease_ms;

@@ -16,6 +16,7 @@ struct scsi_book {
 	const struct scsi_lu *lu;
 	struct scsi_state state;
 	struct scsi_snapshot *snapshot; /* the last one on its way to the reactors */
+	bool orphan; /* reserved by a nexus of ours that ended with this daemon's former life */
 };
 
 static const struct scsi_state untouched = {.holder = SCSI_NO_REGISTRANT};
@@ -341,6 +342,18 @@ static void publish(struct scsi *scsi, const struct scsi_lu *lu, struct scsi_eff
 
 /* ----- the ledger's functions ----------------------------------------------------------------- */
 
+/* As long as no session has been here, what is reserved by one of ours was so in a former life. */
+static void orphan_note(struct scsi_book *book)
+{
+	const struct scsi *scsi = book->lu->scsi;
+
+	if (!atomic_load_explicit(&scsi->had_nexus, memory_order_relaxed)) {
+		book->orphan =
+			book->state.reserved && book->state.reserver.controller == scsi->controller;
+	}
+	book->orphan = book->orphan && book->state.reserved;
+}
+
 static uint32_t ledger_apply(void *ctx, const struct ledger_entry *entry, uint64_t index,
 	void (*applied)(void *arg), void *arg)
 {
@@ -354,6 +367,7 @@ static uint32_t ledger_apply(void *ctx, const struct ledger_entry *entry, uint64
 		return 0;
 	}
 	result = scsi_apply(&book_get(scsi, lu)->state, entry->bytes, entry->length, &effects);
+	orphan_note(book_get(scsi, lu));
 	if (result == SCSI_RESULT_MALFORMED) {
 		log_err("LU %s: entry %llu of the ledger (%zu bytes) cannot be read: is the other "
 			"controller's version newer?",
@@ -401,6 +415,7 @@ static int ledger_load(
 	}
 	scsi_state_clear(&book_get(scsi, unit)->state);
 	book_get(scsi, unit)->state = state;
+	orphan_note(book_get(scsi, unit));
 	publish(scsi, unit, &effects, NULL, NULL);
 	return 0;
 }
@@ -562,21 +577,28 @@ void scsi_nexus_unreserve(struct scsi_nexus *nexus)
 	}
 }
 
-/* The owner ends what nexuses of a controller that is gone had reserved. */
-static void lost_unreserve(const struct scsi_lu *lu, const struct group_view *view)
+/*
+ * The owner ends what nexuses of a controller that is gone had reserved. One that is back before
+ * anybody has taken its groups over ends itself what its nexuses had.
+ */
+static void lost_unreserve(struct scsi_book *book, const struct group_view *view)
 {
-	const struct scsi_state *state = state_of(lu);
+	const struct scsi_state *state = &book->state;
+	const struct scsi_lu *lu = book->lu;
+	bool gone = view->access == GROUP_LOCAL && state->reserved &&
+		    view->tpg[state->reserver.controller] == ALUA_UNAVAILABLE;
 	struct unreserve *un;
 
-	if (!state->reserved || view->access != GROUP_LOCAL ||
-		view->tpg[state->reserver.controller] != ALUA_UNAVAILABLE) {
+	gone = gone || (view->access != GROUP_HELD && book->orphan);
+	if (!state->reserved || !gone) {
 		return;
 	}
 	un = unreserve_new(lu, &state->reserver);
 	if (un) {
-		log_notice("LU %s: reserved by %s, whose session was at the controller that is "
-			   "gone: the reservation ends",
+		log_notice("LU %s: reserved by %s, whose session ended with its controller: the "
+			   "reservation ends",
 			lu->conf->name, state->reserver.initiator);
+		book->orphan = false;
 		un->tell = true; /* should the controller only be cut off */
 		unreserve_start(un);
 	}
@@ -595,10 +617,10 @@ void scsi_ledger_view(struct scsi *scsi, const struct group_view *view)
 		}
 	}
 	qb_list_for_each_safe (at, next, &scsi->touched) {
-		const struct scsi_book *book = qb_list_entry(at, struct scsi_book, link);
+		struct scsi_book *book = qb_list_entry(at, struct scsi_book, link);
 
 		if (book->lu->group == view->group) {
-			lost_unreserve(book->lu, view);
+			lost_unreserve(book, view);
 		}
 	}
 }

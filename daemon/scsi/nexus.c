@@ -277,6 +277,7 @@ struct scsi_nexus *scsi_nexus_new(
 		return NULL;
 	}
 	qb_list_add_tail(&nexus->link, &core->nexuses);
+	atomic_store_explicit(&scsi->had_nexus, true, memory_order_relaxed);
 	return nexus;
 }
 

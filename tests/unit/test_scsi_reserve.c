@@ -157,6 +157,56 @@ static void sessions_of_a_controller_that_is_gone_have_ended(void **state)
 	assert_int_equal(read1(A), SCSI_GOOD);
 }
 
+/* Controller 2's daemon starts again, with the states of its journal, or of the other one. */
+static void restart_with_states(bool replay)
+{
+	struct rig *ours = pair->rigs[1];
+	const struct ledger_serve *from = scsi_ledger_serve(pair->rigs[0]->scsi), *to;
+	uint8_t bytes[4096];
+	int length = from->save(from->ctx, ours->extents[0].uuid, bytes, sizeof(bytes));
+
+	assert_true(length > 0);
+	pair->nexus[B] = NULL;
+	rig_restart(ours);
+	to = scsi_ledger_serve(ours->scsi);
+	assert_int_equal(to->load(to->ctx, ours->extents[0].uuid, bytes, (size_t)length, false), 0);
+	if (replay) {
+		/* whatever comes after it, before anybody can log in */
+		assert_int_equal(pair_pr(pair, A, 0, 0, 0, 0, 0), CONFLICT);
+	}
+	pair_run(pair);
+	assert_true(pair_state(pair)->reserved);
+	for (uint16_t group = 0; group < 2; group++) {
+		rig_publish(ours, group, GROUP_HELD, 1, 1, 1);
+	}
+	assert_true(pair_state(pair)->reserved); /* it may not change anything yet */
+	rig_publish(ours, 0, GROUP_REMOTE, 1, 1, 1);
+	rig_publish(ours, 1, GROUP_REMOTE, 1, 1, 1);
+	pair_run(pair);
+	assert_false(pair_state(pair)->reserved);
+	pair->nexus[B] = rig_nexus(ours, 0, "b", 0x201);
+	pair_calm(pair);
+}
+
+/*
+ * Its controller was gone and is back before the owner has said so: nobody has seen the session
+ * end but the daemon that starts anew.
+ */
+static void the_sessions_of_a_former_life_have_ended(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(reserve(B), SCSI_GOOD);
+		assert_int_equal(read1(A), CONFLICT);
+		restart_with_states(i);
+		assert_int_equal(read1(A), SCSI_GOOD);
+	}
+	/* what is reserved in this life stays, whatever is published */
+	assert_int_equal(reserve(B), SCSI_GOOD);
+	rig_publish(pair->rigs[1], 0, GROUP_REMOTE, 1, 1, 1);
+	assert_true(pair_state(pair)->reserved);
+	assert_int_equal(read1(B), SCSI_GOOD);
+}
+
 static void tmf_done(struct scsi_tmf *tmf)
 {
 	tmf->ref_tag++;
@@ -222,6 +272,7 @@ int main(void)
 		TEST(the_end_of_its_session_ends_it),
 		TEST(the_end_of_a_session_is_not_forgotten_when_the_group_moves),
 		TEST(sessions_of_a_controller_that_is_gone_have_ended),
+		TEST(the_sessions_of_a_former_life_have_ended),
 		TEST(resets_end_it_and_nothing_of_persistent_ones),
 		TEST(a_reset_without_the_ledger_still_ends),
 	};
