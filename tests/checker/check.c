@@ -205,6 +205,10 @@ static void extend(struct walk *w, struct state from, struct states *all)
 		if ((from.done & 1ull << p && op->attempts < 2) || !take_effect(op, &to.value)) {
 			continue;
 		}
+		if (op->outcome == HISTORY_MAYBE && to.value == from.value) {
+			continue; /* nobody waits for its answer: to keep it for later is no worse
+				   */
+		}
 		to.done |= 1ull << p;
 		states_add(all, settled(w, to));
 	}
