@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * yoke-sim [--seed N] [--failovers N] [--bug NAME] [--history FILE]: failovers of every kind in
- * virtual time, under commands of several hosts, each from one seed; after every four the hosts
- * must be served to the end (liveness) and their history must be linearizable. --seed replays one;
- * --bug plants one, which must be found. Exit 0: nothing wrong (with --bug: it was found).
+ * yoke-sim [--seed N] [--first N] [--moves N] [--bug NAME] [--bugs] [--history FILE] [--trace]
+ *
+ * Moves of groups by faults of every kind in virtual time, under commands of several hosts, each
+ * run from one seed. First whatever breaks breaks (safety); then all is mended, and every command
+ * must be answered (liveness). --seed runs one, --trace tells what happens in it; --bug plants one,
+ * which must be found. Exit 0: nothing wrong (with --bug: it was found).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -11,237 +13,203 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/checker/check.h"
-#include "tests/sim/world.h"
+#include "tests/sim/faults.h"
 #include "yoke/util.h"
 
-#define FAILOVERS_EACH 4 /* by one seed */
-#define SETTLE_ROUNDS  60
-#define SETTLE_MS      500
+#define FAULTS_EACH   5
+#define LIVENESS_STEP (500 * MS)
+#define LIVENESS_MAX  240 /* steps: two minutes */
+
+const char *const sim_bug_names[BUG_COUNT] = {
+	[BUG_NONE] = "",
+	[BUG_NO_KEY] = "no-key",
+	[BUG_NO_FENCE_WAIT] = "no-fence-wait",
+	[BUG_EARLY_GOOD] = "early-good",
+	[BUG_NO_BARRIER] = "no-barrier",
+	[BUG_NO_FLUSH] = "no-flush",
+	[BUG_UA_DROPPED] = "ua-dropped",
+	[BUG_UA_TWICE] = "ua-twice",
+	[BUG_NO_SERIAL] = "no-serial",
+	[BUG_NO_LEASE] = "no-lease",
+	[BUG_NO_DRAIN] = "no-drain",
+	[BUG_NO_RERUN] = "no-rerun",
+	[BUG_NOT_DURABLE] = "not-durable",
+	[BUG_STATE_NOT_SAVED] = "state-not-saved",
+	[BUG_NO_CLAIM] = "no-claim",
+};
 
 static uint64_t running_seed;
 static bool finished;
 
-/* An assertion of the simulated machines ends the process at once. */
+/* A daemon that is killed frees nothing, and neither does the kernel here. */
+int __lsan_is_turned_off(void);
+
+int __lsan_is_turned_off(void)
+{
+	return 1;
+}
+
+/* An assertion of the daemon ends the process at once. */
 static void tell_seed(void)
 {
 	if (!finished) {
-		fprintf(stderr, "yoke-sim: an invariant broke; replay with --seed %" PRIu64 "\n",
+		fprintf(stderr, "yoke-sim: the process ends; replay with --seed %" PRIu64 "\n",
 			running_seed);
 	}
 }
 
-static uint8_t other(uint8_t id)
+struct sim *sim_new(uint64_t seed, enum sim_bug bug, struct totals *totals)
 {
-	return id == 1 ? 2 : 1;
+	struct sim *sim = calloc(1, sizeof(*sim));
+
+	the_sim = sim;
+	sim->seed = sim->random = seed;
+	sim->now_ns = 1000000 * MS;
+	sim->bug = bug;
+	sim->totals = totals;
+	sim->disk = disk_new(sim);
+	sim->wires = wires_new(sim);
+	sim->cluster = cluster_new(sim);
+	node_init(sim, 1);
+	node_init(sim, 2);
+	return sim;
 }
 
-static uint8_t owner_of(struct world *w)
+void sim_free(struct sim *sim)
 {
 	for (uint8_t i = 1; i <= 2; i++) {
-		if (world_runs(w, i) && w->sim->node[i].view[0].access == GROUP_LOCAL) {
-			return i;
-		}
+		node_end(&sim->node[i]);
 	}
-	return 0;
+	hosts_free(sim->hosts);
+	cluster_free(sim->cluster);
+	wires_free(sim->wires);
+	disk_free(sim->disk);
+	history_free(&sim->history);
+	sim_memory_free(sim);
+	free(sim->events);
+	free(sim);
+	the_sim = NULL;
 }
 
-/* ----- the faults
- * --------------------------------------------------------------------------------- */
-
-static void fault_handover(struct world *w, uint8_t owner)
+/* Until `done`, in steps, or too long. */
+static bool until(struct sim *sim, bool (*done)(struct sim *sim))
 {
-	sim_demote(w->sim, owner, 0);
-	sim_promote(w->sim, other(owner), 0, NULL);
-}
-
-static void fault_daemon(struct world *w, uint8_t owner)
-{
-	world_kill(w, owner, LEFT_PROCESS);
-}
-
-static void fault_power(struct world *w, uint8_t owner)
-{
-	world_kill(w, owner, LEFT_NODE);
-}
-
-/* The links are cut, then the owner is fenced. */
-static void fault_split(struct world *w, uint8_t owner)
-{
-	sim_split(w->sim);
-	world_steps(w, w->random % 60);
-	world_kill(w, owner, LEFT_NODE);
-}
-
-/* It freezes, fencing lies, the other takes over. */
-static void fault_freeze(struct world *w, uint8_t owner)
-{
-	world_freeze(w, owner);
-}
-
-/* A handover, and in the midst of it one of the two is lost. */
-static void fault_during_handover(struct world *w, uint8_t owner)
-{
-	fault_handover(w, owner);
-	world_steps(w, w->random % 150);
-	world_kill(w, w->random & 64 ? owner : other(owner),
-		w->random & 128 ? LEFT_NODE : LEFT_PROCESS);
-}
-
-static const struct {
-	const char *name;
-	void (*run)(struct world *w, uint8_t owner);
-} faults[] = {
-	{"handover", fault_handover},
-	{"daemon killed", fault_daemon},
-	{"power lost", fault_power},
-	{"split, fenced", fault_split},
-	{"frozen, fencing lies", fault_freeze},
-	{"loss during a handover", fault_during_handover},
-};
-
-/* ----- one failover
- * ------------------------------------------------------------------------------- */
-
-/* Pacemaker asks who lives until somebody serves; false when nobody does. */
-static bool promote_somebody(struct world *w, uint8_t wanted)
-{
-	for (unsigned i = 0; i < SETTLE_ROUNDS; i++) {
-		uint8_t at = world_runs(w, wanted) ? wanted : other(wanted);
-
-		if (owner_of(w) && (owner_of(w) == at || i > 2)) {
+	for (unsigned i = 0; i < LIVENESS_MAX && !sim->wrong[0]; i++) {
+		if (done(sim)) {
 			return true;
 		}
-		if (world_runs(w, at)) {
-			sim_promote(w->sim, at, 0, NULL);
-		}
-		world_pass(w, SETTLE_MS);
+		sim_run(sim, LIVENESS_STEP);
 	}
 	return false;
 }
 
-/* Everything is put right: woken, healed, booted, linked. */
-static void repair(struct world *w)
+static void judge(struct sim *sim, FILE *to)
 {
-	for (uint8_t i = 1; i <= 2; i++) {
-		if (w->frozen[i]) {
-			world_wake(w, i);
-			world_steps(w, 200); /* what it does before it knows */
-		}
+	struct check_result result = check_history(&sim->history);
+
+	for (size_t i = 0; to && i < sim->history.count; i++) {
+		history_print(to, &sim->history.ops[i], 1);
 	}
-	sim_heal(w->sim);
-	world_pass(w, SETTLE_MS);
-	for (uint8_t i = 1; i <= 2; i++) {
-		if (!w->sim->node[i].alive) {
-			world_boot(w, i);
-		}
+	sim->totals->operations += result.ops;
+	if (result.gave_up) {
+		sim->totals->unjudged++; /* too many commands whose end nobody knows */
+	} else if (!result.linearizable) {
+		sim_wrong(sim,
+			"operation %" PRIu64 " (%c of sector %" PRId64 " of LU %" PRIu64
+			" by client %" PRIu32 ", value %" PRIu64 ") is not explained",
+			result.op.id, history_kinds[result.op.kind], (int64_t)result.op.sector,
+			result.op.unit, result.op.client, result.op.value);
 	}
-	world_pass(w, SETTLE_MS);
-	w->sim->lied = false;
-	sim_link(w->sim, true);
-	sim_start(w->sim, 1, 0);
-	sim_start(w->sim, 2, 0);
-	world_pass(w, SETTLE_MS);
 }
 
-static const char *failover(struct world *w)
+static void safety(struct sim *sim)
 {
-	uint8_t owner = owner_of(w);
-	uint64_t epoch;
-	unsigned kind;
-
-	if (!owner) {
-		return "nobody serves before the fault";
+	for (unsigned i = 0; i < FAULTS_EACH && !sim->wrong[0]; i++) {
+		sim_run(sim, (50 + sim_below(sim, 500)) * MS);
+		hosts_busy(sim);
+		sim_run(sim, sim_delay(sim, 1 * MS, 60 * MS));
+		faults_strike(sim);
+		/* Now and then the next one strikes in the midst of it. */
+		if (sim_once_in(sim, 3)) {
+			sim_run(sim, sim_delay(sim, 100 * US, 400 * MS));
+			faults_strike(sim);
+		}
+		sim_run(sim, (200 + sim_below(sim, 3000)) * MS);
+		if (!sim_once_in(sim, 4)) {
+			faults_mend(sim);
+		}
 	}
-	epoch = w->sim->node[owner].view[0].epoch;
-	world_steps(w, 50 + w->random % 200);
-	kind = (unsigned)((w->random >> 8) % ARRAY_SIZE(faults));
-	faults[kind].run(w, owner);
-	world_steps(w, w->random % 100);
-	if (!promote_somebody(w, other(owner))) {
-		return faults[kind].name;
-	}
-	repair(w);
-	if (!promote_somebody(w, other(owner))) {
-		return faults[kind].name;
-	}
-	if (w->sim->node[owner_of(w)].view[0].epoch <= epoch && owner_of(w) != owner) {
-		return "another owner without a newer epoch";
-	}
-	return NULL;
 }
 
-/* ----- one seed
- * ----------------------------------------------------------------------------------- */
+static void liveness(struct sim *sim)
+{
+	faults_mend(sim);
+	sim->calm = true;
+	if (!until(sim, faults_all_served)) {
+		sim_wrong(sim, "not everything is served although nothing is broken");
+	}
+	hosts_drain(sim);
+	if (!until(sim, hosts_idle)) {
+		sim_wrong(sim, "a command is not answered although nothing is broken");
+	}
+	hosts_final(sim);
+	if (!until(sim, hosts_final_done)) {
+		sim_wrong(sim, "a last read is not answered");
+	}
+}
 
-struct totals {
-	uint64_t failovers, ops, refusals, ships, reruns;
+struct options {
+	enum sim_bug bug;
+	bool trace;
+	FILE *history;
 };
 
-/* Nothing breaks any more: every command must be served. */
-static const char *drain(struct world *w)
+/* True when nothing is wrong. */
+static bool seed_run(uint64_t seed, const struct options *options, struct totals *totals,
+	char *wrong, size_t size)
 {
-	w->draining = true;
-	for (unsigned i = 0; i < SETTLE_ROUNDS && !world_is_idle(w); i++) {
-		world_pass(w, SETTLE_MS);
-	}
-	return world_is_idle(w) ? NULL : "a command is not served although nothing is broken";
-}
-
-static const char *judge(struct world *w, struct totals *totals, FILE *to)
-{
-	struct check_result result = check_history(&w->history);
-
-	for (size_t i = 0; to && i < w->history.count; i++) {
-		history_print(to, &w->history.ops[i], 1);
-	}
-	totals->ops += result.ops;
-	if (result.gave_up) {
-		return "the history could not be judged";
-	}
-	if (!result.linearizable) {
-		fprintf(stderr,
-			"operation %" PRIu64 " (%c of sector %" PRIu64 " by host %" PRIu32
-			", value %" PRIu64 ") is not explained\n",
-			result.op.id, history_kinds[result.op.kind], result.op.sector,
-			result.op.client, result.op.value);
-		return "the history is not linearizable";
-	}
-	return NULL;
-}
-
-static const char *seed_run(uint64_t seed, const char *bug, struct totals *totals, FILE *to)
-{
-	struct world *w = world_new(seed, (uint8_t)(1 + seed % 2));
-	const char *wrong = NULL;
+	struct sim *sim = sim_new(seed, options->bug, totals);
+	bool right;
 
 	running_seed = seed;
-	w->no_key = bug && strcmp(bug, "no-key") == 0;
-	w->no_epoch = bug && strcmp(bug, "no-epoch") == 0;
-	for (unsigned i = 0; i < FAILOVERS_EACH && !wrong; i++) {
-		wrong = failover(w);
-		totals->failovers += !wrong;
+	sim->trace = options->trace;
+	pacemaker_begin(sim);
+	cluster_node_up(&sim->node[1]);
+	cluster_node_up(&sim->node[2]);
+	node_start(&sim->node[1]);
+	node_start(&sim->node[2]);
+	sim->hosts = hosts_new(sim);
+	hosts_begin(sim);
+	if (!until(sim, faults_all_served)) {
+		sim_wrong(sim, "not everything is served at first");
 	}
-	wrong = wrong ? wrong : drain(w);
-	wrong = wrong ? wrong : judge(w, totals, to);
-	totals->refusals += w->refusals;
-	totals->ships += w->ships;
-	totals->reruns += w->reruns;
-	world_free(w);
-	return wrong;
+	safety(sim);
+	liveness(sim);
+	if (!sim->wrong[0]) {
+		judge(sim, options->history);
+	}
+	right = !sim->wrong[0];
+	snprintf(wrong, size, "%s", sim->wrong);
+	totals->seeds++;
+	totals->events += sim->steps;
+	sim_free(sim);
+	return right;
 }
 
-/* ----- the command line
- * --------------------------------------------------------------------------- */
+/* ----- the command line ------------------------------------------------------------------------
+ */
 
+/* The real one: the C library's belongs to the simulation. */
 static double now_s(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -257,54 +225,104 @@ static uint64_t number(const char *text)
 	return n;
 }
 
+static void tell_bugs(FILE *to)
+{
+	for (unsigned i = 1; i < BUG_COUNT; i++) {
+		fprintf(to, "%s\n", sim_bug_names[i]);
+	}
+}
+
+static enum sim_bug bug_of(const char *name)
+{
+	for (unsigned i = 1; i < BUG_COUNT; i++) {
+		if (strcmp(name, sim_bug_names[i]) == 0) {
+			return (enum sim_bug)i;
+		}
+	}
+	fprintf(stderr, "yoke-sim: no bug %s; there are:\n", name);
+	tell_bugs(stderr);
+	exit(2);
+}
+
+static void tell_totals(const struct totals *t, double took_s)
+{
+	printf("{\"moves\":%" PRIu64 ",\"handovers\":%" PRIu64 ",\"seeds\":%" PRIu64
+	       ",\"faults\":%" PRIu64 ",\"crashes\":%" PRIu64 ",\"commands\":%" PRIu64
+	       ",\"operations\":%" PRIu64 ",\"shipped\":%" PRIu64 ",\"run_again\":%" PRIu64
+	       ",\"entries\":%" PRIu64 ",\"refused_by_key\":%" PRIu64 ",\"uas\":%" PRIu64
+	       ",\"retries\":%" PRIu64 ",\"events\":%" PRIu64 ",\"unjudged\":%" PRIu64
+	       ",\"moves_per_s\":%.0f}\n",
+		t->moves, t->handovers, t->seeds, t->faults, t->crashes, t->commands, t->operations,
+		t->shipped, t->reruns, t->entries, t->refused_by_key, t->uas, t->retries, t->events,
+		t->unjudged, (double)t->moves / took_s);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"seed", required_argument, NULL, 's'},
-		{"failovers", required_argument, NULL, 'f'},
+		{"first", required_argument, NULL, 'f'},
+		{"moves", required_argument, NULL, 'm'},
 		{"bug", required_argument, NULL, 'b'},
 		{"history", required_argument, NULL, 'h'},
+		{"trace", no_argument, NULL, 't'},
+		{"bugs", no_argument, NULL, 'B'},
 		{NULL, 0, NULL, 0},
 	};
+	struct options options = {0};
 	uint64_t first = 1, wanted = 100, seed;
-	const char *bug = NULL, *wrong = NULL;
-	FILE *to = NULL;
 	struct totals totals = {0};
+	char wrong[256] = "";
 	double began = now_s();
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (option == 's') {
+		switch (option) {
+		case 's':
 			first = number(optarg);
 			wanted = 1;
-		} else if (option == 'f') {
+			break;
+		case 'f':
+			first = number(optarg);
+			break;
+		case 'm':
 			wanted = number(optarg);
-		} else if (option == 'b') {
-			bug = optarg;
-		} else if (option == 'h') {
-			to = fopen(optarg, "we");
-		} else {
-			fputs("Usage: yoke-sim [--seed N] [--failovers N] [--bug "
-			      "no-key|no-epoch]\n",
+			break;
+		case 'b':
+			options.bug = bug_of(optarg);
+			break;
+		case 'h':
+			options.history = fopen(optarg, "we");
+			break;
+		case 't':
+			options.trace = true;
+			break;
+		case 'B':
+			tell_bugs(stdout);
+			finished = true;
+			return 0;
+		default:
+			fputs("Usage: yoke-sim [--seed N] [--first N] [--moves N] [--bug NAME] "
+			      "[--bugs] "
+			      "[--history FILE] [--trace]\n",
 				stderr);
 			return 2;
 		}
 	}
 	atexit(tell_seed);
-	for (seed = first; !wrong && totals.failovers < wanted; seed++) {
-		wrong = seed_run(seed, bug, &totals, to);
+	for (seed = first; !wrong[0] && totals.moves < wanted; seed++) {
+		seed_run(seed, &options, &totals, wrong, sizeof(wrong));
 	}
 	finished = true;
-	if (to) {
-		fclose(to);
+	if (!wrong[0] && totals.unjudged > 3 + totals.seeds / 100) {
+		snprintf(wrong, sizeof(wrong), "too many histories could not be judged");
 	}
-	printf("{\"failovers\":%" PRIu64 ",\"seeds\":%" PRIu64 ",\"operations\":%" PRIu64
-	       ",\"shipped\":%" PRIu64 ",\"run_again\":%" PRIu64 ",\"refused_by_key\":%" PRIu64
-	       ",\"failovers_per_s\":%.0f}\n",
-		totals.failovers, seed - first, totals.ops, totals.ships, totals.reruns,
-		totals.refusals, (double)totals.failovers / (now_s() - began));
-	if (wrong) {
+	if (options.history) {
+		fclose(options.history);
+	}
+	tell_totals(&totals, now_s() - began);
+	if (wrong[0]) {
 		fprintf(stderr, "yoke-sim: %s; replay with --seed %" PRIu64 "\n", wrong, seed - 1);
 	}
-	return (wrong != NULL) == (bug != NULL) ? 0 : 1;
+	return (wrong[0] != '\0') == (options.bug != BUG_NONE) ? 0 : 1;
 }

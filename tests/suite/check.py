@@ -19,6 +19,7 @@ PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo
 LAB_SINGLE = ("single",)
 PEER = ("alone", "pair", "sanitized")
 VM = ("guest", "logins", "multipath")
+SIM_BUG_MOVES = "3000"  # within which a planted bug must be found
 
 
 class Check:
@@ -73,15 +74,17 @@ class Check:
             self.report.result("FAIL", "lab/runner", 0, "\n".join(log))
 
     def sim(self):
-        """Seeded failovers in virtual time, and bugs planted in the simulated disk and interconnect."""
-        program = TOP / "build/sanitized/tests/sim/yoke-sim"
+        """Moves in virtual time, each seed another story; every bug planted into the world must be found."""
+        program = TOP / "build/product/tests/sim/yoke-sim"
         count = os.environ.get("SEEDS", "10000")
-        with self.report.test(f"sim/failovers-{count}"):
-            print(f"sim: {command([program, '--failovers', count], timeout=36000, nice=10).strip()}",
+        with self.report.test(f"sim/moves-{count}"):
+            print(f"sim: {command([program, '--moves', count], timeout=360000, nice=10).strip()}",
                   flush=True)
-        for bug in ("no-key", "no-epoch"):
+        with self.report.test("sim/moves-sanitized"):
+            command([TOP / "build/sanitized/tests/sim/yoke-sim", "--moves", "300"], timeout=600, nice=10)
+        for bug in command([program, "--bugs"], nice=10).split():
             with self.report.test(f"sim/bug.{bug}"):
-                command([program, "--failovers", "8000", "--bug", bug], nice=10)
+                command([program, "--moves", SIM_BUG_MOVES, "--bug", bug], timeout=600, nice=10)
 
     def demo(self):
         with self.report.test("demo"):
@@ -118,7 +121,7 @@ class Check:
                 self.patient.unit("sanitized", self.report)
         if "model" in self.parts:
             model.run(self.report, TOP)
-        if "sim" in self.parts and self.build(self.patient, "sanitized"):
+        if "sim" in self.parts and self.build(self.patient, "sanitized") and self.build(self.patient, "product"):
             self.sim()
 
     def run(self):
