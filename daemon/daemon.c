@@ -31,6 +31,9 @@
 /* A stop in good order hands groups over and says goodbye to initiators; it never takes longer. */
 #define DAEMON_STOP_LIMIT_MS 8000
 
+/* A move that a host has asked for: its command waits so long, and with it a reset of the LU. */
+#define DAEMON_MOVE_LIMIT_MS 8000
+
 enum daemon_phase {
 	DAEMON_RUNNING,
 	DAEMON_HANDING_OVER,
@@ -316,6 +319,55 @@ static int daemon_secrets_load(struct daemon *daemon, char *error, size_t error_
 	return daemon->secrets ? 0 : -EINVAL;
 }
 
+struct daemon_move {
+	void (*done)(void *arg, enum scsi_move_result result);
+	void *arg;
+};
+
+static void daemon_moved(void *arg, enum ha_result result, const char *message)
+{
+	struct daemon_move *move = arg;
+
+	switch (result) {
+	case HA_OK:
+		move->done(move->arg, SCSI_MOVED);
+		break;
+	case HA_BUSY:
+	case HA_NOT_IN_SYNC:
+	case HA_NO_QUORUM:
+		move->done(move->arg, SCSI_MOVE_BUSY);
+		break;
+	case HA_FAILED:
+	case HA_TIMEOUT:
+	case HA_NO_PEER:
+	case HA_UNKNOWN:
+		log_warning("a move that a host has asked for: %s: %s", ha_result_name(result),
+			message);
+		move->done(move->arg, SCSI_MOVE_FAILED);
+		break;
+	}
+	free(move);
+}
+
+/* A host's move is the administrator's: Pacemaker follows the scores, and does not move it back. */
+static void daemon_move(void *arg, uint16_t group, uint8_t controller,
+	void (*done)(void *done_arg, enum scsi_move_result result), void *done_arg)
+{
+	struct daemon *daemon = arg;
+	const struct conf_controller *to = conf_controller_by_id(daemon->conf, controller);
+	struct daemon_move *move = daemon->ha ? calloc(1, sizeof(*move)) : NULL;
+
+	if (!move || !to) {
+		free(move);
+		done(done_arg, SCSI_MOVE_BUSY);
+		return;
+	}
+	move->done = done;
+	move->arg = done_arg;
+	ha_group_move(daemon->ha, daemon->conf->groups[group].name, to->name, DAEMON_MOVE_LIMIT_MS,
+		daemon_moved, move);
+}
+
 /* Until there is a ledger nothing can be changed; the gate looks again. */
 static void daemon_ledger_none(void *ctx, const struct ledger_entry *entry,
 	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg)
@@ -349,6 +401,8 @@ static int daemon_server_make(struct daemon *daemon, char *error, size_t error_s
 		.reactors = daemon->reactors,
 		.reactor_count = daemon->reactor_count,
 		.ledger = &daemon->ledger,
+		.move = daemon_move,
+		.move_arg = daemon,
 	};
 	struct iscsi_setup iscsi = {
 		.conf = daemon->conf,

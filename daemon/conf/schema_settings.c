@@ -118,6 +118,17 @@ static const struct conf_key keys_settings[] = {
 			"\"asymmetric access state transition\", at which old hosts fail the path.",
 	},
 	{
+		.name = "explicit_alua",
+		.type = CONF_TYPE_BOOL,
+		FIELD(conf, explicit_alua),
+		.initial = "no",
+		.help = "With a cluster: hosts may move a group to the other controller by SET "
+			"TARGET "
+			"PORT GROUPS (explicit ALUA), as \"yokectl group move\" does. One host "
+			"with a bad "
+			"path then moves the disks of all hosts.",
+	},
+	{
 		.name = "portal_adoption",
 		.type = CONF_TYPE_BOOL,
 		FIELD(conf, portal_adoption),

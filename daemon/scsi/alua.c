@@ -7,12 +7,13 @@
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/stpg.h"
 
 #define FORMAT_SHIFT	5
 #define FORMAT_LENGTH	0
 #define FORMAT_EXTENDED 1
 #define PREF		0x80
-#define STATUS_NONE	0x00
+#define STATUS_NONE	0x00 /* not told: also where hosts may have changed it */
 #define STATUS_IMPLICIT 0x02 /* the state was changed by the target */
 #define SUPPORTS_ONE	0x01 /* AO_SUP: a single controller knows nothing else */
 #define SUPPORTS_PAIR	0x8b /* T_SUP, U_SUP, AN_SUP, AO_SUP: the states that we use */
@@ -32,17 +33,17 @@ bool scsi_rtpg_decode(struct scsi_task *task)
 	return scsi_parameter_decode(task, be32_get(task->cdb + 6), most);
 }
 
-static void group_put(struct cursor *c, const struct conf *conf,
+static void group_put(struct cursor *c, const struct scsi *scsi,
 	const struct conf_controller *controller, const struct group_view *view)
 {
-	bool pair = conf->controller_count > 1;
+	bool pair = atomic_load_explicit(&scsi->conf, memory_order_acquire)->controller_count > 1;
 
 	cursor_put_u8(c, (uint8_t)((view->preferred == controller->id ? PREF : 0) |
 				   (view->tpg[controller->id] & 0xf)));
 	cursor_put_u8(c, pair ? SUPPORTS_PAIR : SUPPORTS_ONE);
 	cursor_put_u16(c, controller->id);
 	cursor_put_u8(c, 0);
-	cursor_put_u8(c, pair ? STATUS_IMPLICIT : STATUS_NONE);
+	cursor_put_u8(c, pair && !scsi_stpg_allowed(scsi) ? STATUS_IMPLICIT : STATUS_NONE);
 	cursor_put_u8(c, 0);
 	cursor_put_u8(c, (uint8_t)controller->portal_count);
 	for (unsigned i = 0; i < controller->portal_count; i++) {
@@ -68,7 +69,7 @@ void scsi_rtpg_run(struct scsi_task *task)
 		const struct conf_controller *controller = conf_controller_by_id(conf, id);
 
 		if (controller) {
-			group_put(&c, conf, controller, view);
+			group_put(&c, core->scsi, controller, view);
 		}
 	}
 	if (cursor_ok(&c)) {

@@ -32,6 +32,10 @@ bool scsi_report_luns_decode(struct scsi_task *task);
 void scsi_report_luns_run(struct scsi_task *task);
 bool scsi_rtpg_decode(struct scsi_task *task);
 void scsi_rtpg_run(struct scsi_task *task);
+/* stpg.c */
+bool scsi_stpg_available(const struct scsi_lu *lu);
+bool scsi_stpg_decode(struct scsi_task *task);
+void scsi_stpg_run(struct scsi_task *task);
 /* diagnostic.c, log_sense.c, lba_status.c */
 bool scsi_send_diagnostic_decode(struct scsi_task *task);
 void scsi_send_diagnostic_run(struct scsi_task *task);

@@ -181,6 +181,8 @@ struct scsi_group {
 	uint64_t epoch; /* of the last view that was published */
 	bool claimed; /* the right to write is here, or being taken */
 	uint64_t claim_epoch;
+	struct qb_list_head moves; /* requests of hosts (stpg.c) that wait for the move to */
+	uint8_t moving_to; /* this controller; 0 = none is under way */
 };
 
 struct scsi {
@@ -189,6 +191,9 @@ struct scsi {
 	struct mailbox *control;
 	const struct group_ship *ship;
 	const struct ledger *ledger;
+	void (*move)(void *arg, uint16_t group, uint8_t controller,
+		void (*done)(void *done_arg, enum scsi_move_result result), void *done_arg);
+	void *move_arg;
 	struct scsi_lu *lus; /* CONF_EXTENTS_MAX slots; those without `extent` are free */
 	unsigned next_slot; /* where a free one is looked for: slots are used again late */
 	struct scsi_map *_Atomic map;

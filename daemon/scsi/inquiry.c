@@ -11,6 +11,7 @@
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
+#include "daemon/scsi/stpg.h"
 #include "daemon/scsi/tasks.h"
 #include "yoke/iscsi.h"
 
@@ -20,6 +21,7 @@
 #define VERSION_SPC4	   0x06
 #define FORMAT_AND_HISUP   0x12
 #define TPGS_IMPLICIT	   0x10
+#define TPGS_EXPLICIT	   0x20
 #define THIRD_PARTY_COPY   0x08
 #define MULTIP		   0x10
 #define CMDQUE		   0x02
@@ -70,7 +72,9 @@ static void standard_put(const struct scsi_task *task, struct cursor *c)
 	cursor_put_u8(c, VERSION_SPC4);
 	cursor_put_u8(c, FORMAT_AND_HISUP);
 	cursor_put_u8(c, INQUIRY_BYTES - 5);
-	cursor_put_u8(c, TPGS_IMPLICIT | THIRD_PARTY_COPY);
+	cursor_put_u8(
+		c, (uint8_t)(TPGS_IMPLICIT | THIRD_PARTY_COPY |
+			     (scsi_stpg_allowed(task->nexus->core->scsi) ? TPGS_EXPLICIT : 0)));
 	cursor_put_u8(c, MULTIP);
 	cursor_put_u8(c, CMDQUE);
 	put_padded(c, conf->vendor, 8);

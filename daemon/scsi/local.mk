@@ -50,6 +50,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/serve.c \
 	daemon/scsi/snapshot.c daemon/scsi/snapshot.h \
 	daemon/scsi/state.c daemon/scsi/state.h \
+	daemon/scsi/stpg.c daemon/scsi/stpg.h \
 	daemon/scsi/sync.c \
 	daemon/scsi/task.c daemon/scsi/tasks.h \
 	daemon/scsi/threshold.c daemon/scsi/threshold.h \
@@ -80,6 +81,9 @@ tests_unit_test_scsi_copy_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_threshold
 tests_unit_test_scsi_threshold_SOURCES = tests/unit/test_scsi_threshold.c $(scsi_pair_sources)
 tests_unit_test_scsi_threshold_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_stpg
+tests_unit_test_scsi_stpg_SOURCES = tests/unit/test_scsi_stpg.c $(scsi_rig_sources)
+tests_unit_test_scsi_stpg_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_guard
 tests_unit_test_scsi_guard_SOURCES = tests/unit/test_scsi_guard.c $(scsi_pair_sources)
 tests_unit_test_scsi_guard_LDADD = $(scsi_rig_libs)

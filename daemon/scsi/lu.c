@@ -5,6 +5,7 @@
 
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
+#include "daemon/scsi/stpg.h"
 #include "daemon/scsi/threshold.h"
 #include "yoke/crc32c.h"
 #include "yoke/cursor.h"
@@ -195,6 +196,9 @@ int scsi_units_make(struct scsi *scsi, char *error, size_t error_size)
 		return err;
 	}
 	scsi->group_count = scsi->conf->group_count;
+	for (unsigned g = 0; g < scsi->group_count; g++) {
+		qb_list_init(&scsi->groups[g].moves);
+	}
 	scsi_groups_fill(scsi);
 	return 0;
 }
@@ -207,6 +211,9 @@ void scsi_units_free(struct scsi *scsi)
 		if (scsi->lus[i].conf) {
 			scsi_lu_close(&scsi->lus[i]);
 		}
+	}
+	for (unsigned g = 0; g < scsi->group_count; g++) {
+		scsi_stpg_forget(&scsi->groups[g]);
 	}
 	free(scsi->groups);
 	free(scsi->lus);

@@ -97,6 +97,22 @@ static const struct scsi_row maintenance_out[32] = {
 		.recommended_s = 60,
 		.decode = scsi_set_identifying_decode,
 		.run = scsi_set_identifying_run},
+	[0x0a] = {.name = "SET TARGET PORT GROUPS",
+		.opcode = 0xa4,
+		.action = 0x0a,
+		.has_action = true,
+		.cdb_length = 12,
+		.usage = {0xa4, 0x0a, ZERO4, ANY4, 0x00, CONTROL},
+		.where = SCSI_RUNS_HERE,
+		.direction = SCSI_DATA_OUT,
+		.reserved = SCSI_RESERVED_CONFLICT,
+		.order = SCSI_ORDER_FREE,
+		.states = SCSI_IN_STANDBY | SCSI_IN_UNAVAILABLE,
+		.available = scsi_stpg_available,
+		.nominal_s = 1,
+		.recommended_s = 60,
+		.decode = scsi_stpg_decode,
+		.run = scsi_stpg_run},
 };
 
 static const struct scsi_row service_action_in_16[32] = {

@@ -115,6 +115,8 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	scsi->control = setup->control;
 	scsi->ship = setup->ship;
 	scsi->ledger = setup->ledger;
+	scsi->move = setup->move;
+	scsi->move_arg = setup->move_arg;
 	atomic_init(&scsi->lease_ms, UINT64_MAX);
 	qb_list_init(&scsi->rounds);
 	qb_list_init(&scsi->touched);

@@ -44,6 +44,8 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 	[SENSE_TARGET_FAILURE] = {"internal target failure", KEY_HARDWARE_ERROR, 0x44, 0x00},
 	[SENSE_SELF_TEST_FAILED] = {"logical unit failed self-test", KEY_HARDWARE_ERROR, 0x3e,
 		0x03},
+	[SENSE_STPG_FAILED] = {"set target port groups command failed", KEY_HARDWARE_ERROR, 0x67,
+		0x0a},
 	[SENSE_COMMAND_SEQUENCE] = {"command sequence error", KEY_ILLEGAL_REQUEST, 0x2c, 0x00},
 	[SENSE_PARAMETER_LIST_LENGTH] = {"parameter list length error", KEY_ILLEGAL_REQUEST, 0x1a,
 		0x00},

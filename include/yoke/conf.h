@@ -207,6 +207,7 @@ struct conf {
 	int log_level; /* syslog.h */
 	uint32_t hold_limit_ms;
 	enum conf_hold_answer hold_answer;
+	bool explicit_alua; /* hosts may move groups by SET TARGET PORT GROUPS */
 	bool portal_adoption; /* addresses of portals are ours, and a lost controller's are taken */
 	uint32_t handover_timeout_ms; /* up to COMMIT; then it is rolled back */
 	const char *vendor; /* INQUIRY, 8 characters at most */

@@ -14,6 +14,13 @@
 
 struct scsi;
 
+/* What became of a move that a host has asked for. */
+enum scsi_move_result {
+	SCSI_MOVED,
+	SCSI_MOVE_BUSY, /* not now: may be tried again */
+	SCSI_MOVE_FAILED,
+};
+
 struct scsi_setup {
 	const struct conf *conf; /* outlives the device server or the next change */
 	uint8_t controller; /* which one this daemon is: 1 or 2 */
@@ -22,6 +29,13 @@ struct scsi_setup {
 	unsigned reactor_count;
 	const struct group_ship *ship; /* NULL without a cluster */
 	const struct ledger *ledger; /* outlives the device server */
+	/*
+	 * Makes a controller the owner of a group, as the administrator does; done() once, later or
+	 * inside the call. Control thread. NULL: hosts cannot ask for it.
+	 */
+	void (*move)(void *arg, uint16_t group, uint8_t controller,
+		void (*done)(void *done_arg, enum scsi_move_result result), void *done_arg);
+	void *move_arg;
 };
 
 /*

@@ -369,6 +369,18 @@ static void rig_conf_fill(struct rig *rig, uint64_t buffer_bytes)
 		.target_count = 1};
 }
 
+static void rig_moved(void *arg, uint16_t group, uint8_t controller,
+	void (*done)(void *done_arg, enum scsi_move_result result), void *done_arg)
+{
+	struct rig_move *move = arg;
+
+	move->asked++;
+	move->group = group;
+	move->to = controller;
+	move->done = done;
+	move->arg = done_arg;
+}
+
 /* Makes the device server. */
 static void rig_start(struct rig *rig)
 {
@@ -381,7 +393,9 @@ static void rig_start(struct rig *rig)
 		.reactors = rig->reactors,
 		.reactor_count = RIG_REACTORS,
 		.ship = &rig->ship_ops,
-		.ledger = &rig->ledger.ops};
+		.ledger = &rig->ledger.ops,
+		.move = rig_moved,
+		.move_arg = &rig->move};
 	rig->scsi = scsi_new(&setup, error, sizeof(error));
 	if (!rig->scsi) {
 		fail_msg("scsi_new: %s", error);

@@ -57,6 +57,15 @@ struct rig_ledger {
 	struct qb_list_head kept;
 };
 
+/* Moves that hosts have asked for. */
+struct rig_move {
+	unsigned asked;
+	uint16_t group;
+	uint8_t to;
+	void (*done)(void *arg, enum scsi_move_result result);
+	void *arg;
+};
+
 /* A task with what its done() saw. */
 struct rig_task {
 	struct scsi_task task;
@@ -80,6 +89,7 @@ struct rig {
 	struct rig_ship ship;
 	struct group_ship ship_ops;
 	struct rig_ledger ledger;
+	struct rig_move move;
 	struct scsi_nexus *nexus[RIG_REACTORS]; /* host1 on each reactor's port, UAs consumed */
 	struct conf_controller controllers[2];
 	struct conf_address portals[3];

@@ -184,6 +184,7 @@ static void reserved_bits_are_refused(void **state)
 {
 	struct rig *rig = rig_new(1, 16 << 20);
 
+	rig->conf.explicit_alua = true;
 	rig_serve(rig);
 	for (size_t i = 0; i < expected_count; i++) {
 		unsigned action = expected[i].action;
