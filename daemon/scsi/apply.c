@@ -208,6 +208,14 @@ static enum scsi_result identify_apply(
 	return SCSI_RESULT_GOOD;
 }
 
+static enum scsi_result log_apply(
+	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects)
+{
+	effects->changed = true; /* not the state, but reactors have something to tell */
+	effects->others_uas |= 1u << SCSI_UA_LOG_CHANGED;
+	return SCSI_RESULT_GOOD;
+}
+
 /* The owner has found that thresholds are reached, or not any more. */
 static enum scsi_result thresholds_apply(
 	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects)
@@ -235,6 +243,7 @@ static enum scsi_result (*const kinds[])(
 	[SCSI_ENTRY_MODE] = mode_apply,
 	[SCSI_ENTRY_IDENTIFY] = identify_apply,
 	[SCSI_ENTRY_THRESHOLDS] = thresholds_apply,
+	[SCSI_ENTRY_LOG] = log_apply,
 };
 
 enum scsi_result scsi_apply(

@@ -45,6 +45,8 @@ bool scsi_write_buffer_decode(struct scsi_task *task);
 void scsi_write_buffer_run(struct scsi_task *task);
 bool scsi_read_buffer_decode(struct scsi_task *task);
 void scsi_read_buffer_run(struct scsi_task *task);
+bool scsi_log_select_decode(struct scsi_task *task);
+void scsi_log_select_run(struct scsi_task *task);
 bool scsi_log_sense_decode(struct scsi_task *task);
 void scsi_log_sense_run(struct scsi_task *task);
 bool scsi_lba_status_decode(struct scsi_task *task);

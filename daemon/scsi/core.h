@@ -37,6 +37,15 @@ struct scsi_progress {
 	bool hangs;
 };
 
+/* Counters of log pages, by page and parameter; see log_page.h. */
+enum scsi_log_counter {
+	SCSI_LOG_BYTES_WRITTEN,
+	SCSI_LOG_WRITE_ERRORS,
+	SCSI_LOG_BYTES_READ,
+	SCSI_LOG_READ_ERRORS,
+	SCSI_LOG_COUNTERS,
+};
+
 /* Thresholds of logical block provisioning, in the order of mode page 1Ch/02h. */
 enum scsi_threshold {
 	SCSI_THRESHOLD_AVAILABLE, /* threshold sets that are left */
@@ -64,6 +73,7 @@ struct scsi_lu {
 	_Atomic uint64_t blocks; /* grows when the extent has grown */
 	/* By enum scsi_threshold, 0 = none; a change of the configuration may change them. */
 	_Atomic uint32_t thresholds[SCSI_THRESHOLDS];
+	_Atomic uint64_t log_base[SCSI_LOG_COUNTERS]; /* what they had counted when they were set */
 	unsigned pins; /* flushes and questions that are under way; control thread */
 	bool close_wanted; /* with the last of them */
 	atomic_bool gone; /* removed by the administrator: nothing runs on it any more */

@@ -12,6 +12,7 @@ static const char *const kind_names[] = {
 	[SCSI_ENTRY_UNRESERVE] = "end of a reservation",
 	[SCSI_ENTRY_MODE] = "MODE SELECT",
 	[SCSI_ENTRY_IDENTIFY] = "SET IDENTIFYING INFORMATION",
+	[SCSI_ENTRY_LOG] = "LOG SELECT",
 	[SCSI_ENTRY_THRESHOLDS] = "thresholds reached",
 };
 
@@ -76,6 +77,7 @@ void scsi_entry_put(struct cursor *c, const struct scsi_entry *entry)
 	case SCSI_ENTRY_RESERVE:
 	case SCSI_ENTRY_RELEASE:
 	case SCSI_ENTRY_UNRESERVE:
+	case SCSI_ENTRY_LOG:
 		break;
 	}
 }
@@ -161,6 +163,7 @@ bool scsi_entry_get(const uint8_t *bytes, size_t length, struct scsi_entry *entr
 	case SCSI_ENTRY_RESERVE:
 	case SCSI_ENTRY_RELEASE:
 	case SCSI_ENTRY_UNRESERVE:
+	case SCSI_ENTRY_LOG:
 		break;
 	default: /* a byte from outside, not only our enum */
 		c.bad = true;

@@ -12,6 +12,7 @@ enum scsi_entry_kind {
 	SCSI_ENTRY_UNRESERVE = 4, /* a reset, or the nexus is lost: ends the SPC-2 reservation */
 	SCSI_ENTRY_MODE = 5, /* MODE SELECT */
 	SCSI_ENTRY_IDENTIFY = 6, /* SET IDENTIFYING INFORMATION */
+	SCSI_ENTRY_LOG = 8, /* LOG SELECT has been done: the state stays, others are told */
 	SCSI_ENTRY_THRESHOLDS = 7, /* `values` are the thresholds that are reached, of all */
 };
 const char *scsi_entry_kind_name(enum scsi_entry_kind kind);

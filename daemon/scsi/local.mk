@@ -25,7 +25,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/inquiry.c \
 	daemon/scsi/lba_status.c \
 	daemon/scsi/ledger.c daemon/scsi/ledger.h \
-	daemon/scsi/log_sense.c \
+	daemon/scsi/log_page.h daemon/scsi/log_select.c daemon/scsi/log_sense.c \
 	daemon/scsi/lu.c daemon/scsi/lu.h \
 	daemon/scsi/map.c \
 	daemon/scsi/mode.c daemon/scsi/mode.h \
@@ -84,6 +84,9 @@ tests_unit_test_scsi_threshold_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_stpg
 tests_unit_test_scsi_stpg_SOURCES = tests/unit/test_scsi_stpg.c $(scsi_rig_sources)
 tests_unit_test_scsi_stpg_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_log_select
+tests_unit_test_scsi_log_select_SOURCES = tests/unit/test_scsi_log_select.c $(scsi_pair_sources)
+tests_unit_test_scsi_log_select_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_guard
 tests_unit_test_scsi_guard_SOURCES = tests/unit/test_scsi_guard.c $(scsi_pair_sources)
 tests_unit_test_scsi_guard_LDADD = $(scsi_rig_libs)

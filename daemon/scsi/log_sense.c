@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * LOG SENSE (SPC-4 6.8): what the owner has counted since its daemon started. The counters cannot
- * be set or saved, so there is no LOG SELECT.
+ * LOG SENSE (SPC-4 6.8): what the owner has counted since its daemon started, or since LOG SELECT
+ * (log_select.c). Nothing is saved.
  */
 #include "daemon/scsi/commands.h"
+#include "daemon/scsi/log_page.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
 #include "daemon/scsi/threshold.h"
 #include "yoke/util.h"
 
-#define LOG_MOST       512u
-#define PAGE_MASK      0x3f
-#define PC_SHIFT       6
-#define PC_CUMULATIVE  1
-#define DS	       0x80 /* byte 0: not saved */
-#define SPF	       0x40 /* byte 0: there is a subpage code */
-#define SUBPAGE_ALL    0xff
-#define FORMAT_COUNTER 0x02 /* an unbounded counter */
-#define FORMAT_LIST    0x03 /* a binary list */
+#define LOG_MOST      512u
+#define PC_SHIFT      6
+#define PC_CUMULATIVE 1
+#define DS	      0x80 /* byte 0: not saved */
+#define FORMAT_LIST   0x03 /* a binary list */
 
 enum {
 	ERRORS_BYTES = 0x0005,
@@ -41,27 +38,79 @@ static void counter_put(struct scsi_task *task, struct cursor *c, uint16_t code,
 		return;
 	}
 	cursor_put_u16(c, code);
-	cursor_put_u8(c, FORMAT_COUNTER);
+	cursor_put_u8(c, SCSI_LOG_COUNTER_FORMAT);
 	cursor_put_u8(c, 8);
 	cursor_put_u64(c, value);
 }
 
-static void write_errors_put(struct scsi_task *task, struct cursor *c)
-{
-	struct scsi_totals totals;
+static const struct {
+	uint8_t page;
+	uint16_t parameter;
+} counters[SCSI_LOG_COUNTERS] = {
+	[SCSI_LOG_BYTES_WRITTEN] = {0x02, ERRORS_BYTES},
+	[SCSI_LOG_WRITE_ERRORS] = {0x02, ERRORS_UNCORRECTED},
+	[SCSI_LOG_BYTES_READ] = {0x03, ERRORS_BYTES},
+	[SCSI_LOG_READ_ERRORS] = {0x03, ERRORS_UNCORRECTED},
+};
 
-	scsi_totals_get(task->lu, &totals);
-	counter_put(task, c, ERRORS_BYTES, totals.written_bytes);
-	counter_put(task, c, ERRORS_UNCORRECTED, totals.write_errors);
+bool scsi_log_counter_find(uint8_t page, uint16_t parameter, enum scsi_log_counter *counter)
+{
+	for (unsigned i = 0; i < SCSI_LOG_COUNTERS; i++) {
+		if (counters[i].page == page && counters[i].parameter == parameter) {
+			*counter = (enum scsi_log_counter)i;
+			return true;
+		}
+	}
+	return false;
 }
 
-static void read_errors_put(struct scsi_task *task, struct cursor *c)
+uint8_t scsi_log_counter_page(enum scsi_log_counter counter)
+{
+	return counters[counter].page;
+}
+
+static uint64_t counter_total(const struct scsi_lu *lu, enum scsi_log_counter counter)
 {
 	struct scsi_totals totals;
 
-	scsi_totals_get(task->lu, &totals);
-	counter_put(task, c, ERRORS_BYTES, totals.read_bytes);
-	counter_put(task, c, ERRORS_UNCORRECTED, totals.read_errors);
+	scsi_totals_get(lu, &totals);
+	switch (counter) {
+	case SCSI_LOG_BYTES_WRITTEN:
+		return totals.written_bytes;
+	case SCSI_LOG_WRITE_ERRORS:
+		return totals.write_errors;
+	case SCSI_LOG_BYTES_READ:
+		return totals.read_bytes;
+	case SCSI_LOG_READ_ERRORS:
+		return totals.read_errors;
+	case SCSI_LOG_COUNTERS:
+		break;
+	}
+	return 0;
+}
+
+uint64_t scsi_log_counter_get(const struct scsi_lu *lu, enum scsi_log_counter counter)
+{
+	return counter_total(lu, counter) -
+	       atomic_load_explicit(&lu->log_base[counter], memory_order_relaxed);
+}
+
+void scsi_log_counter_set(struct scsi_lu *lu, enum scsi_log_counter counter, uint64_t value)
+{
+	/* Of a total below the value the difference wraps, and so does the sum above. */
+	atomic_store_explicit(
+		&lu->log_base[counter], counter_total(lu, counter) - value, memory_order_relaxed);
+}
+
+/* The page's counters, in the order of their codes. */
+static void counters_put(struct scsi_task *task, struct cursor *c)
+{
+	for (unsigned i = 0; i < SCSI_LOG_COUNTERS; i++) {
+		if (counters[i].page == (task->cdb[2] & SCSI_LOG_PAGE_MASK)) {
+			counter_put(task, c, counters[i].parameter,
+				scsi_log_counter_get(task->lu, (enum scsi_log_counter)i));
+		}
+	}
 }
 
 /* A resource count, in units of a threshold set (SBC-3 6.4.5.2). */
@@ -128,43 +177,43 @@ static const struct log_page {
 	bool (*available)(const struct scsi_lu *lu); /* NULL: every LU has it */
 	uint16_t last; /* the largest parameter code */
 	bool space; /* the store is asked first how much there is */
-} pages[PAGE_MASK + 1] = {
+} pages[SCSI_LOG_PAGE_MASK + 1] = {
 	[0x00] = {page_00, NULL, 0, false},
-	[0x02] = {write_errors_put, NULL, ERRORS_UNCORRECTED, false},
-	[0x03] = {read_errors_put, NULL, ERRORS_UNCORRECTED, false},
+	[0x02] = {counters_put, NULL, ERRORS_UNCORRECTED, false},
+	[0x03] = {counters_put, NULL, ERRORS_UNCORRECTED, false},
 	[0x0c] = {provisioning_put, tells_space, SPACE_AVAILABLE_PERCENT, true},
 	[0x2f] = {exceptions_put, NULL, 0, false},
 };
 
-static bool page_exists(const struct scsi_lu *lu, uint8_t code)
+bool scsi_log_page_exists(const struct scsi_lu *lu, uint8_t code)
 {
 	return pages[code].put && (!pages[code].available || pages[code].available(lu));
 }
 
 static void page_00(struct scsi_task *task, struct cursor *c)
 {
-	bool subpages = task->cdb[3] == SUBPAGE_ALL;
+	bool subpages = task->cdb[3] == SCSI_LOG_SUBPAGE_ALL;
 
 	for (uint8_t code = 0; code < ARRAY_SIZE(pages); code++) {
-		if (page_exists(task->lu, code)) {
+		if (scsi_log_page_exists(task->lu, code)) {
 			cursor_put_u8(c, code);
 			cursor_put_zeros(c, subpages ? 1 : 0);
 		}
 		if (code == 0 && subpages) {
-			cursor_put_u16(c, SUBPAGE_ALL); /* this list */
+			cursor_put_u16(c, SCSI_LOG_SUBPAGE_ALL); /* this list */
 		}
 	}
 }
 
 bool scsi_log_sense_decode(struct scsi_task *task)
 {
-	uint8_t code = task->cdb[2] & PAGE_MASK;
+	uint8_t code = task->cdb[2] & SCSI_LOG_PAGE_MASK;
 
-	if (!page_exists(task->lu, code)) {
+	if (!scsi_log_page_exists(task->lu, code)) {
 		scsi_set_cdb_field(task, 2, 5);
 		return false;
 	}
-	if (task->cdb[3] && (code || task->cdb[3] != SUBPAGE_ALL)) {
+	if (task->cdb[3] && (code || task->cdb[3] != SCSI_LOG_SUBPAGE_ALL)) {
 		scsi_set_cdb_field(task, 3, -1);
 		return false;
 	}
@@ -182,10 +231,10 @@ bool scsi_log_sense_decode(struct scsi_task *task)
 
 static void page_put(struct scsi_task *task)
 {
-	uint8_t code = task->cdb[2] & PAGE_MASK;
+	uint8_t code = task->cdb[2] & SCSI_LOG_PAGE_MASK;
 	struct cursor c = scsi_parameter_begin(task);
 
-	cursor_put_u8(&c, (uint8_t)(code | (task->cdb[3] ? SPF : 0) | (code ? DS : 0)));
+	cursor_put_u8(&c, (uint8_t)(code | (task->cdb[3] ? SCSI_LOG_SPF : 0) | (code ? DS : 0)));
 	cursor_put_u8(&c, task->cdb[3]);
 	cursor_put_u16(&c, 0);
 	pages[code].put(task, &c);
@@ -206,7 +255,7 @@ static void space_told(struct extent_io *io, int res)
 
 void scsi_log_sense_run(struct scsi_task *task)
 {
-	if (pages[task->cdb[2] & PAGE_MASK].space) {
+	if (pages[task->cdb[2] & SCSI_LOG_PAGE_MASK].space) {
 		scsi_io_submit(task, EXTENT_SPACE, NULL, 0, 0, space_told);
 	} else {
 		page_put(task);

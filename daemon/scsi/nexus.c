@@ -28,6 +28,7 @@ static const struct {
 	[SCSI_UA_REGISTRATIONS_PREEMPTED] = {"registrations preempted",
 		SENSE_UA_REGISTRATIONS_PREEMPTED, 0},
 	[SCSI_UA_MODE_CHANGED] = {"mode parameters changed", SENSE_UA_MODE_CHANGED, 0},
+	[SCSI_UA_LOG_CHANGED] = {"log parameters changed", SENSE_UA_LOG_CHANGED, 0},
 	[SCSI_UA_IDENTIFIER_CHANGED] = {"device identifier changed", SENSE_UA_IDENTIFIER_CHANGED,
 		0},
 	[SCSI_UA_ALUA_CHANGED] = {"ALUA state changed", SENSE_UA_ALUA_CHANGED, 0},

@@ -66,6 +66,7 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 	[SENSE_UA_LU_RESET] = {"bus device reset function occurred", KEY_UNIT_ATTENTION, 0x29,
 		0x03},
 	[SENSE_UA_MODE_CHANGED] = {"mode parameters changed", KEY_UNIT_ATTENTION, 0x2a, 0x01},
+	[SENSE_UA_LOG_CHANGED] = {"log parameters changed", KEY_UNIT_ATTENTION, 0x2a, 0x02},
 	[SENSE_UA_RESERVATIONS_PREEMPTED] = {"reservations preempted", KEY_UNIT_ATTENTION, 0x2a,
 		0x03},
 	[SENSE_UA_RESERVATIONS_RELEASED] = {"reservations released", KEY_UNIT_ATTENTION, 0x2a,
