@@ -169,6 +169,14 @@ static void daemon_reload(void *arg, ha_done_fn *done, void *done_arg)
 	reload_request(daemon->reload, done, done_arg);
 }
 
+static void daemon_resize(
+	void *arg, const char *extent, const char *size, ha_done_fn *done, void *done_arg)
+{
+	struct daemon *daemon = arg;
+
+	reload_resize(daemon->reload, extent, size, done, done_arg);
+}
+
 /* Another configuration counts. Controllers and groups are the same in it. */
 static void daemon_conf_changed(void *arg, const struct conf *conf)
 {
@@ -585,6 +593,7 @@ static int daemon_control_make(struct daemon *daemon, char *error, size_t error_
 		.stop = daemon_stop,
 		.ledger = daemon_ledger_status,
 		.reload = daemon_reload,
+		.resize = daemon_resize,
 		.arg = daemon,
 		.started_unix_s = (uint64_t)time(NULL),
 	};

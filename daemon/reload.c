@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "yoke/reload.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "yoke/log.h"
 #include "yoke/util.h"
 
+#define CONF_NAME_MAX	 64 /* of an extent, with its NUL */
 #define RELOAD_WHY_BYTES 8192 /* every complaint, cut when there are very many */
 
 struct reload {
@@ -17,6 +19,7 @@ struct reload {
 	const struct conf *conf; /* that runs */
 	struct conf *own; /* the same when it came by a reload */
 	struct conf *next; /* prepared */
+	bool staged; /* and the file that says so stands beside yoke.yaml */
 	struct scsi_change *change;
 	struct conf *retired; /* was in use until a moment ago */
 	unsigned users; /* parts that may still use it */
@@ -119,13 +122,97 @@ static int changes_check(
 	return count;
 }
 
-/* The file as it is now, if it may be put in place: NULL with every reason why not. */
-static struct conf *file_load(const struct reload *reload, char *why, size_t size)
+/* "resize NAME BYTES", as the other controller may send it. */
+struct edit {
+	char extent[CONF_NAME_MAX];
+	uint64_t bytes;
+};
+
+static bool edit_parse(const char *text, struct edit *edit)
+{
+	static const char verb[] = "resize ";
+	const char *name = text + sizeof(verb) - 1, *blank;
+	char *end;
+
+	if (strncmp(text, verb, sizeof(verb) - 1) != 0) {
+		return false;
+	}
+	blank = strchr(name, ' ');
+	if (!blank || blank == name || (size_t)(blank - name) >= sizeof(edit->extent) ||
+		blank[1] < '0' || blank[1] > '9') {
+		return false;
+	}
+	memcpy(edit->extent, name, (size_t)(blank - name));
+	edit->extent[blank - name] = '\0';
+	edit->bytes = strtoull(blank + 1, &end, 10);
+	return *end == '\0';
+}
+
+/* Does the configuration give the extent's size, so that it has to be changed there? */
+static bool size_is_given(const struct conf *conf, const char *extent)
+{
+	for (unsigned i = 0; i < conf->extent_count; i++) {
+		if (strcmp(conf->extents[i].name, extent) == 0) {
+			return conf->extents[i].size_bytes != 0;
+		}
+	}
+	return false;
+}
+
+/*
+ * The file's text after the edit; NULL with the reason. Nothing else in it may be other than what
+ * runs: that would be put in place together with the size.
+ */
+static char *file_edit(const struct reload *reload, const struct edit *edit, char *why, size_t size)
+{
+	const char *path = reload->conf->path;
+	cleanup_free char *text = conf_file_text(path);
+	struct conf_error *errors = NULL;
+	struct conf *conf = text ? conf_parse(text, strlen(text), path, &errors) : NULL;
+	bool same = conf && memcmp(conf->digest, reload->conf->digest, 32) == 0;
+	char *edited = NULL;
+
+	if (!same) {
+		snprintf(why, size,
+			"%s is not what runs; put it in place first (yokectl config reload)", path);
+	} else if (!size_is_given(conf, edit->extent)) {
+		edited = strdup(text);
+	} else {
+		edited = conf_text_resize(text, edit->extent, edit->bytes);
+		if (!edited) {
+			snprintf(why, size,
+				"the size of extent %s cannot be changed in %s; change it by hand "
+				"and use yokectl config reload",
+				edit->extent, path);
+		}
+	}
+	conf_errors_free(errors);
+	conf_free(conf);
+	return edited;
+}
+
+/* The file as it is now, or as `edit` makes it. */
+static struct conf *edited_load(const struct reload *reload, const struct edit *edit,
+	struct conf_error **errors, char *why, size_t size)
+{
+	cleanup_free char *text = edit ? file_edit(reload, edit, why, size) : NULL;
+
+	*errors = NULL;
+	if (!edit) {
+		return conf_load(reload->conf->path, errors);
+	}
+	return text ? conf_parse(text, strlen(text), reload->conf->path, errors) : NULL;
+}
+
+/* The file as it is to be, if it may be put in place: NULL with every reason why not. */
+static struct conf *file_load(
+	const struct reload *reload, const struct edit *edit, char *why, size_t size)
 {
 	struct conf_error *errors;
-	struct conf *conf = conf_load(reload->conf->path, &errors);
+	struct conf *conf;
 
 	why[0] = '\0';
+	conf = edited_load(reload, edit, &errors, why, size);
 	if (!conf) {
 		for (const struct conf_error *e = errors; e; e = e->next) {
 			why_add(why, size, "%s", e->text);
@@ -157,16 +244,42 @@ static void reload_drop(void *arg)
 	conf_free(reload->next);
 	reload->change = NULL;
 	reload->next = NULL;
+	if (reload->staged) {
+		conf_file_unstage(reload->conf->path);
+		reload->staged = false;
+	}
 }
 
-/* `digest`: of the file that is meant; NULL: whatever it is. */
-static bool prepare(struct reload *reload, const uint8_t *digest, char *why, size_t size)
+/* What an edit needs beyond the change of the configuration. */
+static bool edit_prepare(struct reload *reload, const struct edit *edit, char *why, size_t size)
+{
+	cleanup_free char *text = NULL;
+	int err;
+
+	if (!size_is_given(reload->next, edit->extent)) {
+		return scsi_change_grow(reload->change, edit->extent, edit->bytes, why, size);
+	}
+	text = file_edit(reload, edit, why, size);
+	err = text ? conf_file_stage(reload->conf->path, text) : -EINVAL;
+	if (text && err) {
+		snprintf(why, size,
+			"%s cannot be written: %s; change the size there by hand and use yokectl "
+			"config reload",
+			reload->conf->path, strerror(-err));
+	}
+	reload->staged = !err;
+	return !err;
+}
+
+/* `digest`: of the file that is meant; NULL: whatever it is. `edit` may be NULL. */
+static bool prepare(struct reload *reload, const uint8_t *digest, const struct edit *edit,
+	char *why, size_t size)
 {
 	if (reload->next || reload->users) {
 		snprintf(why, size, "another change is not over yet; try again in a moment");
 		return false;
 	}
-	reload->next = file_load(reload, why, size);
+	reload->next = file_load(reload, edit, why, size);
 	if (!reload->next) {
 		return false;
 	}
@@ -177,7 +290,7 @@ static bool prepare(struct reload *reload, const uint8_t *digest, char *why, siz
 	} else {
 		reload->change = scsi_change_new(reload->setup.scsi, reload->next, why, size);
 	}
-	if (!reload->change) {
+	if (!reload->change || (edit && !edit_prepare(reload, edit, why, size))) {
 		reload_drop(reload);
 		return false;
 	}
@@ -202,6 +315,16 @@ static void reload_activate(void *arg)
 	char why[RELOAD_WHY_BYTES] = "";
 
 	changes_check(reload, next, why, sizeof(why), true);
+	if (reload->staged) {
+		int err = conf_file_commit(next->path);
+
+		reload->staged = false;
+		if (err) {
+			log_err("configuration: %s cannot be replaced: %s; a start would find the "
+				"old size: write the new one there",
+				next->path, strerror(-err));
+		}
+	}
 	log_notice("configuration: %s is in place, digest %02x%02x%02x%02x", next->path,
 		next->digest[0], next->digest[1], next->digest[2], next->digest[3]);
 	reload->users = 2;
@@ -232,7 +355,7 @@ void reload_request(struct reload *reload, ha_done_fn *done, void *arg)
 		done(arg, HA_BUSY, "another change is not over yet; try again in a moment");
 		return;
 	}
-	conf = file_load(reload, why, sizeof(why));
+	conf = file_load(reload, NULL, why, sizeof(why));
 	if (!conf) {
 		log_warning("configuration: %s is not put in place, nothing has changed: %s",
 			reload->conf->path, why);
@@ -242,9 +365,81 @@ void reload_request(struct reload *reload, ha_done_fn *done, void *arg)
 	if (memcmp(conf->digest, reload->conf->digest, sizeof(conf->digest)) == 0) {
 		done(arg, HA_OK, "nothing to do: the file is what runs");
 	} else if (reload->ha) {
-		ha_conf_change(reload->ha, conf->digest, done, arg);
-	} else if (!prepare(reload, NULL, why, sizeof(why))) {
+		ha_conf_change(reload->ha, conf->digest, "", done, arg);
+	} else if (!prepare(reload, NULL, NULL, why, sizeof(why))) {
 		log_warning("configuration: nothing has changed: %s", why);
+		done(arg, HA_FAILED, why);
+	} else {
+		reload_activate(reload);
+		done(arg, HA_OK, "in place");
+	}
+	conf_free(conf);
+}
+
+enum resize {
+	RESIZE_GO,
+	RESIZE_NOTHING, /* it is so large */
+	RESIZE_REFUSED
+};
+
+/* The size that is asked for, or that the store has; else why there is nothing to be done. */
+static enum resize resize_bytes(const struct reload *reload, const char *extent, const char *text,
+	uint64_t *bytes, char *why, size_t size)
+{
+	uint64_t now, store;
+	char problem[128] = "";
+
+	if (!scsi_lu_measure(reload->setup.scsi, extent, &now, &store)) {
+		snprintf(why, size, "there is no extent %s", extent);
+		return RESIZE_REFUSED;
+	}
+	*bytes = store;
+	if (text && !conf_size_parse(text, bytes, problem, sizeof(problem))) {
+		snprintf(why, size, "%s %s; a size is a number with a unit, such as 20GiB", text,
+			problem);
+		return RESIZE_REFUSED;
+	}
+	if (*bytes == now) {
+		snprintf(why, size, "nothing to do: extent %s has %llu bytes", extent,
+			(unsigned long long)now);
+		return RESIZE_NOTHING;
+	}
+	if (*bytes < now) {
+		snprintf(why, size,
+			"extent %s has %llu bytes, and an LU never shrinks: hosts would lose what "
+			"is "
+			"behind its new end. Make a new, smaller extent and copy what is to stay",
+			extent, (unsigned long long)now);
+		return RESIZE_REFUSED;
+	}
+	return RESIZE_GO;
+}
+
+void reload_resize(
+	struct reload *reload, const char *extent, const char *size, ha_done_fn *done, void *arg)
+{
+	char why[RELOAD_WHY_BYTES] = "", text[CONF_NAME_MAX + 40];
+	struct edit edit = {.bytes = 0};
+	enum resize resize;
+	struct conf *conf;
+
+	if (reload->next || reload->users) {
+		done(arg, HA_BUSY, "another change is not over yet; try again in a moment");
+		return;
+	}
+	resize = resize_bytes(reload, extent, size, &edit.bytes, why, sizeof(why));
+	if (resize != RESIZE_GO) {
+		done(arg, resize == RESIZE_NOTHING ? HA_OK : HA_FAILED, why);
+		return;
+	}
+	snprintf(edit.extent, sizeof(edit.extent), "%s", extent);
+	snprintf(text, sizeof(text), "resize %s %llu", extent, (unsigned long long)edit.bytes);
+	conf = file_load(reload, &edit, why, sizeof(why));
+	if (!conf) {
+		done(arg, HA_FAILED, why);
+	} else if (reload->ha) {
+		ha_conf_change(reload->ha, conf->digest, text, done, arg);
+	} else if (!prepare(reload, NULL, &edit, why, sizeof(why))) {
 		done(arg, HA_FAILED, why);
 	} else {
 		reload_activate(reload);
@@ -255,15 +450,21 @@ void reload_request(struct reload *reload, ha_done_fn *done, void *arg)
 
 /* ----- the cluster ---------------------------------------------------------------------------- */
 
-static bool reload_prepare(void *arg, const uint8_t digest[32], char *why, size_t size)
+static bool reload_prepare(
+	void *arg, const uint8_t digest[32], const char *text, char *why, size_t size)
 {
 	struct reload *reload = arg;
+	struct edit edit;
 
-	if (memcmp(digest, reload->conf->digest, 32) == 0) {
+	if (text[0] && !edit_parse(text, &edit)) {
+		snprintf(why, size, "the change that is asked for is not known here: %s", text);
+		return false;
+	}
+	if (!text[0] && memcmp(digest, reload->conf->digest, 32) == 0) {
 		snprintf(why, size, "it is in place here already");
 		return false;
 	}
-	return prepare(reload, digest, why, size);
+	return prepare(reload, digest, text[0] ? &edit : NULL, why, size);
 }
 
 /* Out of the state machine's hands: not inside its call. */
@@ -276,7 +477,7 @@ static void catch_up(void *data)
 	if (memcmp(reload->wanted, reload->conf->digest, 32) == 0) {
 		return;
 	}
-	if (prepare(reload, reload->wanted, why, sizeof(why))) {
+	if (prepare(reload, reload->wanted, NULL, why, sizeof(why))) {
 		log_notice("configuration: the other controller runs what %s says here, too: "
 			   "going over to it",
 			reload->conf->path);

@@ -155,9 +155,10 @@ void ha_hosts_send(struct ha *ha, const void *bytes, size_t size)
 
 /* ----- the configuration ---------------------------------------------------------------------- */
 
-void ha_conf_change(struct ha *ha, const uint8_t digest[32], ha_done_fn *done, void *arg)
+void ha_conf_change(
+	struct ha *ha, const uint8_t digest[32], const char *edit, ha_done_fn *done, void *arg)
 {
-	machine_conf_propose(ha->machine, digest, done, arg);
+	machine_conf_propose(ha->machine, digest, edit, done, arg);
 	ha_settled(ha);
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A change of the configuration, in two steps of the total order. PROPOSE names the new file by its
- * digest; every member looks at its own file, prepares it and says READY, or REFUSE with the
- * reason. The READY with which every member in sync has said so is the place at which all put it in
- * place. REFUSE, CANCEL by the proposer (its time is up), and any change of membership before that
- * end the attempt, and nothing has changed anywhere.
+ * digest, and may bring an edit that leads to it (the size of an extent, "resize NAME BYTES");
+ * every member looks at its own file, prepares it and says READY, or REFUSE with the reason. The
+ * READY with which every member in sync has said so is the place at which all put it in place.
+ * REFUSE, CANCEL by the proposer (its time is up), and any change of membership before that end the
+ * attempt, and nothing has changed anywhere.
  *
  * A daemon that is killed on the way comes back with its file. When that is not what the other one
  * runs, and the other one's own file is the same, that one goes over to it (machine_conf_changed()
@@ -81,7 +82,7 @@ static void propose_deliver(struct machine *m, const struct message *msg)
 	c->proposer = msg->sender;
 	c->ready = 0;
 	memcpy(c->digest, msg->digest, sizeof(c->digest));
-	c->prepared = m->ops->conf_prepare(m->ctx, c->digest, why, sizeof(why));
+	c->prepared = m->ops->conf_prepare(m->ctx, c->digest, msg->text, why, sizeof(why));
 	config_send(m, c->prepared ? MESSAGE_CONF_READY : MESSAGE_CONF_REFUSE, c, why);
 }
 
@@ -137,7 +138,8 @@ void config_members_changed(struct machine *m)
 	config_off(m, "the controllers that are members have changed; try again");
 }
 
-void machine_conf_propose(struct machine *m, const uint8_t digest[32], ha_done_fn *done, void *arg)
+void machine_conf_propose(
+	struct machine *m, const uint8_t digest[32], const char *edit, ha_done_fn *done, void *arg)
 {
 	struct ha_config c = {.proposer = m->self};
 
@@ -160,7 +162,7 @@ void machine_conf_propose(struct machine *m, const uint8_t digest[32], ha_done_f
 	m->config.done = done;
 	m->config.arg = arg;
 	m->config.deadline_ms = m->ops->now_ms(m->ctx) + CONFIG_LIMIT_MS;
-	config_send(m, MESSAGE_CONF_PROPOSE, &c, "");
+	config_send(m, MESSAGE_CONF_PROPOSE, &c, edit);
 }
 
 void config_tick(struct machine *m)

@@ -277,11 +277,12 @@ static void op_ready(void *ctx)
 
 /* ----- the configuration ---------------------------------------------------------------------- */
 
-static bool op_conf_prepare(void *ctx, const uint8_t digest[32], char *why, size_t size)
+static bool op_conf_prepare(
+	void *ctx, const uint8_t digest[32], const char *edit, char *why, size_t size)
 {
 	const struct ha_setup *setup = &((struct ha *)ctx)->setup;
 
-	return setup->conf_ops->prepare(setup->conf_arg, digest, why, size);
+	return setup->conf_ops->prepare(setup->conf_arg, digest, edit, why, size);
 }
 
 static void op_conf_activate(void *ctx)

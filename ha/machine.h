@@ -184,7 +184,8 @@ struct machine_ops {
 	/* The way back; then machine_given_back(). */
 	void (*give_back)(void *ctx);
 	/* The configuration: see struct ha_conf_ops. */
-	bool (*conf_prepare)(void *ctx, const uint8_t digest[32], char *why, size_t size);
+	bool (*conf_prepare)(
+		void *ctx, const uint8_t digest[32], const char *edit, char *why, size_t size);
 	void (*conf_activate)(void *ctx);
 	void (*conf_drop)(void *ctx);
 	void (*conf_wanted)(void *ctx, const uint8_t digest[32]);
@@ -317,7 +318,8 @@ void machine_dead(struct machine *m, const char *reason);
 uint64_t machine_next_ms(const struct machine *m);
 
 /* Proposes the file with that digest at every member; done() when it is in place, or why not. */
-void machine_conf_propose(struct machine *m, const uint8_t digest[32], ha_done_fn *done, void *arg);
+void machine_conf_propose(
+	struct machine *m, const uint8_t digest[32], const char *edit, ha_done_fn *done, void *arg);
 /* Another configuration counts here from now on; groups and controllers are the same in it. */
 void machine_conf_changed(struct machine *m, const struct conf *conf);
 

@@ -11,6 +11,7 @@
 #define CLI_ACT_TIMEOUT_MS     10000
 #define CLI_MOVE_TIMEOUT_MS    10000
 #define CLI_AGENT_TIMEOUT_MS   120000
+#define CLI_RESIZE_TIMEOUT_MS  60000
 #define CLI_MONITOR_TIMEOUT_MS 10000
 #define CLI_LOGOUT_WITHIN_S    10
 /* The daemon keeps the limit of a move; the connection waits a little longer for its verdict. */
@@ -116,6 +117,35 @@ enum cli_exit cli_session_logout(struct cli *cli)
 		cli_print_json(answer);
 	} else {
 		printf("%lld asked to log out\n", (long long)cli_get_number(answer, "sessions"));
+	}
+	json_decref(answer);
+	return CLI_OK;
+}
+
+enum cli_exit cli_lu_resize(struct cli *cli)
+{
+	cleanup_free char *path = cli_path("/v1/lus/", cli->args[0], "/resize");
+	json_t *body, *answer;
+	enum cli_exit ret;
+
+	if (cli->rescan == (cli->arg_count > 1)) {
+		cli_complain("give the new size, or --rescan for the size that the store has now");
+		return CLI_USAGE;
+	}
+	body = json_pack("{s:s}", "size", cli->rescan ? "store" : cli->args[1]);
+	if (!path || !body) {
+		json_decref(body);
+		cli_complain("the arguments must be UTF-8");
+		return CLI_USAGE;
+	}
+	ret = cli_post(cli, path, body, cli_timeout_or(cli, CLI_RESIZE_TIMEOUT_MS), &answer);
+	if (ret != CLI_OK) {
+		return ret;
+	}
+	if (cli->json) {
+		cli_print_json(answer);
+	} else {
+		printf("%s\n", cli_get_text(answer, "message"));
 	}
 	json_decref(answer);
 	return CLI_OK;

@@ -33,12 +33,14 @@ enum cli_option {
 	CLI_OPT_WAIT = 1 << 3,
 	CLI_OPT_CONFIG = 1 << 4,
 	CLI_OPT_FORMAT = 1 << 5,
+	CLI_OPT_RESCAN = 1 << 6,
 };
 
 struct cli {
 	const char *socket;
 	bool json;
 	bool wait;
+	bool rescan;
 	bool quiet; /* cli_request() keeps its errors to itself */
 	long timeout_ms; /* 0 = not given */
 	const char *config;
@@ -117,6 +119,7 @@ enum cli_exit cli_session_list(struct cli *cli);
 enum cli_exit cli_session_logout(struct cli *cli);
 enum cli_exit cli_lu_list(struct cli *cli);
 enum cli_exit cli_lu_show(struct cli *cli);
+enum cli_exit cli_lu_resize(struct cli *cli);
 enum cli_exit cli_config_check(struct cli *cli);
 enum cli_exit cli_config_diff(struct cli *cli);
 enum cli_exit cli_config_reload(struct cli *cli);

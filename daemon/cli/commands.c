@@ -69,6 +69,15 @@ const struct cli_command cli_commands[] = {
 		.help = "everything about one logical unit",
 	},
 	{
+		.words = "lu resize",
+		.usage = "EXTENT SIZE|--rescan",
+		.args_min = 1,
+		.args_max = 2,
+		.options = LISTS | CLI_OPT_RESCAN,
+		.run = cli_lu_resize,
+		.help = "grows a logical unit while hosts use it, at both controllers",
+	},
+	{
 		.words = "config check",
 		.usage = "FILE",
 		.args_min = 1,

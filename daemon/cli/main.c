@@ -21,6 +21,7 @@ static const struct {
 	{{"wait", no_argument, NULL, CLI_OPT_WAIT}, "waits until the daemon is up and in sync"},
 	{{"config", required_argument, NULL, CLI_OPT_CONFIG},
 		"takes this file, not the daemon's configuration"},
+	{{"rescan", no_argument, NULL, CLI_OPT_RESCAN}, "takes the size that the store has now"},
 	{{"format", required_argument, NULL, CLI_OPT_FORMAT}, "pcs or crm; without it, both"},
 };
 
@@ -139,6 +140,9 @@ static bool cli_option_take(struct cli *cli, int option, const char *value)
 		return true;
 	case CLI_OPT_WAIT:
 		cli->wait = true;
+		return true;
+	case CLI_OPT_RESCAN:
+		cli->rescan = true;
 		return true;
 	case CLI_OPT_CONFIG:
 		cli->config = value;

@@ -18,10 +18,10 @@ _yokectl() {
 	log) words="err warning notice info debug" ;;
 	group) words="list show move" ;;
 	session) words="list logout" ;;
-	lu) words="list show" ;;
+	lu) words="list resize show" ;;
 	config) words="check show" ;;
 	agent) words="group-start group-stop group-promote group-demote group-monitor" ;;
-	show | move | group-*)
+	show | move | resize | group-*)
 		case ${COMP_WORDS[COMP_CWORD - 2]} in
 		group | agent) words=$(_yokectl_names group list) ;;
 		lu) words=$(_yokectl_names lu list) ;;

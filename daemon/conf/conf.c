@@ -99,6 +99,20 @@ static ssize_t file_read(const char *path, char *text, size_t size)
 	return (ssize_t)used;
 }
 
+char *conf_file_text(const char *path)
+{
+	char *text = malloc(CONF_BYTES_MAX + 2);
+	ssize_t length = text ? file_read(path, text, CONF_BYTES_MAX + 1) : -ENOMEM;
+
+	if (length < 0) {
+		free(text);
+		errno = (int)-length;
+		return NULL;
+	}
+	text[length] = '\0';
+	return text;
+}
+
 struct conf *conf_load(const char *path, struct conf_error **errors)
 {
 	cleanup_free char *text = malloc(CONF_BYTES_MAX + 1);

@@ -7,6 +7,7 @@ libyokeconf_a_SOURCES = \
 	daemon/conf/copy.c \
 	daemon/conf/diff.c \
 	daemon/conf/dump.c daemon/conf/dump.h \
+	daemon/conf/edit.c \
 	daemon/conf/load.c daemon/conf/loader.h \
 	daemon/conf/names.c daemon/conf/names.h \
 	daemon/conf/node.c daemon/conf/node.h \
@@ -23,10 +24,13 @@ libyokeconf_a_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(OPENSSL_CFLAGS) $(URING_CFL
 CONF_LIBS = $(YAML_LIBS) $(OPENSSL_LIBS)
 
 if HAVE_CMOCKA
-UNIT_TESTS += tests/unit/test_conf_schema tests/unit/test_conf_load tests/unit/test_conf_secrets
+UNIT_TESTS += tests/unit/test_conf_schema tests/unit/test_conf_edit tests/unit/test_conf_load tests/unit/test_conf_secrets
 tests_unit_test_conf_schema_SOURCES = tests/unit/test_conf_schema.c
 tests_unit_test_conf_schema_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_conf_schema_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_edit_SOURCES = tests/unit/test_conf_edit.c
+tests_unit_test_conf_edit_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_conf_edit_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
 tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c
 tests_unit_test_conf_load_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_conf_load_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)

@@ -122,6 +122,10 @@ static bool builder_scalar(struct builder *b, const yaml_event_t *event)
 		return false;
 	}
 	node->text = text;
+	if (event->end_mark.line == event->start_mark.line) {
+		node->column = (unsigned)event->start_mark.column;
+		node->end_column = (unsigned)event->end_mark.column;
+	}
 	node->empty = !length && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	builder_attach(b, node);
 	return true;

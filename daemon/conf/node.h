@@ -27,6 +27,9 @@ struct conf_node {
 	const char *key; /* in a mapping: its key */
 	unsigned key_line;
 	const char *text; /* scalar */
+	/* A scalar within one line: its first column and the one behind it, in characters; else 0.
+	 */
+	unsigned column, end_column;
 	bool empty; /* a scalar that is not there: "key:" */
 	bool bad; /* refused by the loader: later checks pass over it */
 	struct conf_node *first; /* list or mapping */

@@ -74,6 +74,21 @@ void control_reload_config(struct control_request *req)
 	}
 }
 
+void control_resize_lu(struct control_request *req)
+{
+	struct control_setup *setup = &req->control->setup;
+	const char *size = control_arg_string(req, "size");
+	bool store = strcmp(size, "store") == 0;
+	struct control_action *action = control_action_new(req, control_reload_finish);
+
+	if (action) {
+		log_notice("extent %s: to be made %s", req->name,
+			store ? "as large as its store is" : size);
+		setup->resize(
+			setup->arg, req->name, store ? NULL : size, control_action_done, action);
+	}
+}
+
 void control_stop(struct control_request *req)
 {
 	log_notice("stop asked for through the management interface");

@@ -163,6 +163,7 @@ void control_get_index(struct control_request *req);
 void control_get_status(struct control_request *req);
 void control_get_config(struct control_request *req);
 void control_reload_config(struct control_request *req);
+void control_resize_lu(struct control_request *req);
 void control_get_sessions(struct control_request *req);
 void control_logout_session(struct control_request *req);
 void control_get_lus(struct control_request *req);

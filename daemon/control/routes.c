@@ -86,6 +86,11 @@ static const struct control_field logout_fields[] = {
 	{.name = NULL},
 };
 
+static const struct control_field resize_fields[] = {
+	{.name = "size", .type = JSON_STRING, .required = true, .min = 1, .max = 32},
+	{.name = NULL},
+};
+
 static const struct control_field log_fields[] = {
 	{.name = "level", .type = JSON_STRING, .required = true, .min = 1, .max = 16},
 	{.name = NULL},
@@ -148,6 +153,15 @@ const struct control_route control_routes[] = {
 		.path = "/v1/lus",
 		.handler = control_get_lus,
 		.help = "logical units with their counters at this controller",
+	},
+	{
+		.method = "POST",
+		.path = "/v1/lus/{name}/resize",
+		.handler = control_resize_lu,
+		.fields = resize_fields,
+		.help = "makes the LU of an extent `size` large (\"20GiB\"), or as large as its "
+			"\"store\" "
+			"is, at both controllers",
 	},
 	{
 		.method = "GET",

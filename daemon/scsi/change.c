@@ -85,6 +85,22 @@ static int change_keep(struct scsi_change *change, struct scsi_lu *lu,
 	return 0;
 }
 
+bool scsi_change_grow(struct scsi_change *change, const char *extent, uint64_t bytes, char *error,
+	size_t error_size)
+{
+	for (unsigned i = 0; i < change->conf->extent_count; i++) {
+		struct scsi_lu *lu = &change->scsi->lus[change->slot_of[i]];
+		struct conf_extent to = change->conf->extents[i];
+
+		if (strcmp(to.name, extent) == 0) {
+			to.size_bytes = bytes;
+			return change_keep(change, lu, &to, error, error_size) == 0;
+		}
+	}
+	snprintf(error, error_size, "there is no extent %s", extent);
+	return false;
+}
+
 static int change_add(struct scsi_change *change, const struct conf_extent *conf, uint16_t *slot,
 	char *error, size_t error_size)
 {
@@ -179,7 +195,7 @@ struct scsi_change *scsi_change_new(
 	struct scsi *scsi, const struct conf *conf, char *error, size_t error_size)
 {
 	struct scsi_change *change = calloc(1, sizeof(*change));
-	unsigned room = conf->extent_count + 1u;
+	unsigned room = conf->extent_count + 2u; /* and one that scsi_change_grow() adds */
 
 	snprintf(error, error_size, "out of memory for the change");
 	if (!change) {

@@ -219,6 +219,23 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 	return true;
 }
 
+bool scsi_lu_measure(
+	struct scsi *scsi, const char *extent, uint64_t *lu_bytes, uint64_t *store_bytes)
+{
+	const struct scsi_map *map = scsi->map;
+
+	for (unsigned i = 0; i < map->lu_count; i++) {
+		const struct scsi_lu *lu = &scsi->lus[map->order[i]];
+
+		if (strcmp(lu->conf->name, extent) == 0) {
+			*lu_bytes = lu->blocks << lu->block_shift;
+			*store_bytes = extent_measure(lu->extent);
+			return true;
+		}
+	}
+	return false;
+}
+
 bool scsi_lu_registrant(
 	struct scsi *scsi, unsigned index, unsigned n, struct scsi_lu_registrant *registrant)
 {

@@ -247,6 +247,27 @@ void conf_free(struct conf *conf);
 /* The whole configuration with defaults filled in, as YAML (malloc'd) that loads to the same. */
 char *conf_dump(const struct conf *conf);
 
+/* ----- growing an extent ---------------------------------------------------------------------- */
+
+/* "20GiB", as `size` of an extent; false with the reason. */
+bool conf_size_parse(const char *text, uint64_t *bytes, char *why, size_t why_size);
+
+/*
+ * The text of a configuration file with another `size` for an extent that has one in it, all else
+ * as it was (malloc'd). NULL: it has none, the text is no configuration, or out of memory.
+ */
+char *conf_text_resize(const char *text, const char *extent, uint64_t bytes);
+
+/* The bytes of a configuration file with a NUL behind them (malloc'd); NULL with errno. */
+char *conf_file_text(const char *path);
+/*
+ * A file that is to take the place of `path`, durable and with its owner and mode, in two steps: it
+ * is written beside it, then renamed, or forgotten. 0 or a negative errno.
+ */
+int conf_file_stage(const char *path, const char *text);
+int conf_file_commit(const char *path);
+void conf_file_unstage(const char *path);
+
 /* ----- what differs between two configurations ------------------------------------------------ */
 
 enum conf_change_kind {

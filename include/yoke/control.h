@@ -31,6 +31,9 @@ struct control_setup {
 	void (*ledger)(void *arg, struct ledger_status *status);
 	/* `yokectl config reload`: ends in done(done_arg, ...), with a message for people. */
 	void (*reload)(void *arg, ha_done_fn *done, void *done_arg);
+	/* `yokectl lu resize`: `size` as text, NULL: as large as the store is. The same end. */
+	void (*resize)(
+		void *arg, const char *extent, const char *size, ha_done_fn *done, void *done_arg);
 	void *arg;
 	uint64_t started_unix_s;
 };

@@ -69,8 +69,12 @@ void ship_stats(struct ship *ship, struct ship_stats *stats); /* control thread,
  * thread, `arg` is ha_setup.conf_arg.
  */
 struct ha_conf_ops {
-	/* Prepares the file here if it has that digest; false with the reason. */
-	bool (*prepare)(void *arg, const uint8_t digest[32], char *why, size_t size);
+	/*
+	 * Prepares the file here, with `edit` carried out on it (see daemon/reload.c; "" = none),
+	 * if it has that digest then; false with the reason. `edit` comes from outside.
+	 */
+	bool (*prepare)(
+		void *arg, const uint8_t digest[32], const char *edit, char *why, size_t size);
 	/* Puts what was prepared in place, now. */
 	void (*activate)(void *arg);
 	/* Forgets it. */
@@ -130,10 +134,12 @@ const char *ha_result_name(enum ha_result result);
 typedef void ha_done_fn(void *arg, enum ha_result result, const char *message);
 
 /*
- * Puts the configuration file with that digest in place at every controller that is a member, at
- * one place of the order. done() when it is, or with the reason why nothing has changed.
+ * Puts the configuration file that has that digest, after `edit` ("" = none) has been carried out
+ * on it, in place at every controller that is a member, at one place of the order. done() when it
+ * is, or with the reason why nothing has changed.
  */
-void ha_conf_change(struct ha *ha, const uint8_t digest[32], ha_done_fn *done, void *arg);
+void ha_conf_change(
+	struct ha *ha, const uint8_t digest[32], const char *edit, ha_done_fn *done, void *arg);
 /* Another configuration counts here: same groups and controllers, outlives the next change. */
 void ha_conf_set(struct ha *ha, const struct conf *conf);
 

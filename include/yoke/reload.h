@@ -43,6 +43,14 @@ void reload_ha_set(struct reload *reload, struct ha *ha);
  */
 void reload_request(struct reload *reload, ha_done_fn *done, void *arg);
 
+/*
+ * Makes an extent `size` large ("20GiB"), or with NULL as large as its store is now, at both
+ * controllers at one moment; where yoke.yaml gives its size, the new one stands there afterwards.
+ * done() as above.
+ */
+void reload_resize(
+	struct reload *reload, const char *extent, const char *size, ha_done_fn *done, void *arg);
+
 /* What the cluster layer calls: see struct ha_conf_ops. */
 const struct ha_conf_ops *reload_ha_ops(void);
 

@@ -62,6 +62,12 @@ const struct ledger_serve *scsi_ledger_serve(struct scsi *scsi);
  */
 struct scsi_change *scsi_change_new(
 	struct scsi *scsi, const struct conf *conf, char *error, size_t error_size);
+/*
+ * Adds to a prepared change that an LU grows whose size the configuration does not give: its store
+ * is made so large (a device has to be already). False with the reason. Control thread.
+ */
+bool scsi_change_grow(struct scsi_change *change, const char *extent, uint64_t bytes, char *error,
+	size_t error_size);
 void scsi_change_drop(struct scsi_change *change);
 void scsi_change_apply(struct scsi_change *change, void (*done)(void *arg), void *arg);
 
@@ -145,6 +151,11 @@ struct scsi_lu_info {
 	const struct scsi_identity *reserver; /* holds an SPC-2 reservation; NULL = none */
 	bool write_protected; /* by a host, with MODE SELECT (SWP) */
 };
+
+/* How large an LU is, and how large its store is now (0: it does not tell). False when there is no
+ * such extent. Control thread. */
+bool scsi_lu_measure(
+	struct scsi *scsi, const char *extent, uint64_t *lu_bytes, uint64_t *store_bytes);
 
 struct scsi_lu_registrant {
 	uint64_t key;

@@ -42,6 +42,15 @@ static void rig_reload(void *arg, ha_done_fn *done, void *done_arg)
 					    : "y:1: first reason\ny:2: second reason");
 }
 
+static void rig_resize(
+	void *arg, const char *extent, const char *size, ha_done_fn *done, void *done_arg)
+{
+	struct rig *rig = arg;
+
+	snprintf(rig->resized, sizeof(rig->resized), "%s %s", extent, size ? size : "as it is");
+	rig_reload(arg, done, done_arg);
+}
+
 void rig_open(struct rig *rig, bool clustered)
 {
 	struct control_setup setup = {
@@ -53,6 +62,7 @@ void rig_open(struct rig *rig, bool clustered)
 		.stop = rig_stop,
 		.ledger = rig_ledger,
 		.reload = rig_reload,
+		.resize = rig_resize,
 		.arg = rig,
 		.started_unix_s = 1700000000,
 	};

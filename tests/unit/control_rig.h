@@ -16,6 +16,7 @@ struct rig {
 	char dir[64], socket[96];
 	qb_loop_t *loop;
 	struct control *control;
+	char resized[64]; /* what the last resize was asked for */
 	unsigned reloads; /* how often it was asked to read its file again */
 	enum ha_result reload_result;
 	unsigned stops; /* how often the daemon was asked to end */

@@ -251,11 +251,13 @@ static void op_give_back(void *ctx)
 	job_add(n, WORK_GIVE_BACK, 0, 0);
 }
 
-static bool op_conf_prepare(void *ctx, const uint8_t digest[32], char *why, size_t size)
+static bool op_conf_prepare(
+	void *ctx, const uint8_t digest[32], const char *edit, char *why, size_t size)
 {
 	struct sim_node *node = ctx;
 
 	node->conf_prepares++;
+	snprintf(node->conf_edit, sizeof(node->conf_edit), "%s", edit);
 	if (node->conf_refuses) {
 		snprintf(why, size, "the file is another one here");
 		return false;

@@ -89,6 +89,7 @@ struct sim_node {
 	unsigned notices, deaths, readies, peer_ups, peer_downs, tables;
 	bool fatal;
 	bool conf_refuses, conf_prepared;
+	char conf_edit[100]; /* of the last attempt */
 	unsigned conf_prepares, conf_activates, conf_drops, conf_wanted;
 };
 

@@ -286,6 +286,10 @@ static void test_refusals(void **state)
 	expect("group show a/b?c#d%41", CLI_NOT_FOUND, "", "no ");
 	expect("group move nope b", CLI_NOT_FOUND, "", "no group nope");
 	expect("group move g1 nobody", CLI_NOT_FOUND, "", "no controller nobody");
+	expect("lu resize disk1 20GiB", CLI_OK, "in place at both controllers", NULL);
+	expect("lu resize disk1 --rescan", CLI_OK, "in place at both controllers", NULL);
+	expect("lu resize disk1", CLI_USAGE, "", "--rescan");
+	expect("lu resize disk1 20GiB --rescan", CLI_USAGE, "", "--rescan");
 	expect("lu show nope", CLI_NOT_FOUND, "", "no extent nope");
 	expect("agent group-monitor nope", CLI_NOT_FOUND, "", "no group nope");
 	expect("log loud", CLI_FAILED, "", "no log level");

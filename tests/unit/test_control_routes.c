@@ -99,6 +99,7 @@ static void test_every_row(void **state)
 	} bodies[] = {
 		{"/v1/groups/{name}/move", "{\"to\": \"b\"}"},
 		{"/v1/sessions/{name}/logout", "{\"within_s\": 5}"},
+		{"/v1/lus/{name}/resize", "{\"size\": \"1GiB\"}"},
 		{"/v1/log", "{\"level\": \"info\"}"},
 		{"/v1/blackbox", "{\"path\": \"/var/tmp/x\"}"},
 		{"/v1/agent/groups/{name}/start", "{\"resource\": \"yoke-g1\"}"},
@@ -367,6 +368,14 @@ static void test_config_reload(void **state)
 	assert_string_equal(text(json, "message"), "in place at both controllers");
 	assert_int_equal(rig.reloads, 1);
 	json_decref(json);
+	json = ask("POST", "/v1/lus/disk1/resize", "{\"size\": \"20GiB\"}");
+	assert_string_equal(text(json, "message"), "in place at both controllers");
+	json_decref(json);
+	assert_string_equal(rig.resized, "disk1 20GiB");
+	json_decref(ask("POST", "/v1/lus/disk2/resize", "{\"size\": \"store\"}"));
+	assert_string_equal(rig.resized, "disk2 as it is");
+	rig_refused(&rig, "POST", "/v1/lus/disk2/resize", "{\"size\": 5}", 400, "bad-request");
+	rig.reloads = 1;
 	rig.reload_result = HA_BUSY;
 	rig_refused(&rig, "POST", "/v1/config/reload", NULL, 409, "busy");
 	rig.reload_result = HA_FAILED;

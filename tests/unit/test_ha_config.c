@@ -14,7 +14,7 @@ static const uint8_t digest[32] = {1, 2, 3};
 static void propose(struct sim *sim, uint8_t id, int *result)
 {
 	*result = -1;
-	machine_conf_propose(sim->node[id].m, digest, sim_done, result);
+	machine_conf_propose(sim->node[id].m, digest, "resize disk1 4096", sim_done, result);
 }
 
 static void assert_counts(
@@ -37,6 +37,9 @@ static void test_both(void **state)
 	assert_int_equal(result, HA_OK);
 	assert_counts(sim, 1, 1, 1, 0);
 	assert_counts(sim, 2, 1, 1, 0);
+	for (unsigned id = 1; id <= 2; id++) {
+		assert_string_equal(sim->node[id].conf_edit, "resize disk1 4096");
+	}
 	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL); /* and the groups did not notice */
 	sim_free(sim);
 }

@@ -114,6 +114,36 @@ static void claimed(void *arg, int err)
 	assert_int_equal(err, 0);
 }
 
+/* An LU whose size the configuration does not give. */
+static void an_lu_grows_with_its_store(void **state)
+{
+	char error[256] = "";
+	unsigned done = 0;
+	struct scsi_change *change;
+	uint64_t now, store;
+
+	rig->scsi->lus[0].blocks = 1024; /* as if the store had been smaller at the start */
+	assert_true(scsi_lu_measure(rig->scsi, "disk0", &now, &store));
+	assert_int_equal(now, 1024 * 512);
+	assert_int_equal(store, RIG_BYTES);
+	assert_false(scsi_lu_measure(rig->scsi, "disk9", &now, &store));
+	change = change_ok();
+	assert_false(scsi_change_grow(change, "disk9", RIG_BYTES, error, sizeof(error)));
+	assert_non_null(strstr(error, "no extent disk9"));
+	assert_false(scsi_change_grow(change, "disk0", 512, error, sizeof(error)));
+	assert_non_null(strstr(error, "can only grow"));
+	assert_false(scsi_change_grow(change, "disk0", 2ull * RIG_BYTES, error, sizeof(error)));
+	assert_true(scsi_change_grow(change, "disk0", RIG_BYTES, error, sizeof(error)));
+	scsi_change_apply(change, count_done, &done);
+	rig_run(rig);
+	assert_int_equal(done, 1);
+	assert_int_equal(tur(1, 0), 0x062a09);
+	assert_int_equal(tur(1, 0), SCSI_GOOD);
+	assert_int_equal(
+		rig_do(rig, &t, rig->nexus[0], 1, RIG_CDB(0, 0, 0, 0, 0, 0), NULL, 0), SCSI_GOOD);
+	assert_int_equal(rig->scsi->lus[0].blocks, RIG_BYTES / 512);
+}
+
 static void a_lun_is_added(void **state)
 {
 	rig->serve->claim(rig->serve->ctx, 0, 1, 1000, claimed, NULL);
@@ -398,6 +428,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(an_lu_grows_with_its_store),
 		TEST(a_lun_is_added),
 		TEST(untouched_commands_go_on),
 		TEST(a_removed_lu_ends_its_commands),
