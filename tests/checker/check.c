@@ -107,9 +107,54 @@ static void states_add(struct states *s, struct state state)
 
 /* ----- what operations do --------------------------------------------------------------------- */
 
-static bool lock_is_open_to(uint64_t holder, const struct history_op *op)
+/* A lock's value: its holder plus 1 in the low bits, above them a bit for each registered client.
+ */
+#define LOCK_HOLDER 0xffffull
+
+static uint64_t lock_bit(uint64_t client)
 {
-	return holder == 0 || holder == (uint64_t)op->client + 1;
+	return (LOCK_HOLDER + 1) << client;
+}
+
+static bool lock_is_open_to(uint64_t lock, const struct history_op *op)
+{
+	return !(lock & LOCK_HOLDER) || (lock & LOCK_HOLDER) == (uint64_t)op->client + 1;
+}
+
+/* What an operation does to a lock; false = it is refused. */
+static bool lock_effect(const struct history_op *op, uint64_t *lock)
+{
+	bool registered = *lock & lock_bit(op->client);
+	uint64_t me = (uint64_t)op->client + 1, holder = *lock & LOCK_HOLDER;
+
+	switch ((enum history_kind)op->kind) {
+	case HISTORY_REGISTER:
+		*lock |= lock_bit(op->client);
+		return true;
+	case HISTORY_ACQUIRE:
+		if (!registered || !lock_is_open_to(*lock, op)) {
+			return false;
+		}
+		*lock = (*lock & ~LOCK_HOLDER) | me;
+		return true;
+	case HISTORY_RELEASE:
+		*lock = holder == me ? *lock & ~LOCK_HOLDER : *lock;
+		return registered;
+	case HISTORY_PREEMPT:
+		if (!registered || !(*lock & lock_bit(op->expected))) {
+			return false;
+		}
+		*lock &= ~lock_bit(op->expected);
+		*lock = holder == op->expected + 1 ? (*lock & ~LOCK_HOLDER) | me : *lock;
+		return true;
+	case HISTORY_USE:
+		return lock_is_open_to(*lock, op);
+	case HISTORY_READ:
+	case HISTORY_WRITE:
+	case HISTORY_SWAP:
+		break;
+	}
+	return false;
 }
 
 /* Sent twice, an operation may have won the first time and been refused for that the second. */
@@ -127,8 +172,7 @@ static bool answer_fits(const struct history_op *op, bool good)
 }
 
 /*
- * Lets an operation take effect on a value (a lock's is its holder plus 1). False when it could
- * not have had its answer then.
+ * Lets an operation take effect on a value. False when it could not have had its answer then.
  */
 static bool take_effect(const struct history_op *op, uint64_t *value)
 {
@@ -148,21 +192,13 @@ static bool take_effect(const struct history_op *op, uint64_t *value)
 		*value = good ? op->value : *value;
 		return true;
 	case HISTORY_ACQUIRE:
-		good = lock_is_open_to(*value, op);
-		if (!answer_fits(op, good)) {
-			return false;
-		}
-		*value = good ? (uint64_t)op->client + 1 : *value;
-		return true;
 	case HISTORY_RELEASE:
-		*value = *value == (uint64_t)op->client + 1 ? 0 : *value;
-		return true;
 	case HISTORY_PREEMPT:
-		*value = (uint64_t)op->client + 1;
-		return true;
-	case HISTORY_USE:
+	case HISTORY_REGISTER:
+		return answer_fits(op, lock_effect(op, value));
+	case HISTORY_USE: /* sent twice, it is the last answer that counts */
 		return op->outcome == HISTORY_MAYBE ||
-		       lock_is_open_to(*value, op) == (op->outcome == HISTORY_OK);
+		       lock_effect(op, value) == (op->outcome == HISTORY_OK);
 	}
 	return false;
 }

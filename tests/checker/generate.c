@@ -42,8 +42,9 @@ static int effect_compare(const void *a, const void *b)
 
 static const uint8_t register_kinds[] = {
 	HISTORY_READ, HISTORY_READ, HISTORY_READ, HISTORY_WRITE, HISTORY_WRITE, HISTORY_SWAP};
-static const uint8_t lock_kinds[] = {HISTORY_ACQUIRE, HISTORY_ACQUIRE, HISTORY_USE, HISTORY_USE,
-	HISTORY_RELEASE, HISTORY_RELEASE, HISTORY_PREEMPT};
+static const uint8_t lock_kinds[] = {HISTORY_REGISTER, HISTORY_REGISTER, HISTORY_ACQUIRE,
+	HISTORY_ACQUIRE, HISTORY_ACQUIRE, HISTORY_USE, HISTORY_USE, HISTORY_RELEASE,
+	HISTORY_RELEASE, HISTORY_PREEMPT};
 
 static void op_draw(const struct generate_options *o, uint64_t *random, struct history_op *op)
 {
@@ -54,14 +55,58 @@ static void op_draw(const struct generate_options *o, uint64_t *random, struct h
 	op->kind = lock ? lock_kinds[below(random, sizeof(lock_kinds))]
 			: register_kinds[below(random, sizeof(register_kinds))];
 	op->value = op->kind == HISTORY_WRITE || op->kind == HISTORY_SWAP ? op->id : 0;
+	if (op->kind == HISTORY_PREEMPT) {
+		op->expected = (op->client + 1 + below(random, o->clients - 1)) % o->clients;
+	}
 	op->attempts = below(random, 100) < o->again_percent ? 2 : 1;
 	op->outcome = below(random, 100) < o->maybe_percent ? HISTORY_MAYBE : HISTORY_OK;
 }
 
-/* Plays an operation; a COMPARE AND WRITE expects what is there, three times out of four. */
-static void op_play(struct history_op *op, uint64_t *value, uint64_t *random, bool first)
+/* A persistent reservation: who holds it (number plus 1), and who is registered. */
+struct lock {
+	uint32_t holder;
+	bool registered[HISTORY_CLIENTS_MAX];
+};
+
+/* Plays an operation on a lock; false = it is refused. */
+static bool lock_play(const struct history_op *op, struct lock *lock)
 {
-	uint64_t me = (uint64_t)op->client + 1;
+	bool mine = lock->holder == op->client + 1;
+	bool *victim = &lock->registered[op->expected];
+
+	if (op->kind == HISTORY_USE) {
+		return mine || !lock->holder;
+	}
+	if (op->kind == HISTORY_REGISTER) {
+		lock->registered[op->client] = true;
+		return true;
+	}
+	if (!lock->registered[op->client]) {
+		return false;
+	}
+	if (op->kind == HISTORY_RELEASE) {
+		lock->holder = mine ? 0 : lock->holder;
+		return true;
+	}
+	if (op->kind == HISTORY_PREEMPT) {
+		if (!*victim) {
+			return false;
+		}
+		*victim = false;
+		lock->holder = lock->holder == op->expected + 1 ? op->client + 1 : lock->holder;
+		return true;
+	}
+	if (lock->holder && !mine) {
+		return false;
+	}
+	lock->holder = op->client + 1;
+	return true;
+}
+
+/* Plays an operation; a COMPARE AND WRITE expects what is there, three times out of four. */
+static void op_play(
+	struct history_op *op, uint64_t *value, struct lock *lock, uint64_t *random, bool first)
+{
 	bool good = true;
 
 	switch ((enum history_kind)op->kind) {
@@ -79,17 +124,11 @@ static void op_play(struct history_op *op, uint64_t *value, uint64_t *random, bo
 		*value = good ? op->value : *value;
 		break;
 	case HISTORY_ACQUIRE:
-		good = *value == 0 || *value == me;
-		*value = good ? me : *value;
-		break;
 	case HISTORY_RELEASE:
-		*value = *value == me ? 0 : *value;
-		break;
 	case HISTORY_PREEMPT:
-		*value = me;
-		break;
 	case HISTORY_USE:
-		good = *value == 0 || *value == me;
+	case HISTORY_REGISTER:
+		good = lock_play(op, lock);
 		break;
 	}
 	if (!good && op->outcome == HISTORY_OK) {
@@ -102,6 +141,7 @@ void generate(struct history *history, const struct generate_options *o)
 	struct effect *effects = calloc((size_t)o->ops * 2, sizeof(*effects));
 	uint64_t *free_ns = calloc(o->clients, sizeof(*free_ns));
 	uint64_t *values = calloc(GENERATE_UNITS * (o->sectors + 1u), sizeof(*values));
+	struct lock locks[GENERATE_UNITS] = {0};
 	uint64_t random = o->seed;
 	size_t count = 0;
 
@@ -136,7 +176,8 @@ void generate(struct history *history, const struct generate_options *o)
 		uint64_t sector = op->sector == HISTORY_LOCK ? o->sectors : op->sector;
 
 		if (!effects[i].never) {
-			op_play(op, &values[op->unit * (o->sectors + 1u) + sector], &random, true);
+			op_play(op, &values[op->unit * (o->sectors + 1u) + sector],
+				&locks[op->unit], &random, true);
 		}
 	}
 	free(effects);

@@ -18,6 +18,7 @@ const char history_kinds[HISTORY_KINDS] = {
 	[HISTORY_RELEASE] = 'F',
 	[HISTORY_PREEMPT] = 'P',
 	[HISTORY_USE] = 'U',
+	[HISTORY_REGISTER] = 'G',
 };
 
 static const char *const outcomes[] = {
@@ -107,6 +108,10 @@ static bool line_parse(char *line, struct history_op *op, uint64_t *count)
 	op->kind = (uint8_t)(kind - history_kinds);
 	op->client = (uint32_t)client;
 	op->attempts = attempts > 2 ? 2 : (uint16_t)attempts;
+	if (op->sector == HISTORY_LOCK &&
+		(client >= HISTORY_CLIENTS_MAX || op->expected >= HISTORY_CLIENTS_MAX)) {
+		return false;
+	}
 	return *count >= 1 && *count <= HISTORY_SECTORS_MAX && (*at == '\n' || *at == '\0');
 }
 

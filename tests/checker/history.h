@@ -24,12 +24,19 @@ enum history_kind {
 	HISTORY_READ, /* R: value is what was read */
 	HISTORY_WRITE, /* W: value */
 	HISTORY_SWAP, /* C: COMPARE AND WRITE of value where `expected` is; no = it was not */
-	HISTORY_ACQUIRE, /* L: the lock; no = another holds it */
-	HISTORY_RELEASE, /* F: the lock, if it is ours */
-	HISTORY_PREEMPT, /* P: takes the lock from whoever holds it */
+	/*
+	 * A unit's lock is its persistent reservation of type Write Exclusive: clients are
+	 * registered with it or not, and one of those may hold it.
+	 */
+	HISTORY_ACQUIRE, /* L: no = another holds it, or not registered */
+	HISTORY_RELEASE, /* F: if it is ours; no = not registered */
+	HISTORY_PREEMPT, /* P: of client `expected`, whose registration and lock end; the lock
+			    becomes ours if he had it; no = one of the two is not registered */
 	HISTORY_USE, /* U: of what the lock protects; no = another holds it */
+	HISTORY_REGISTER, /* G: with a key of our own, whatever there was before */
 };
-#define HISTORY_KINDS 7
+#define HISTORY_KINDS	    8
+#define HISTORY_CLIENTS_MAX 48 /* of a lock */
 extern const char history_kinds[HISTORY_KINDS];
 
 enum history_outcome {

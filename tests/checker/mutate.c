@@ -273,15 +273,14 @@ static bool wrote_on_miscompare(struct history *h, struct history_op *op, uint64
 /* ----- locks ------------------------------------------------------------------------------------
  */
 
-/* Is the lock held by another for sure at `op`: by an answered acquire or preempt, undisturbed? */
+/* Is the lock held by another for sure at `op`: by an answered acquire, undisturbed? */
 static bool held_by_another(struct history *h, const struct history_op *op)
 {
 	for (size_t i = 0; i < h->count; i++) {
 		const struct history_op *p = &h->ops[i];
 
 		if (same_object(p, op) && p->client != op->client && p->outcome == HISTORY_OK &&
-			(p->kind == HISTORY_ACQUIRE || p->kind == HISTORY_PREEMPT) &&
-			before(p, op) && op->sector == HISTORY_LOCK) {
+			p->kind == HISTORY_ACQUIRE && before(p, op) && op->sector == HISTORY_LOCK) {
 			bool alone = true;
 
 			for (size_t k = 0; k < h->count; k++) {
@@ -289,7 +288,7 @@ static bool held_by_another(struct history *h, const struct history_op *op)
 
 				/* Others' vain attempts do not matter, what may change it does. */
 				if (q != p && q != op && same_object(q, op) &&
-					q->kind != HISTORY_USE &&
+					q->kind != HISTORY_USE && q->kind != HISTORY_REGISTER &&
 					!(q->kind == HISTORY_ACQUIRE && q->outcome == HISTORY_NO) &&
 					!(q->kind == HISTORY_RELEASE && q->client != p->client) &&
 					q->invoked_ns <= op->returned_ns &&
@@ -335,13 +334,61 @@ static bool holder_refused(struct history *h, struct history_op *op, uint64_t *r
 		const struct history_op *p = &h->ops[i];
 
 		if (same_object(p, op) && p->client == op->client && p->outcome == HISTORY_OK &&
-			(p->kind == HISTORY_ACQUIRE || p->kind == HISTORY_PREEMPT) &&
-			before(p, op) && !disturbed(h, p, p->invoked_ns, op->returned_ns)) {
+			p->kind == HISTORY_ACQUIRE && before(p, op) &&
+			!disturbed(h, p, p->invoked_ns, op->returned_ns)) {
 			op->outcome = HISTORY_NO;
 			return true;
 		}
 	}
 	return false;
+}
+
+/* Refused as a stranger, although it has registered and nobody has thrown it out. */
+static bool registration_lost(struct history *h, struct history_op *op, uint64_t *random)
+{
+	const struct history_op *r = NULL;
+
+	if (op->kind != HISTORY_RELEASE || op->outcome != HISTORY_OK || op->attempts > 1) {
+		return false;
+	}
+	for (size_t i = 0; i < h->count; i++) {
+		const struct history_op *q = &h->ops[i];
+
+		if (same_object(q, op) && q->kind == HISTORY_REGISTER && q->client == op->client &&
+			q->outcome == HISTORY_OK && before(q, op) &&
+			(!r || q->invoked_ns > r->invoked_ns)) {
+			r = q;
+		}
+	}
+	for (size_t i = 0; r && i < h->count; i++) {
+		const struct history_op *q = &h->ops[i];
+
+		if (same_object(q, op) && q->kind == HISTORY_PREEMPT && q->expected == op->client &&
+			q->invoked_ns <= op->returned_ns &&
+			(!is_answered(q) || q->returned_ns >= r->invoked_ns)) {
+			return false;
+		}
+	}
+	op->outcome = r ? HISTORY_NO : op->outcome;
+	return r != NULL;
+}
+
+/* A reservation for somebody who has never registered. */
+static bool stranger_acquires(struct history *h, struct history_op *op, uint64_t *random)
+{
+	if (op->kind != HISTORY_ACQUIRE || op->outcome != HISTORY_NO) {
+		return false;
+	}
+	for (size_t i = 0; i < h->count; i++) {
+		const struct history_op *q = &h->ops[i];
+
+		if (same_object(q, op) && q->kind == HISTORY_REGISTER && q->client == op->client &&
+			q->invoked_ns <= op->returned_ns) {
+			return false;
+		}
+	}
+	op->outcome = HISTORY_OK;
+	return true;
 }
 
 /* ----- the table --------------------------------------------------------------------------------
@@ -366,6 +413,8 @@ MUTATOR(wrote_on_miscompare)
 MUTATOR(two_holders)
 MUTATOR(used_after_revoke)
 MUTATOR(holder_refused)
+MUTATOR(registration_lost)
+MUTATOR(stranger_acquires)
 
 const struct mutator mutators[] = {
 	{"stale-read", "a read from a cache that the other controller has overtaken",
@@ -385,6 +434,8 @@ const struct mutator mutators[] = {
 	{"two-holders", "a reservation that only one controller knows", two_holders_run},
 	{"used-after-revoke", "the check of reservations at the wrong place",
 		used_after_revoke_run},
-	{"holder-refused", "a registration lost in a takeover", holder_refused_run},
+	{"holder-refused", "a reservation lost in a takeover", holder_refused_run},
+	{"registration-lost", "a registration lost in a takeover", registration_lost_run},
+	{"stranger-acquires", "a controller that knows no registrations", stranger_acquires_run},
 };
 const unsigned mutator_count = ARRAY_SIZE(mutators);
