@@ -141,6 +141,7 @@ static void path_answered(void *arg, const struct session_result *result)
 	enum retry_action action;
 
 	path->busy = false;
+	engine_sense_add(path->device->engine, result);
 	if (result->status == SESSION_STATUS_LOST) {
 		return; /* device_path_changed() follows */
 	}

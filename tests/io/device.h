@@ -90,6 +90,7 @@ void device_table_changed(struct device *device, unsigned path);
 void engine_event(struct engine *engine, const char *what, const struct device *device,
 	unsigned path, const char *detail);
 const struct engine_options *engine_options_get(const struct engine *engine);
+void engine_sense_add(struct engine *engine, const struct session_result *result);
 struct engine_counts *engine_counts_get(struct engine *engine);
 /* The device's size is known: makes the model. False when the LU is too small. */
 bool engine_device_sized(struct device *device);

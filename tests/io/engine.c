@@ -32,6 +32,8 @@ struct engine {
 	bool stopping;
 	unsigned busy; /* slots that are not idle */
 	unsigned host_busy[ENGINE_HOSTS_MAX];
+	struct engine_sense senses[ENGINE_SENSES_MAX];
+	unsigned sense_count;
 	struct pollfd polls[ENGINE_SESSIONS_MAX + 1];
 	struct session *polled[ENGINE_SESSIONS_MAX];
 };
@@ -44,6 +46,41 @@ const struct engine_options *engine_options_get(const struct engine *engine)
 struct engine_counts *engine_counts_get(struct engine *engine)
 {
 	return &engine->counts;
+}
+
+void engine_sense_add(struct engine *engine, const struct session_result *result)
+{
+	struct engine_sense sense = {.status = (uint8_t)result->status};
+	struct engine_sense *s = engine->senses;
+
+	if (result->status == SESSION_STATUS_LOST || result->status == 0) {
+		return;
+	}
+	if (result->status == ENGINE_CHECK_CONDITION) {
+		sense.key = result->key;
+		sense.asc = result->asc;
+		sense.ascq = result->ascq;
+	}
+	while (s < engine->senses + engine->sense_count &&
+		(s->status != sense.status || s->key != sense.key || s->asc != sense.asc ||
+			s->ascq != sense.ascq)) {
+		s++;
+	}
+	if (s == engine->senses + engine->sense_count) {
+		if (engine->sense_count == ENGINE_SENSES_MAX) {
+			s--;
+		} else {
+			engine->sense_count++;
+			*s = sense;
+		}
+	}
+	s->count++;
+}
+
+const struct engine_sense *engine_senses(const struct engine *engine, unsigned *count)
+{
+	*count = engine->sense_count;
+	return engine->senses;
 }
 
 void engine_event(struct engine *engine, const char *what, const struct device *device,
@@ -334,6 +371,7 @@ static void slot_done(void *arg, const struct session_result *result)
 	const struct engine_options *options = &device->engine->options;
 	enum retry_action action;
 
+	engine_sense_add(device->engine, result);
 	if (result->status == SESSION_STATUS_LOST) {
 		/* The session is closed before its commands come back: nothing of it runs twice at
 		 * once. */
@@ -657,6 +695,7 @@ static bool engine_device_init(
 	device->host = host;
 	device->lun = options->lun_first + lun;
 	device->mpath.count = options->portal_count;
+	device->mpath.everywhere = options->everywhere;
 	for (unsigned p = 0; p < options->portal_count; p++) {
 		device->mpath.path[p] = (struct mpath_path){.group = -1, .state = -1};
 		device->paths[p].device = device;

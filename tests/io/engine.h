@@ -36,7 +36,16 @@ struct engine_options {
 	uint64_t seed;
 	FILE *history; /* NULL = none */
 	bool shared; /* all hosts write everywhere: only a history can tell what is right */
+	bool everywhere; /* commands go round all usable paths, optimized or not */
 	unsigned swap_percent; /* of reads: followed by a COMPARE AND WRITE of what was read */
+};
+
+#define ENGINE_SENSES_MAX 32
+
+/* An answer that was not GOOD: status, and sense when that is CHECK CONDITION. */
+struct engine_sense {
+	uint8_t status, key, asc, ascq;
+	uint64_t count;
 };
 
 struct engine_counts {
@@ -67,6 +76,10 @@ void engine_counts_take(struct engine *engine, struct engine_counts *counts);
 
 /* At the end: what still waits for an answer is in the history, too. */
 void engine_history_end(struct engine *engine);
+
+/* What was answered other than GOOD since the beginning, kind by kind; *count of them. The last
+ * place is for all that found no room. */
+const struct engine_sense *engine_senses(const struct engine *engine, unsigned *count);
 
 /* No new commands; engine_idle() becomes true when the last has ended. */
 void engine_stop(struct engine *engine);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 if HAVE_LIBISCSI
-noinst_PROGRAMS += tests/io/yoke-mpio tests/io/yoke-probe tests/io/yoke-count
+noinst_PROGRAMS += tests/io/yoke-mpio tests/io/yoke-probe tests/io/yoke-count tests/io/yoke-lock
 endif
 tests_io_yoke_mpio_SOURCES = tests/io/main.c tests/io/engine.c tests/io/engine.h tests/io/device.c tests/io/device.h \
 	tests/io/session.c tests/io/session.h tests/io/retry.c tests/io/retry.h tests/io/stamp.c tests/io/stamp.h tests/io/clock.h \
@@ -10,6 +10,9 @@ tests_io_yoke_mpio_LDADD = libyokebase.a $(ISCSI_LIBS) $(ISAL_LIBS)
 tests_io_yoke_count_SOURCES = tests/io/count.c
 tests_io_yoke_count_CFLAGS = $(AM_CFLAGS) $(ISCSI_CFLAGS)
 tests_io_yoke_count_LDADD = $(ISCSI_LIBS)
+tests_io_yoke_lock_SOURCES = tests/io/lock.c tests/io/clock.h tests/checker/history.c tests/checker/history.h
+tests_io_yoke_lock_CFLAGS = $(AM_CFLAGS) $(ISCSI_CFLAGS)
+tests_io_yoke_lock_LDADD = $(ISCSI_LIBS)
 tests_io_yoke_probe_SOURCES = tests/io/probe.c
 tests_io_yoke_probe_CFLAGS = $(AM_CFLAGS) $(ISCSI_CFLAGS)
 tests_io_yoke_probe_LDADD = $(ISCSI_LIBS)

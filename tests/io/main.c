@@ -61,6 +61,7 @@ static const char main_usage[] =
 	"  --no-path-retry MS    how long a command waits for a path (60000)\n"
 	"  --seed N              of the choice of blocks (1)\n"
 	"  --history FILE        of all commands, for yoke-checker\n"
+	"  --everywhere          all paths alike, optimized or not\n"
 	"  --shared              all hosts write everywhere; the checker tells what is right\n"
 	"  --swap-percent N      of reads: followed by COMPARE AND WRITE of what was read (0)\n";
 
@@ -87,6 +88,7 @@ enum main_option {
 	OPT_SEED,
 	OPT_HISTORY,
 	OPT_SHARED,
+	OPT_EVERYWHERE,
 	OPT_SWAP,
 };
 
@@ -113,6 +115,7 @@ static const struct option main_longs[] = {
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"history", required_argument, NULL, OPT_HISTORY},
 	{"shared", no_argument, NULL, OPT_SHARED},
+	{"everywhere", no_argument, NULL, OPT_EVERYWHERE},
 	{"swap-percent", required_argument, NULL, OPT_SWAP},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -231,6 +234,9 @@ static void main_option_take(
 	case OPT_SHARED:
 		o->shared = true;
 		break;
+	case OPT_EVERYWHERE:
+		o->everywhere = true;
+		break;
 	case OPT_SWAP:
 		o->swap_percent = (unsigned)main_number(arg, 0, 100);
 		break;
@@ -307,6 +313,25 @@ static void main_print(
 		(double)engine_latency_us(c, 0.5) / 1000.0,
 		(double)engine_latency_us(c, 0.99) / 1000.0);
 	fflush(stdout);
+}
+
+/* {"6/2a/06":3,"status 08":1} */
+static void main_senses_print(const struct engine *engine)
+{
+	unsigned count;
+	const struct engine_sense *s = engine_senses(engine, &count);
+
+	printf("{\"type\":\"senses\",\"senses\":{");
+	for (unsigned i = 0; i < count; i++) {
+		if (s[i].key || s[i].asc) {
+			printf("%s\"%x/%02x/%02x\":%llu", i ? "," : "", s[i].key, s[i].asc,
+				s[i].ascq, (unsigned long long)s[i].count);
+		} else {
+			printf("%s\"status %02x\":%llu", i ? "," : "", s[i].status,
+				(unsigned long long)s[i].count);
+		}
+	}
+	printf("}}\n");
 }
 
 static void main_mark(struct main_state *state, const char *name)
@@ -444,6 +469,7 @@ int main(int argc, char **argv)
 		settled = main_settle(&state);
 		main_mark(&state, "scan");
 	}
+	main_senses_print(state.engine);
 	main_print("total", "total", &state.total, clock_ns() - state.begin_ns);
 	engine_history_end(state.engine);
 	engine_free(state.engine);

@@ -112,8 +112,9 @@ static int mpath_best(
 		unsigned n = (turn + i) % mpath->count;
 
 		if (usable(&mpath->path[n]) &&
-			(best < 0 || mpath_priority(&mpath->path[n]) >
-					     mpath_priority(&mpath->path[best]))) {
+			(best < 0 || (!mpath->everywhere &&
+					     mpath_priority(&mpath->path[n]) >
+						     mpath_priority(&mpath->path[best])))) {
 			best = (int)n;
 		}
 	}

@@ -37,6 +37,7 @@ struct mpath {
 	struct mpath_path path[MPATH_PATHS_MAX];
 	unsigned count;
 	unsigned turn; /* round robin inside the best priority group */
+	bool everywhere; /* one group of all usable paths, as path_grouping_policy multibus */
 };
 
 /* multipath-tools' alua prioritizer: 50, 10, 1, 0; +80 with PREF unless active/optimized. */

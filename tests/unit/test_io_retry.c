@@ -71,6 +71,9 @@ static void test_pick(void **state)
 
 	(void)state;
 	assert_true(first != second && first > 0 && second > 0); /* round robin in the best group */
+	mpath.everywhere = true;
+	assert_int_equal(mpath_pick(&mpath) + mpath_pick(&mpath) + mpath_pick(&mpath), 0 + 1 + 2);
+	mpath.everywhere = false;
 	mpath.path[1].up = false;
 	mpath.path[2].barred = true;
 	assert_int_equal(mpath_pick(&mpath), 0);
