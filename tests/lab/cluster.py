@@ -151,7 +151,10 @@ def yoke_resources(resources, constraints, settings):
     """The controller clone, and for each group a promotable clone that follows it."""
     agents = STAND_IN if settings["stand_in"] else PRODUCT
     base = "yoke-controller"
-    primitive(clone(resources, f"{base}-clone", {"interleave": "true"}), base, *agents["controller"])
+    *what, meta = agents["controller"]
+    if settings.get("deaths"):
+        meta = {**meta, "migration-threshold": settings["deaths"]}
+    primitive(clone(resources, f"{base}-clone", {"interleave": "true"}), base, *what, meta)
     for group, home in settings["groups"].items():
         ident = f"yoke-{group}"
         agent, params, operations, meta = agents["group"]

@@ -79,39 +79,63 @@ def read_log(path):
         return [json.loads(line) for line in file if line.endswith("\n")]
 
 
-def check_log(records):
-    """Complaints about a disk log: whatever was applied by somebody who had no right to.
+class LogJudge:
+    """Replays a disk log record by record and complains of what its sender had no right to.
 
     A write is right when its sender was registered with the disk at that moment, or nobody held
-    the reservation. The log is replayed; what the disk itself let through is not believed.
+    the reservation; what the disk itself let through is not believed. With `epochs`: the low half
+    of a key is the epoch; a file has one owner under each, and a holder of an older one never comes
+    back.
     """
-    keys, holders, complaints = {}, {}, []
-    for record in records:
-        place, sender = record["file"], record["from"]
-        mine = keys.setdefault(place, {})
-        action = record["op"]
+
+    def __init__(self, epochs=True):
+        self.epochs = epochs
+        self.keys, self.holders, self.owners, self.newest = {}, {}, {}, {}
+
+    def feed(self, records):
+        """The complaints about some more records."""
+        return [text for record in records for text in self._one(record)]
+
+    def _one(self, record):
+        place, sender, action = record["file"], record["from"], record["op"]
+        mine = self.keys.setdefault(place, {})
         if action == "register":
             mine[sender] = record["key"]
         elif action == "unregister":
             mine.pop(sender, None)
-            if holders.get(place) == sender:
-                holders.pop(place)
+            if self.holders.get(place) == sender:
+                self.holders.pop(place)
         elif action == "reserve":
-            holders[place] = sender
+            yield from self._hold(place, sender, record)
         elif action == "release":
-            holders.pop(place, None)
+            self.holders.pop(place, None)
         elif action == "revoke":
             for name in [n for n, key in mine.items() if key == record["old"] and n != sender]:
                 mine.pop(name)
-                if holders.get(place) == name:
-                    holders[place] = sender
+                if self.holders.get(place) == name:
+                    yield from self._hold(place, sender, record)
         elif action == "clear":
             mine.clear()
-            holders.pop(place, None)
+            self.holders.pop(place, None)
         elif record.get("result") in ("applied", "torn") and action in ("write", "zero"):
-            if place in holders and sender not in mine:
-                complaints.append(f"applied without the key: {record}")
-    return complaints
+            if place in self.holders and sender not in mine:
+                yield f"applied without the key: {record}"
+
+    def _hold(self, place, sender, record):
+        self.holders[place] = sender
+        if not self.epochs:
+            return
+        epoch = int(record["key"], 16) & 0xffffffff
+        if self.owners.setdefault((place, epoch), sender) != sender:
+            yield f"epoch {epoch} has two owners: {record}"
+        if epoch < self.newest.get(place, 0):
+            yield f"epoch {epoch} after {self.newest[place]}: {record}"
+        self.newest[place] = max(epoch, self.newest.get(place, 0))
+
+
+def check_log(records):
+    """Writes in a whole disk log that were applied without the right to."""
+    return LogJudge(epochs=False).feed(records)
 
 
 def program():

@@ -11,11 +11,13 @@ Whatever happens to the program that made it, the lab goes away with it; lab.kee
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cgroups
 import cluster
@@ -45,11 +47,25 @@ DEFAULTS = {
     "fencing": ["ipmi", "fast"],   # the levels, in order
     "fence_delay": True,
     "stonith_action": "off",       # the lab switches on again, as an administrator would
+    "state_mib": None,             # each controller's state directory is as small as that
+    "fake_clock": False,           # yoked obeys a file "clock" beside its yoke.yaml (libfaketime)
+    "deaths": None,                # of a daemon, until it is left alone; None: as the product has it
     "adoption": False,             # portal adoption: portals' addresses are the daemons'
     "yoke_settings": {},
     "isns": {},                    # the isns section of yoke.yaml
     "pacemaker_log": "info",
 }
+
+
+# Only the time of day is false; whoever counts seconds asks another clock.
+FAKE_CLOCK = """\
+#!/bin/sh
+if [ -f /etc/yoke/clock ]; then
+	export FAKETIME_TIMESTAMP_FILE=/etc/yoke/clock FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1
+	export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1
+fi
+exec /usr/lib/yoke-lab/yoked "$@"
+"""
 
 
 def default_stage():
@@ -247,9 +263,20 @@ class Lab:
             proc.run(["chown", "-R", "hacluster:haclient", home / "pacemaker"])
         for place in ("usr/sbin", "etc/yoke", "var/lib/yoke", "srv/yoke"):
             (layout.overlay / place).mkdir(parents=True)
+        if settings["fake_clock"]:
+            self._fake_clock()
         agent = layout.overlay / "usr/sbin/fence_lab"
         agent.write_bytes((HERE / "fence_lab").read_bytes())
         agent.chmod(0o755)
+
+    def _fake_clock(self):
+        """Puts a script in the daemon's place that starts it under libfaketime, when asked to."""
+        real = self.layout.overlay / "usr/lib/yoke-lab"
+        real.mkdir(parents=True)
+        shutil.copy(Path(self.settings["stage"]) / "usr/sbin/yoked", real / "yoked")
+        script = self.layout.overlay / "usr/sbin/yoked"
+        script.write_text(FAKE_CLOCK, encoding="ascii")
+        script.chmod(0o755)
 
     def down(self):
         """Removes the lab with everything in it."""

@@ -120,7 +120,9 @@ class Load:
     def stop(self, timeout=120):
         """Ends the run with a scan of everything written; returns the totals."""
         self.process.stdin.write("stop\n")
+        senses = self._next("senses", timeout)
         self.total = self._next("total", timeout)
+        self.total["senses"] = senses["senses"]
         self.total["exit"] = self.process.wait(30)
         if self.history:
             self.total["history"] = check_history(self.history)

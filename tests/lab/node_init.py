@@ -21,6 +21,7 @@ MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 32, 4096, 16384
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "loop-control",
            "net", "pts", "mapper", "mqueue", "hugepages")
 LIBC = ctypes.CDLL(None, use_errno=True)
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS)
 
 
 def mount(source, target, kind=None, flags=0, options=None):
@@ -128,12 +129,19 @@ def start_cluster(settings):
 
 
 def reap():
+    """Collects what has ended; who died of a bug of its own is noted in /var/log/crashes."""
     while True:
         try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                return
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
+        if ended is None:
+            return
+        if ended.si_code != os.CLD_EXITED and ended.si_status in CRASHES:
+            name = Path(f"/proc/{ended.si_pid}/comm").read_text(encoding="utf-8").strip()
+            with open("/var/log/crashes", "a", encoding="utf-8") as file:
+                file.write(f"{name} {signal.Signals(ended.si_status).name}\n")
+        os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def main():

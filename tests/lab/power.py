@@ -44,6 +44,9 @@ def remove(layout):
             net.unplug(layout, machine)
     tree.remove()
     net.remove(layout)
+    for name in NODES:
+        if os.path.ismount(layout.node(name) / "state"):
+            proc.run(["umount", "-l", layout.node(name) / "state"], check=False)
     shutil.rmtree(layout.dir, ignore_errors=True)
     try:
         layout.dir.parent.rmdir()
@@ -67,8 +70,12 @@ class Supply:
     def up(self):
         self.tree.create([*NODES, "host", "disk", *(bmc.machine(n) for n in NODES)])
         net.create(self.layout)
-        if json.loads(self.layout.settings.read_text(encoding="utf-8")).get("fault_disk"):
+        settings = json.loads(self.layout.settings.read_text(encoding="utf-8"))
+        if settings.get("fault_disk"):
             self.disk_start()
+        for name in NODES if settings.get("state_mib") else ():
+            proc.run(["mount", "-t", "tmpfs", "-o", f"size={settings['state_mib']}m,mode=700", "tmpfs",
+                      self.layout.node(name) / "state"])
         for name in NODES:
             self.bmcs[name] = bmc.start(self.layout, self.tree, name)
             self.nodes[name] = Node(self.layout, self.tree, name)

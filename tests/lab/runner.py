@@ -3,8 +3,8 @@
 function test_* in it, in order.
 
 A module may have SETTINGS, the settings of its lab. A function that takes an argument is given the
-module's lab, up and settled; after it the lab is healed, and replaced when that does not succeed
-or the test failed. A function passes when it returns, is skipped when it raises Skip, else fails; a
+module's lab, up and settled; after it the lab is healed (unless the module has QUICK_HEAL: its
+tests do that themselves), and replaced when that does not succeed or the test failed. A function passes when it returns, is skipped when it raises Skip, else fails; a
 text that it returns goes with the result.
 """
 
@@ -101,7 +101,7 @@ class Runner:
                     self.lab.wait_settled()
                 arguments = [self.lab]
             note = function(*arguments)
-            if arguments:
+            if arguments and not getattr(module, "QUICK_HEAL", False):
                 self.lab.heal()
         except Skip as reason:
             self.report("SKIP", label, started, f": {reason}")

@@ -18,12 +18,12 @@ SCSI_RESPONSE, TMF_RESPONSE, LOGIN_RESPONSE, DATA_IN = 0x21, 0x22, 0x23, 0x25
 class Initiator:
     """One session with one connection, without digests."""
 
-    def __init__(self, address, port, target, lun):
+    def __init__(self, address, port, target, lun, **keys):
         self.lun = bytes([0, lun, 0, 0, 0, 0, 0, 0])
         self.itt, self.command, self.status = 0, 1, 0
         self.socket = socket.create_connection((address, port), 10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.login(target)
+        self.login(target, keys)
 
     def receive(self, length):
         data = b""
@@ -50,10 +50,10 @@ class Initiator:
         header += struct.pack(">II", self.command, self.status) + rest.ljust(16, b"\0")
         return header + data + bytes(-len(data) % 4)
 
-    def login(self, target):
-        """One Login Request, straight to full feature phase (RFC 7143 11.12)."""
+    def login(self, target, more):
+        """One Login Request, straight to full feature phase (RFC 7143 11.12); `more` text keys."""
         keys = {"InitiatorName": "iqn.2026-01.org.example:raw", "TargetName": target,
-                "SessionType": "Normal", "InitialR2T": "No", "ImmediateData": "Yes"}
+                "SessionType": "Normal", "InitialR2T": "No", "ImmediateData": "Yes", **more}
         text = "".join(f"{key}={value}\0" for key, value in keys.items()).encode()
         self.socket.sendall(self.pdu(0x43, 0x87, bytes([0x80, 0, 0, 0, 0, 1, 0, 0]) + bytes(4),
                                      data=text))
