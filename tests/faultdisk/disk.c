@@ -35,6 +35,7 @@ static const char *const kind_names[DISK_KINDS] = {
 static const char *const action_names[] = {
 	[DISK_HOLD] = "hold",
 	[DISK_SLOW] = "slow",
+	[DISK_LATE] = "late",
 	[DISK_EIO] = "eio",
 	[DISK_ENOSPC] = "enospc",
 	[DISK_TORN] = "torn",
@@ -405,25 +406,25 @@ static long op_ioctl(struct disk *disk, struct disk_op *op)
 	return -ENOTTY;
 }
 
-static void op_apply(struct disk *disk, struct disk_op *op)
+static long op_run(struct disk *disk, struct disk_op *op)
 {
-	long res = 0;
-
 	switch (op->kind) {
 	case DISK_READ:
-		res = op_read(disk, op);
-		break;
+		return op_read(disk, op);
 	case DISK_WRITE:
 	case DISK_ZERO:
-		res = op_change(disk, op, false);
-		break;
+		return op_change(disk, op, false);
 	case DISK_SYNC: /* what was applied is there: the backing file is the medium */
-		break;
+		return 0;
 	case DISK_IOCTL:
-		res = op_ioctl(disk, op);
-		break;
+		return op_ioctl(disk, op);
 	}
-	op->done(op, res);
+	return -EINVAL;
+}
+
+static void op_apply(struct disk *disk, struct disk_op *op)
+{
+	op->done(op, op->done_already ? op->result : op_run(disk, op));
 }
 
 /* ----- rules ---------------------------------------------------------------------------------- */
@@ -471,6 +472,7 @@ static void op_spoil(struct disk *disk, struct disk_op *op, enum disk_action act
 	switch (action) {
 	case DISK_HOLD:
 	case DISK_SLOW:
+	case DISK_LATE:
 		break;
 	case DISK_EIO:
 	case DISK_ENOSPC:
@@ -494,25 +496,35 @@ static void op_spoil(struct disk *disk, struct disk_op *op, enum disk_action act
 	op_apply(disk, op);
 }
 
+static bool waits(enum disk_action action)
+{
+	return action == DISK_HOLD || action == DISK_SLOW || action == DISK_LATE;
+}
+
 void disk_submit(struct disk *disk, struct disk_op *op)
 {
 	struct disk_rule *rule = rule_for(disk, op);
 	struct disk_rule copy;
 
 	op->rule = 0;
+	op->done_already = false;
 	if (!rule) {
 		op_apply(disk, op);
 		return;
 	}
 	copy = *rule;
 	rule->hits++;
-	if (copy.action == DISK_HOLD || copy.action == DISK_SLOW) {
+	if (copy.action == DISK_LATE) {
+		op->result = op_run(disk, op);
+		op->done_already = true;
+	}
+	if (waits(copy.action)) {
 		op_wait(disk, op, &copy);
 	}
 	if (rule->left && --rule->left == 0) {
 		rule->kinds = 0; /* for no more; it keeps what it holds */
 	}
-	if (copy.action != DISK_HOLD && copy.action != DISK_SLOW) {
+	if (!waits(copy.action)) {
 		op_spoil(disk, op, copy.action);
 	}
 }

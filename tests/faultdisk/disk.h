@@ -35,6 +35,7 @@ const char *disk_kind_name(enum disk_kind kind);
 enum disk_action {
 	DISK_HOLD, /* until the rule is removed */
 	DISK_SLOW, /* for rule.delay_ms */
+	DISK_LATE, /* done at once; the answer waits until the rule is removed */
 	DISK_EIO,
 	DISK_ENOSPC,
 	DISK_TORN, /* a write: half of its sectors are applied, then -EIO */
@@ -70,6 +71,8 @@ struct disk_op {
 	struct disk_op *next;
 	unsigned rule;
 	uint64_t due_ms; /* DISK_SLOW */
+	bool done_already; /* DISK_LATE: only the answer waits, */
+	long result; /* ... this one */
 };
 
 struct disk_reservation {

@@ -10,7 +10,7 @@
  *	unrule ID | unrule all	what a rule holds goes on
  *	status			as JSON
  *
- * ACTION: hold slow eio enospc torn lost. KIND: read write zero sync ioctl (write,zero when none is
+ * ACTION: hold slow late eio enospc torn lost. KIND: read write zero sync ioctl (write,zero when none is
  * named). FIRST and LAST are bytes. Answers begin with "ok" or "error".
  */
 #include <errno.h>

@@ -75,6 +75,14 @@ class Tree:
             return f"frozen {int(frozen)}" in text
         proc.wait_for(done, 10, f"machine {machine} is {'frozen' if frozen else 'thawed'}", 0.002)
 
+    def frozen(self, machine):
+        """True for a machine whose processes stand still."""
+        try:
+            text = (self.root / machine / "cgroup.events").read_text(encoding="ascii")
+        except (OSError, TypeError):
+            return False
+        return "frozen 1" in text
+
     def kill(self, machine, timeout=20):
         """SIGKILL to every process of the machine at once; returns when all have ended."""
         if not self.populated(machine):

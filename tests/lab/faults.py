@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The faults of the matrix, as rows: how each strikes, how it is healed, in which states it counts."""
 
+import resource
 import signal
 import time
 from pathlib import Path
@@ -15,7 +16,8 @@ from states import nothing
 
 CLUSTER_LINKS = ("ic0", "ic1")
 FENCES = ("ipmi", "fast")
-PACEMAKER = ("pacemakerd", "pacemaker-based", "pacemaker-fenced", "pacemaker-execd", "pacemaker-attrd",
+# pacemakerd starts these again; itself nobody would, in the lab.
+PACEMAKER = ("pacemaker-based", "pacemaker-fenced", "pacemaker-execd", "pacemaker-attrd",
              "pacemaker-schedulerd", "pacemaker-controld")
 
 
@@ -112,10 +114,11 @@ def fencing_slow(cell):
 
 def fencing_fails(cell):
     """Without proof that the frozen controller is off nobody serves its groups."""
+    survivor = other(cell.victim.name)
+    mine = [name for name in cell.lab.settings["groups"] if group(cell.lab, name)["owner"] == cell.victim.name]
     fencing(cell, "fail")
     cell.victim.freeze()
-    survivor, until = other(cell.victim.name), time.monotonic() + cell.draw(4, 6)
-    mine = [name for name in cell.lab.settings["groups"] if group(cell.lab, name)["owner"] == cell.victim.name]
+    until = time.monotonic() + cell.draw(4, 6)
     while time.monotonic() < until:
         for name in mine:
             told = group(cell.lab, name, at=survivor)
@@ -263,6 +266,27 @@ def writes_on_their_way(cell):
     disk.close()
 
 
+def answers_late(then):
+    """Writes are applied, their answers are not there yet: then something happens to who waits."""
+    def inject(cell):
+        disk = cell.lab.disk()
+        disk.rule("late", nexus=cell.victim.name)
+        try:
+            wait_for(lambda: disk.waiting(cell.victim.name) > 0, 3, "answers are late")
+            cell.note(f"{disk.waiting(cell.victim.name)} answers are late")
+        except LabError:
+            cell.note("no write was under way")
+        disk.close()
+        cell.rest(0, 0.1)
+        then(cell)
+    return inject
+
+
+def answered(cell):
+    disk_well(cell)
+    mended(cell)
+
+
 # ----- roles ------------------------------------------------------------------------------------
 
 AGENT = ("env", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_PROVIDER=yoke", "OCF_RESOURCE_TYPE=group",
@@ -333,13 +357,13 @@ def state_torn(cell):
         file.truncate(max(size - cell.random.randrange(1, 40), size // 2))
 
 
-def limited(resource, room):
+def limited(limit, room):
     """A limit of the running daemon a little above what it uses."""
     def inject(cell):
         for pid in cell.victim.pids("yoked"):
-            used = room(pid)
-            cell.note(f"{resource}: {used}")
-            proc.run(["prlimit", "--pid", pid, f"--{resource}={used}:"])
+            most = room(pid)
+            cell.note(f"limit {limit}: {most}")
+            resource.prlimit(pid, limit, (most, resource.prlimit(pid, limit)[1]))
         flap(("san0",), 2, 0.2, 0.4)(cell)
     return inject
 
@@ -357,7 +381,9 @@ def address_space(pid):
 
 def unlimited(cell):
     for pid in cell.victim.pids("yoked"):
-        proc.run(["prlimit", "--pid", pid, "--nofile=1048576:", "--as=unlimited:"], check=False)
+        for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS):
+            hard = resource.prlimit(pid, limit)[1]
+            resource.prlimit(pid, limit, (hard, hard))
 
 
 # ----- time -------------------------------------------------------------------------------------
@@ -449,6 +475,12 @@ ROWS = (
           heal=disk_well, hold=(1.0, 6.0)),
     Fault("disk-slow", "the disk takes its time", disk_slow, "handover", "mixed caw takeover failback",
           heal=disk_well, hold=(1.0, 3.0)),
+    Fault("answers-late-reset", "a write is applied, its connection is reset before the answer",
+          answers_late(portals_reset), "mixed caw", "pr handover", heal=answered),
+    Fault("answers-late-killed", "a write is applied, yoked is killed before the answer",
+          answers_late(kill("yoked")), "mixed caw", "data-out pr handover", heal=answered),
+    Fault("answers-late-power", "a write is applied, the power is lost before the answer",
+          answers_late(power), "caw", "mixed handover", heal=answered),
     Fault("promote-both", "promote at both controllers at once", promote_both, "mixed caw",
           "idle handover failback", hold=(0.5, 1.0)),
     Fault("demote-again", "demote at the owner, three times", demote_again, "mixed", "idle caw handover"),
@@ -459,9 +491,9 @@ ROWS = (
     Fault("state-read-only", "the state directory cannot be written", state_read_only, "pr", "mixed",
           heal=state_writable, hold=(1.0, 2.0)),
     Fault("state-torn", "the end of the journal got lost with the daemon", state_torn, "pr", "mixed"),
-    Fault("descriptors", "no more descriptors", limited("nofile", descriptors), "mixed", "caw reload",
+    Fault("descriptors", "no more descriptors", limited(resource.RLIMIT_NOFILE, descriptors), "mixed", "caw reload",
           heal=unlimited),
-    Fault("memory", "no more memory", limited("as", address_space), "mixed", "caw pr reload handover",
+    Fault("memory", "no more memory", limited(resource.RLIMIT_AS, address_space), "mixed", "caw pr reload handover",
           heal=unlimited),
     Fault("clock-jumps", "the clock jumps by years", clock_jumps, "mixed", "caw handover", heal=clock_right),
 )

@@ -117,6 +117,10 @@ class Controller:
     def is_on(self):
         return self.lab.tree.populated(self.name)
 
+    def is_awake(self):
+        """On, and not frozen: it could answer."""
+        return self.is_on() and not self.lab.tree.frozen(self.name)
+
     def power_off(self, bmc=True):
         """Loses its power, at once and without a sound; with bmc=False its BMC is dead too."""
         if not bmc:
@@ -357,7 +361,7 @@ class Lab:
     def crm(self):
         """The cluster as the first controller sees it that can say."""
         for controller in self.controllers.values():
-            if controller.is_on():
+            if controller.is_awake():
                 state = controller.crm()
                 if state is not None and state["dc"] is not None:
                     return state

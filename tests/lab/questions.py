@@ -30,7 +30,7 @@ def other(name):
 
 def group(lab, name, at=None):
     """What a controller's daemon knows about a group; asks the first that answers."""
-    for node in [at] if at else list(NODES):
+    for node in [at] if at else [n for n in NODES if lab[n].is_awake()]:
         try:
             return lab[node].yokectl("group", "show", name, timeout=5)
         except (LabError, ValueError):

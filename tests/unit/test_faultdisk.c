@@ -209,6 +209,30 @@ static void test_a_held_write_meets_a_revoked_key(void **state)
 	assert_false(disk_rule_remove(&disk, hold.id));
 }
 
+/* Applied, and nobody is told: what a connection or a controller takes with it at its end. */
+static void test_a_late_answer(void **state)
+{
+	struct disk_rule late = {.action = DISK_LATE,
+		.nexus = a,
+		.file = DISK_ANY,
+		.kinds = 1u << DISK_WRITE,
+		.last_byte = UINT64_MAX};
+
+	assert_true(disk_rule_add(&disk, &late));
+	dones = 0;
+	write_go(0, a, 0, 1);
+	assert_int_equal(byte_at(0), 1);
+	assert_int_equal(dones, 0);
+	assert_int_equal(disk_waiting(&disk, a), 1);
+	write_go(1, b, 0, 2);
+	assert_int_equal(dones, 1);
+	assert_true(disk_rule_remove(&disk, late.id));
+	assert_int_equal(dones, 2);
+	assert_int_equal(results[0], 0);
+	assert_int_equal(byte_at(0), 2); /* not applied again */
+	assert_int_equal(disk.applied, 2);
+}
+
 static void test_rules(void **state)
 {
 	struct disk_rule rule = {.action = DISK_TORN,
@@ -307,6 +331,7 @@ int main(void)
 		TEST(test_the_holder_unregisters),
 		TEST(test_preempting),
 		TEST(test_a_held_write_meets_a_revoked_key),
+		TEST(test_a_late_answer),
 		TEST(test_rules),
 		TEST(test_slow),
 		TEST(test_the_log),
