@@ -205,6 +205,7 @@ void ha_status(struct ha *ha, struct ha_status *status)
 	*status = (struct ha_status){
 		.quorate = m->quorate,
 		.in_sync = machine_in_sync(m) && !m->dead,
+		.waits_for_peer = machine_waits_for_peer(m),
 		.peer_member = m->pids[m->other] != 0,
 		.link_up = ha->setup.ship && ship_link_is_up(ha->setup.ship),
 		.config_differs = m->differs,

@@ -121,6 +121,11 @@ static bool waits(struct machine *m)
 	return now < l->wait_until_ms;
 }
 
+bool machine_waits_for_peer(const struct machine *m)
+{
+	return m->syncing && m->ledger->wait_until_ms != 0;
+}
+
 void ledger_wait_tick(struct machine *m)
 {
 	struct ha_ledger *l = m->ledger;

@@ -347,6 +347,8 @@ void machine_settle(struct machine *m);
 uint64_t machine_save(struct machine *m);
 bool machine_has_peer(const struct machine *m); /* the peer is a member in sync */
 bool machine_in_sync(const struct machine *m);
+/* Gives the other controller's daemon time to come up before this one begins without it. */
+bool machine_waits_for_peer(const struct machine *m);
 bool machine_link_up(const struct machine *m); /* at both ends, as delivered */
 
 /* Sends a message about `g`; the fields beyond group and epoch are for the types that have them. */

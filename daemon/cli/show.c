@@ -167,7 +167,10 @@ static void cli_status_cluster_print(const json_t *answer)
 	}
 	printf("%-14s%s\n", "cluster", cli_get_text(answer, "cluster"));
 	printf("%-14s%s\n", "quorum", cli_get_bool(answer, "quorate") ? "yes" : "NO");
-	printf("%-14s%s\n", "in sync", cli_get_bool(answer, "in_sync") ? "yes" : "NO");
+	printf("%-14s%s\n", "in sync",
+		cli_get_bool(answer, "in_sync")		 ? "yes"
+		: cli_get_bool(answer, "waits_for_peer") ? "NO, waits for the other's daemon"
+							 : "NO");
 	printf("%-14s%s, %s%s\n", "peer", cli_get_text(peer, "name"),
 		cli_get_bool(peer, "member") ? "member" : "NOT a member",
 		cli_get_bool(peer, "portals_here") ? ", its portals are served here" : "");
@@ -225,10 +228,15 @@ static void cli_status_print(const json_t *answer)
 	cli_status_isns_print(answer);
 }
 
-/* In sync, or without a cluster and so with nothing to wait for. */
+/*
+ * In sync, or without a cluster and so with nothing to wait for. Nor does anybody wait for a daemon
+ * that itself gives the other controller's time to come up: Pacemaker, which starts both, does
+ * nothing about the other as long as the start of this one has not ended.
+ */
 static bool cli_status_settled(const json_t *answer)
 {
-	return !json_is_object(json_object_get(answer, "peer")) || cli_get_bool(answer, "in_sync");
+	return !json_is_object(json_object_get(answer, "peer")) ||
+	       cli_get_bool(answer, "in_sync") || cli_get_bool(answer, "waits_for_peer");
 }
 
 /* Asks again and again until the daemon answers and is in sync. */

@@ -57,7 +57,11 @@ static void control_health_cluster(
 		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
 	}
 	if (!status.in_sync) {
-		control_json_append(problems, "the cluster's state is not known here yet");
+		control_json_append(problems,
+			status.waits_for_peer
+				? "the other controller's daemon may know newer reservations: "
+				  "it is given time to come up before this one begins without it"
+				: "the cluster's state is not known here yet");
 		control_health_worsen(health, CONTROL_HEALTH_FAILED);
 	}
 	if (!status.peer_member) {
@@ -147,6 +151,7 @@ static void control_status_cluster(const struct control *control, json_t *answer
 		json_object_set_new(answer, "interconnect", json_null());
 		json_object_set_new(answer, "quorate", json_null());
 		json_object_set_new(answer, "in_sync", json_null());
+		json_object_set_new(answer, "waits_for_peer", json_null());
 		json_object_set_new(answer, "incarnation", json_null());
 		json_object_set_new(answer, "write_keys", json_null());
 		return;
@@ -169,6 +174,7 @@ static void control_status_cluster(const struct control *control, json_t *answer
 			(json_int_t)ship.stale_frames));
 	json_object_set_new(answer, "quorate", json_boolean(status.quorate));
 	json_object_set_new(answer, "in_sync", json_boolean(status.in_sync));
+	json_object_set_new(answer, "waits_for_peer", json_boolean(status.waits_for_peer));
 	json_object_set_new(answer, "incarnation", json_string(incarnation));
 	json_object_set_new(answer, "write_keys", control_status_keys(control));
 }

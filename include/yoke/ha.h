@@ -192,6 +192,7 @@ void ha_hosts_send(struct ha *ha, const void *bytes, size_t size);
 struct ha_status {
 	bool quorate;
 	bool in_sync;
+	bool waits_for_peer; /* not in sync because the other's daemon may know more: given time */
 	bool peer_member;
 	bool link_up;
 	bool adopted; /* the other controller's portals are served here */

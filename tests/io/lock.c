@@ -22,7 +22,8 @@
 #include "yoke/util.h"
 
 #define BLOCK_MAX	4096
-#define TIMEOUT_S	40
+#define TIMEOUT_S	30
+#define DEAD_MS		3000
 #define PAUSE_NS	10000000L
 #define KEY_BASE	0x1000
 #define WRITE_EXCLUSIVE 1
@@ -114,6 +115,12 @@ static bool connect_portal(struct lock *lock)
 	iscsi_set_session_type(lock->iscsi, ISCSI_SESSION_NORMAL);
 	iscsi_set_noautoreconnect(lock->iscsi, 1);
 	iscsi_set_timeout(lock->iscsi, TIMEOUT_S);
+	/* A controller without power is noticed within seconds, as by NOP-Out. */
+	iscsi_set_tcp_user_timeout(lock->iscsi, DEAD_MS);
+	iscsi_set_tcp_keepidle(lock->iscsi, 1);
+	iscsi_set_tcp_keepintvl(lock->iscsi, 1);
+	iscsi_set_tcp_keepcnt(lock->iscsi, 3);
+	iscsi_set_tcp_syncnt(lock->iscsi, 1);
 	if (iscsi_full_connect_sync(lock->iscsi, lock->portal, lock->lun) < 0 ||
 		!block_size_get(lock)) {
 		disconnect(lock);

@@ -47,7 +47,7 @@ class Patient(raw.Initiator):
             self.waiting.append((lba, header[16:20], header[20:24]))
 
     def send(self, fill):
-        """The data of all; LBA -> status, or None for who got no answer."""
+        """The data of all; LBA -> "good", another outcome, or None for who got no answer."""
         ends = {lba: None for lba, _, _ in self.waiting}
         tags = {itt: lba for lba, itt, _ in self.waiting}
         self.socket.settimeout(ANSWER_S)
@@ -57,9 +57,9 @@ class Patient(raw.Initiator):
                 header += self.lun + itt + ttt + bytes(4) + struct.pack(">I", self.status) + bytes(16)
                 self.socket.sendall(header + bytes([fill]) * (BLOCK * BLOCKS))
             while None in ends.values():
-                header, _ = self.answer()
+                header, data = self.answer()
                 if header[0] & 0x3f == raw.SCSI_RESPONSE and header[16:20] in tags:
-                    ends[tags[header[16:20]]] = header[3]
+                    ends[tags[header[16:20]]] = outcome(header[3], data)
         except (OSError, EOFError):
             pass
         return ends
@@ -80,6 +80,13 @@ class Patient(raw.Initiator):
                 return data
         self.answer()
         return data
+
+
+def outcome(status, data):
+    """An answer as text: "good", "status 08", "sense 6/2a/06"."""
+    if status == 2 and len(data) > 15:
+        return f"sense {data[4] & 15:x}/{data[14]:02x}/{data[15]:02x}"
+    return f"status {status:02x}" if status else "good"
 
 
 def connected(addresses, target, lun):
@@ -119,10 +126,10 @@ def main():
     reader = connected(addresses, target, lun)
     for lba, status in ends.items():
         now = reader.read(lba)
-        if now != bytes([fill]) * len(now) and (status == 0 or now != before[lba]):
+        if now != bytes([fill]) * len(now) and (status == "good" or now != before[lba]):
             wrong.append(lba)
-    print(json.dumps({"good": sum(s == 0 for s in ends.values()), "lost": sum(s is None for s in ends.values()),
-                      "refused": [s for s in ends.values() if s], "wrong": wrong}), flush=True)
+    print(json.dumps({"good": sum(s == "good" for s in ends.values()), "lost": sum(s is None for s in ends.values()),
+                      "refused": [s for s in ends.values() if s not in ("good", None)], "wrong": wrong}), flush=True)
 
 
 if __name__ == "__main__":

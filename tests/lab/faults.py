@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The faults of the matrix, as rows: how each strikes, how it is healed, in which states it counts."""
 
+import json
 import resource
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Callable, NamedTuple, Tuple
@@ -10,7 +12,7 @@ from typing import Callable, NamedTuple, Tuple
 import nft
 import proc
 from lab import LabError, wait_for
-from layout import HOST_NETWORKS, NODES
+from layout import HERE, HOST_NETWORKS, NODES, address
 from questions import agent, group, in_sync, other
 from states import nothing
 
@@ -204,6 +206,30 @@ def interconnect(chain, verdict):
         for name in chain.split():
             nft.interconnect(cell.lab, cell.victim.name, name, verdict)
     return inject
+
+
+def interconnect_replayed(cell):
+    """Everything that went over the interconnect is sent again, by somebody in the middle of it."""
+    name = cell.victim.name
+    peer = address("ic0", NODES[other(name)])
+    middle = cell.victim.start([sys.executable, "-B", HERE / "replay.py", peer, nft.INTERCONNECT_PORT,
+                                nft.MIDDLE_PORT], timeout=100, text=True, pipes=True)
+    cell.finish.append(lambda: middle.communicate("\n", timeout=20))
+    cell.check(middle.stdout.readline() == "ready\n", "nobody in the middle")
+    nft.redirect_interconnect(cell.lab, name)
+    for verdict in ("output", "input"):
+        nft.interconnect(cell.lab, name, verdict, "reject with tcp reset")
+    cell.rest(0.1)
+    nft.clear(cell.lab, name)
+    nft.redirect_interconnect(cell.lab, name)
+    cell.rest(1.0, 1.5)
+    for _ in range(3):
+        middle.stdin.write("again\n")
+        middle.stdin.flush()
+        told = json.loads(middle.stdout.readline())
+        cell.rest(0.2, 0.4)
+    cell.note(f"in the middle: {told}")
+    cell.check(told["replayed"] > 0, f"nothing to replay: {told}")
 
 
 def flap(networks, count, low, high):
@@ -463,6 +489,8 @@ ROWS = (
           "caw", "mixed pr handover", heal=mended, hold=(1.0, 2.5)),
     Fault("interconnect-reset", "its connections are reset", interconnect("input", "reject with tcp reset"),
           "caw pr", "mixed data-out handover", heal=mended),
+    Fault("interconnect-replayed", "what went over it is sent again", interconnect_replayed, "caw", "pr mixed",
+          heal=mended),
     Fault("portal-flaps", "a portal's network goes down and up", flap(("san0",), 4, 0.2, 0.6),
           "mixed caw handover", "idle data-out pr takeover failback alone"),
     Fault("portals-down", "no host network for seconds", flap(HOST_NETWORKS, 1, 1.0, 4.0), "mixed pr",

@@ -90,10 +90,11 @@ class Controller:
         return proc.run(self.command(args, timeout), check=check, timeout=timeout + 5, stdin=stdin,
                         env=node.ENVIRONMENT)
 
-    def start(self, args, timeout=60, **options):
-        """Starts a program inside: a subprocess.Popen."""
-        return subprocess.Popen(self.command(args, timeout), env=node.ENVIRONMENT,
-                                stdin=subprocess.DEVNULL, **options)
+    def start(self, args, timeout=60, pipes=False, **options):
+        """Starts a program inside: a subprocess.Popen; with `pipes` to write to and to read from."""
+        ways = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} if pipes else {
+            "stdin": subprocess.DEVNULL}
+        return subprocess.Popen(self.command(args, timeout), env=node.ENVIRONMENT, **ways, **options)
 
     def json(self, args, timeout=30):
         """The JSON that a program prints, for example json(["yokectl", "--json", "status"])."""

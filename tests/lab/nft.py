@@ -41,6 +41,17 @@ def interconnect(lab, node, chain, verdict):
     rules(lab, node, chain, [f"tcp {side} {INTERCONNECT_PORT} {verdict}" for side in ("dport", "sport")])
 
 
+MIDDLE_PORT, MIDDLE_MARK = 13261, 7  # replay.py
+
+
+def redirect_interconnect(lab, node):
+    """What the controller sends to its peer's interconnect from now on goes through replay.py."""
+    text = (f"add table {TABLE}\nadd chain {TABLE} middle {{ type nat hook output priority -100; }}\n"
+            f"add rule {TABLE} middle tcp dport {INTERCONNECT_PORT} meta mark != {MIDDLE_MARK} "
+            f"redirect to :{MIDDLE_PORT}\n")
+    proc.run(["nsenter", f"--net={lab.layout.netns_path(node)}", "nft", "-f", "-"], stdin=text)
+
+
 def reset_hosts(lab, node):
     """Each host's connections end with a reset at their next packet, and new ones are refused."""
     rules(lab, node, "input", [f"iifname {network} tcp dport {PORTAL_PORT} reject with tcp reset"

@@ -353,7 +353,10 @@ static void test_wait(void **state)
 {
 	fake.status.in_sync = false;
 	expect("status --wait --timeout 200ms", CLI_TIMEOUT, "", "has not learned");
-	expect("status", CLI_OK, "in sync       NO", NULL);
+	expect("status", CLI_OK, "in sync       NO\n", NULL);
+	/* Pacemaker starts the other one only when this one's start has ended. */
+	fake.status.waits_for_peer = true;
+	expect("status --wait --timeout 200ms", CLI_OK, "in sync       NO, waits", NULL);
 }
 
 static void test_alone(void **state)

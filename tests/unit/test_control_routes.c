@@ -225,8 +225,15 @@ static void test_status_problems(void **state)
 	assert_string_equal(text(json, "health"), "failed");
 	expect_problem(json, "no quorum");
 	expect_problem(json, "state is not known");
+	assert_true(json_is_false(json_object_get(json, "waits_for_peer")));
 	expect_problem(json, "group g1: has no owner");
 	expect_problem(json, "group g1: has failed");
+	json_decref(json);
+
+	fake.status.waits_for_peer = true;
+	json = ask("GET", "/v1/status", NULL);
+	expect_problem(json, "given time to come up");
+	assert_true(json_is_true(json_object_get(json, "waits_for_peer")));
 	json_decref(json);
 }
 

@@ -570,7 +570,9 @@ static void test_begins_alone(void **state)
 		sim_boot(sim, 1);
 		sim_pass(sim, 1000);
 		assert_int_equal(sim->node[1].readies, alone);
+		assert_int_equal(machine_waits_for_peer(sim->node[1].m), !alone);
 		sim_pass(sim, HA_LEDGER_WAIT_MS);
+		assert_false(machine_waits_for_peer(sim->node[1].m));
 		assert_int_equal(sim->node[1].readies, 1);
 		assert_int_equal(sim->node[1].scsi.lus[0].count, 2);
 		sim_free(sim);
