@@ -132,8 +132,11 @@ static bool connect_portal(struct lock *lock)
 static struct scsi_task *out(
 	struct lock *lock, enum scsi_persistent_out_sa action, uint64_t key, uint64_t service_key)
 {
-	struct scsi_persistent_reserve_out_basic list = {
-		.reservation_key = key, .service_action_reservation_key = service_key};
+	/* It outlives the loss of both daemons, which SPC calls a loss of power. */
+	bool aptpl = action == SCSI_PERSISTENT_RESERVE_REGISTER_AND_IGNORE_EXISTING_KEY;
+	struct scsi_persistent_reserve_out_basic list = {.reservation_key = key,
+		.service_action_reservation_key = service_key,
+		.aptpl = aptpl};
 
 	return iscsi_persistent_reserve_out_sync(
 		lock->iscsi, lock->lun, action, 0, WRITE_EXCLUSIVE, &list);
