@@ -10,8 +10,9 @@
  *	unrule ID | unrule all	what a rule holds goes on
  *	status			as JSON
  *
- * ACTION: hold slow late eio enospc torn lost. KIND: read write zero sync ioctl (write,zero when
- *none is named). FIRST and LAST are bytes. Answers begin with "ok" or "error".
+ * ACTION: hold slow late eio enospc torn lost.
+ * KIND: read write zero sync ioctl; write,zero when none is named.
+ * FIRST and LAST are bytes. Answers begin with "ok" or "error".
  */
 #include <errno.h>
 #include <fcntl.h>
