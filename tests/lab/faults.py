@@ -63,9 +63,9 @@ def pacemaker_hangs(cell):
 def fenced(cell, seconds=25):
     """Waits until the victim is off, and the other has its groups."""
     survivor = other(cell.victim.name)
+    wait_for(lambda: not cell.victim.is_on(), seconds, f"{cell.victim.name} is fenced", 0.01)
     for name in cell.lab.settings["groups"]:
         cell.lab.wait_owner(name, survivor, seconds)
-    cell.check(not cell.victim.is_on(), f"{survivor} owns everything while {cell.victim.name} is on")
 
 
 def power(cell):
