@@ -197,7 +197,10 @@ class Cell:
                 if not controller.is_on():  # fencing that was under way may strike late
                     self.note(f"{controller.name} switched on again")
                     controller.power_on()
-            return lab.settled() and agree(lab)
+            try:
+                return lab.settled() and agree(lab)
+            except (LabError, ValueError):
+                return False  # switched off, or killed, in the middle of its answer
         try:
             wait_for(settled, end - time.monotonic(), "both controllers are back and agree", 0.2)
         except LabError as error:

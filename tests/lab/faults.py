@@ -219,12 +219,7 @@ def interconnect_replayed(cell):
     cell.finish.append(lambda: middle.communicate("\n", timeout=20))
     cell.check(middle.stdout.readline() == "ready\n", "nobody in the middle")
     nft.redirect_interconnect(cell.lab, name)
-    for verdict in ("output", "input"):
-        nft.interconnect(cell.lab, name, verdict, "reject with tcp reset")
-    cell.rest(0.1)
-    nft.clear(cell.lab, name)
-    nft.redirect_interconnect(cell.lab, name)
-    cell.rest(1.0, 1.5)
+    cell.rest(2.0, 2.5)
     for _ in range(3):
         middle.stdin.write("again\n")
         middle.stdin.flush()

@@ -45,10 +45,14 @@ MIDDLE_PORT, MIDDLE_MARK = 13261, 7  # replay.py
 
 
 def redirect_interconnect(lab, node):
-    """What the controller sends to its peer's interconnect from now on goes through replay.py."""
+    """What the controller sends to its peer's interconnect goes through replay.py from now on.
+
+    Its old connections are reset with their next packet, so that there are new ones.
+    """
     text = (f"add table {TABLE}\nadd chain {TABLE} middle {{ type nat hook output priority -100; }}\n"
             f"add rule {TABLE} middle tcp dport {INTERCONNECT_PORT} meta mark != {MIDDLE_MARK} "
             f"redirect to :{MIDDLE_PORT}\n")
+    rules(lab, node, "output", [f"tcp dport {INTERCONNECT_PORT} meta mark != {MIDDLE_MARK} reject with tcp reset"])
     proc.run(["nsenter", f"--net={lab.layout.netns_path(node)}", "nft", "-f", "-"], stdin=text)
 
 
