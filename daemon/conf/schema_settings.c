@@ -280,7 +280,7 @@ static const struct conf_key keys_iscsi[] = {
 		FIELD(conf_iscsi, nop_interval_s),
 		.unit = "s",
 		.max = 3600,
-		.initial = "10s",
+		.initial = "4s",
 		.help = "An idle connection is probed with a NOP-In after this time; 0 means "
 			"never.",
 	},
@@ -292,9 +292,13 @@ static const struct conf_key keys_iscsi[] = {
 		.unit = "s",
 		.min = 1,
 		.max = 3600,
-		.initial = "10s",
+		.initial = "4s",
 		.help = "A connection whose initiator does not answer the probe for this time is "
-			"closed.",
+			"closed. Both together should be shorter than the time after which hosts "
+			"send commands again by another path (Linux with docs/multipath.conf: 9 "
+			"s): what TCP "
+			"delivers after a longer silence is thrown away, so that a write that was "
+			"given up does not come late.",
 	},
 	{
 		.name = "login_timeout",

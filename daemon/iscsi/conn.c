@@ -266,6 +266,15 @@ static void iscsi_conn_ready(struct reactor_fd *rfd, uint32_t events)
 {
 	struct iscsi_conn *conn = container_of(rfd, struct iscsi_conn, rfd);
 
+	/*
+	 * What an initiator has left behind in the socket is not read: it has given those commands
+	 * up and sent them elsewhere, and a write among them would land on top of newer data.
+	 */
+	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
+		iscsi_conn_drop(conn, events & EPOLLERR ? "the initiator has reset it"
+							: "the initiator has closed it");
+		return;
+	}
 	if (events & EPOLLOUT) {
 		iscsi_tx_flush(conn);
 	}
@@ -275,8 +284,6 @@ static void iscsi_conn_ready(struct reactor_fd *rfd, uint32_t events)
 	/* Bytes that are held come first: see iscsi_rx_resume_deferred(). */
 	if (events & EPOLLIN && !conn->rx.paused && !conn->resume_defer.queued) {
 		iscsi_rx_ready(conn);
-	} else if (events & (EPOLLERR | EPOLLHUP)) {
-		iscsi_conn_drop(conn, "the initiator has reset it");
 	} else {
 		iscsi_conn_update_events(conn);
 	}
@@ -284,7 +291,8 @@ static void iscsi_conn_ready(struct reactor_fd *rfd, uint32_t events)
 
 void iscsi_conn_update_events(struct iscsi_conn *conn)
 {
-	uint32_t events = (conn->rx.paused ? 0 : EPOLLIN) | (conn->tx.blocked ? EPOLLOUT : 0);
+	uint32_t events =
+		EPOLLRDHUP | (conn->rx.paused ? 0 : EPOLLIN) | (conn->tx.blocked ? EPOLLOUT : 0);
 	int err;
 
 	if (!iscsi_conn_is_open(conn)) {
@@ -357,7 +365,7 @@ static void iscsi_conn_adopt(struct mailbox_msg *msg)
 
 	conn->login_until_ms =
 		reactor_now_ms(home->reactor) + home->conf->iscsi.login_timeout_s * 1000ull;
-	if (!iscsi_conn_admit(conn) || !iscsi_conn_settle(conn, EPOLLIN)) {
+	if (!iscsi_conn_admit(conn) || !iscsi_conn_settle(conn, EPOLLIN | EPOLLRDHUP)) {
 		close(conn->rfd.fd);
 		iscsi_reactor_conn_gone(home);
 		free(conn);

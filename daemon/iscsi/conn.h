@@ -161,6 +161,12 @@ void iscsi_conn_async_drop(struct iscsi_conn *conn);
 
 /* NOP-In pings, and the end of the time that was given for a logout: nop.c */
 void iscsi_conn_nop_timer(struct iscsi_conn *conn);
+/*
+ * Before bytes are read: drops a connection whose time for a sign of life is over, and tells so.
+ * Its initiator has given its commands up by now and sent them by another path; TCP may still
+ * deliver them when a network is back.
+ */
+bool iscsi_conn_nop_overdue(struct iscsi_conn *conn);
 void iscsi_conn_nop_start(struct iscsi_conn *conn);
 
 /* A NOP-In that has to be answered: nop.c */

@@ -106,6 +106,24 @@ static uint64_t iscsi_nop_silent_ms(const struct iscsi_conn *conn)
 	return reactor_now_ms(conn->home->reactor) - alive_ms;
 }
 
+bool iscsi_conn_nop_overdue(struct iscsi_conn *conn)
+{
+	const struct conf_iscsi *conf = &conn->home->conf->iscsi;
+	uint64_t silent_ms;
+
+	if (conn->state != ISCSI_CONN_FULL || conn->session->discovery ||
+		conf->nop_interval_s == 0) {
+		return false;
+	}
+	silent_ms = iscsi_nop_silent_ms(conn);
+	if (silent_ms < (conf->nop_interval_s + conf->nop_timeout_s) * 1000ull) {
+		return false;
+	}
+	iscsi_conn_drop(conn, "no sign of life for %u s; what comes now may have been given up",
+		(unsigned)(silent_ms / 1000));
+	return true;
+}
+
 void iscsi_conn_nop_timer(struct iscsi_conn *conn)
 {
 	const struct conf_iscsi *conf = &conn->home->conf->iscsi;

@@ -295,6 +295,9 @@ static bool iscsi_rx_once(struct iscsi_conn *conn)
 
 void iscsi_rx_ready(struct iscsi_conn *conn)
 {
+	if (iscsi_conn_nop_overdue(conn)) {
+		return;
+	}
 	for (unsigned i = 0; i < ISCSI_RX_ROUNDS; i++) {
 		if (!iscsi_rx_once(conn) || !iscsi_conn_is_open(conn) || conn->rx.paused) {
 			return;

@@ -57,6 +57,7 @@ static const char main_usage[] =
 	"input)\n"
 	"  --nop-interval MS, --nop-timeout MS, --connect-timeout MS, --reconnect MS  (1000, 1000, "
 	"2000, 2000)\n"
+	"  --plain-close         of lost connections: the network may still deliver what was sent\n"
 	"  --checker MS, --reread MS  path checker, REPORT TARGET PORT GROUPS (1000, 5000)\n"
 	"  --no-path-retry MS    how long a command waits for a path (60000)\n"
 	"  --seed N              of the choice of blocks (1)\n"
@@ -90,6 +91,7 @@ enum main_option {
 	OPT_SHARED,
 	OPT_EVERYWHERE,
 	OPT_SWAP,
+	OPT_PLAIN_CLOSE,
 };
 
 static const struct option main_longs[] = {
@@ -117,6 +119,7 @@ static const struct option main_longs[] = {
 	{"shared", no_argument, NULL, OPT_SHARED},
 	{"everywhere", no_argument, NULL, OPT_EVERYWHERE},
 	{"swap-percent", required_argument, NULL, OPT_SWAP},
+	{"plain-close", no_argument, NULL, OPT_PLAIN_CLOSE},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -212,6 +215,9 @@ static void main_option_take(
 		break;
 	case OPT_RECONNECT:
 		o->session.reconnect_ns = main_number(arg, 1, 3600000) * CLOCK_MS;
+		break;
+	case OPT_PLAIN_CLOSE:
+		o->session.plain_close = true;
 		break;
 	case OPT_CHECKER:
 		o->checker_ns = main_number(arg, 10, 3600000) * CLOCK_MS;

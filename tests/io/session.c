@@ -147,11 +147,29 @@ static void session_open(struct session *session, uint64_t now_ns)
 	}
 }
 
+/*
+ * What was sent over a lost connection is sent again elsewhere, and must not come late when a
+ * network is back: takes it out of TCP, as NVMe over TCP does. A plain close, as iSCSI's hosts do
+ * it, leaves that to the target.
+ */
+static void session_abandon(struct session *session)
+{
+	const struct linger none = {.l_onoff = 1};
+
+	if (session->lost && !session->options->plain_close) {
+		setsockopt(
+			iscsi_get_fd(session->iscsi), SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	}
+}
+
 void session_close(struct session *session)
 {
 	struct iscsi_context *iscsi = session->iscsi;
 	bool was_up = session->state == SESSION_UP;
 
+	if (iscsi) {
+		session_abandon(session);
+	}
 	session->state = SESSION_DOWN;
 	session->iscsi = NULL;
 	session->lost = true;

@@ -15,6 +15,7 @@ struct session_options {
 	uint64_t nop_timeout_ns;
 	uint64_t connect_timeout_ns; /* TCP and login together */
 	uint64_t reconnect_ns; /* wait after a loss: DefaultTime2Wait */
+	bool plain_close; /* of a lost connection: TCP may still deliver what was sent */
 };
 
 enum session_state {

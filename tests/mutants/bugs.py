@@ -165,4 +165,10 @@ BUGS = [
     Bug("capacity-left-over", "READ CAPACITY(16) sends bytes that nobody wrote", "bad input, row 11", "daemon/scsi/capacity.c",
         "	cursor_put_zeros(&c, 16);\n	scsi_parameter_end(task, &c);", "	cursor_take(&c, 16);\n	scsi_parameter_end(task, &c);",
         ("test_scsi_walk",)),
+    Bug("late-bytes-read", "a connection is read after its host has given it up", "I3", "daemon/iscsi/nop.c",
+        "	silent_ms = iscsi_nop_silent_ms(conn);\n	if (silent_ms <", "	silent_ms = 0;\n	if (silent_ms <",
+        ("test_iscsi_session",)),
+    Bug("closed-bytes-read", "what a host has left in a closed connection is done", "I3", "daemon/iscsi/conn.c",
+        "	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {", "	if (events & EPOLLERR && !(events & EPOLLIN)) {",
+        ("test_iscsi_session",)),
 ]

@@ -716,7 +716,7 @@ static void test_diff(void **state)
 		"    alias: new\n"
 		"    luns: [{lun: 0, extent: e1}, {lun: 2, extent: e3}]\n"
 		"settings: {log_level: debug, hold_limit: 2s}\n"
-		"iscsi: {nop_interval: 5s}\n",
+		"iscsi: {nop_interval: 7s}\n",
 		"changed extents[e1].size 1MiB>2MiB online\n"
 		"changed extents[e1].comment >x online\n"
 		"removed extents[e2] online\n"
@@ -727,7 +727,7 @@ static void test_diff(void **state)
 		"added targets[" T1 "].luns[2] online\n"
 		"changed settings.log_level info>debug online\n"
 		"changed settings.hold_limit 1500ms>2s online\n"
-		"changed iscsi.nop_interval 10s>5s online\n");
+		"changed iscsi.nop_interval 4s>7s online\n");
 	assert_changes(base,
 		CLUSTER "groups: [{name: g1, home: b, failback: auto}, {name: g2, home: b}]\n"
 			"extents:\n"

@@ -580,6 +580,46 @@ static void test_ping_finds_dead_initiators(void **state)
 	client_close(&c);
 }
 
+/* A network is back after the initiator has gone elsewhere: what TCP delivers late is not done. */
+static void test_late_bytes_are_not_read(void **state)
+{
+	struct client c = client_login(0, FAST);
+	struct iscsi_conn *conn = newest_conn(0);
+	unsigned started = fake.started;
+	uint8_t bhs[ISCSI_BHS_BYTES], data[512] = {0};
+
+	(void)state;
+	conn->rx.last_ms -= 9000; /* nop_interval and nop_timeout are 10 s in all */
+	client_expect_alive(&c);
+	conn->rx.last_ms -= 11000;
+	client_command(&c, bhs, F | W, 0x2a, 0, 1, 512);
+	client_pdu(&c, bhs, data, sizeof(data));
+	harness_settle();
+	assert_int_equal(fake.nexuses, 0); /* reset, with the bytes unread */
+	assert_int_equal(fake.started, started);
+	client_close(&c);
+}
+
+/* An initiator that has closed its end has given up what it left in the socket. */
+static void test_bytes_before_a_close_are_not_read(void **state)
+{
+	struct client c = client_login(0, FAST);
+	unsigned started = fake.started;
+	uint8_t bhs[ISCSI_BHS_BYTES], data[512] = {0}, out[ISCSI_BHS_BYTES + sizeof(data)];
+	size_t n;
+
+	(void)state;
+	harness_settle();
+	client_command(&c, bhs, F | W, 0x2a, 0, 1, 512);
+	n = client_build(&c, out, bhs, data, sizeof(data));
+	assert_int_equal(send(c.fd, out, n, MSG_NOSIGNAL), n);
+	close(c.fd);
+	c.fd = -1;
+	harness_settle();
+	assert_int_equal(fake.nexuses, 0);
+	assert_int_equal(fake.started, started);
+}
+
 /* Making the PDUs of an answer must not cost another pass of the reactor. */
 static void test_answer_takes_one_pass(void **state)
 {
@@ -935,6 +975,8 @@ int main(void)
 		TEST(test_segment_size_declared_again),
 		TEST(test_every_opcode),
 		TEST(test_nop_out),
+		TEST(test_late_bytes_are_not_read),
+		TEST(test_bytes_before_a_close_are_not_read),
 		TEST(test_ping_finds_dead_initiators),
 		TEST(test_ping_finds_stopped_initiators),
 		TEST(test_answer_takes_one_pass),
