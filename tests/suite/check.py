@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the parts of tests/check: what needs quiet in one lane, what needs only time in another."""
+"""Runs the parts of tests/check side by side: labs in lanes, what needs only the processor below them."""
 
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import model
 import style
-from build import Builder
+from build import KINDS, Builder
 from report import Failed, Report, command
 
 TOP = Path(__file__).resolve().parents[2]
@@ -20,6 +21,11 @@ LAB_SINGLE = ("single",)
 PEER = ("alone", "pair", "sanitized")
 VM = ("guest", "logins", "multipath")
 SIM_BUG_MOVES = "3000"  # within which a planted bug must be found
+
+# A lab waits for timers most of the time: so many run side by side, in namespaces of their own.
+LANES = 2
+# These take longest and so come first; what is not named here comes behind them.
+LONGEST = ("vm", "pair", "more", "failure", "sanitized", "lab", "faultdisk")
 
 
 class Check:
@@ -32,17 +38,19 @@ class Check:
         self.timed = Builder(source, TOP)
         self.patient = Builder(source, TOP, nice=19)
         self.built = {}
+        self.building = {kind: threading.Lock() for kind in KINDS}
 
     def build(self, builder, kind):
-        """Compiles and stages once; True when that worked. One result, build/KIND."""
-        if kind not in self.built:
-            name = f"build/{kind}"
-            with self.report.test(name):
-                builder.compile(kind)
-                if kind != "clang":
-                    builder.stage(kind)
-            self.built[kind] = self.report.passed(name)
-        return self.built[kind]
+        """Compiles and stages once, whoever asks first; True when that worked. One result, build/KIND."""
+        with self.building[kind]:
+            if kind not in self.built:
+                name = f"build/{kind}"
+                with self.report.test(name):
+                    builder.compile(kind)
+                    if kind != "clang":
+                        builder.stage(kind)
+                self.built[kind] = self.report.passed(name)
+            return self.built[kind]
 
     def environment(self):
         build = TOP / "build"
@@ -98,60 +106,72 @@ class Check:
 
     # ----- the lanes ----------------------------------------------------------------------------
 
-    def timed_lane(self):
-        """Tests that measure time, one after the other."""
-        wanted = [p for p in ("lab", "demo", "single") if p in self.parts]
-        if not wanted or not self.build(self.timed, "product"):
-            return
+    def jobs(self):
+        """What the timed lanes do: name -> (the build it needs beside the product, what to call)."""
+        found = {}
         if "lab" in self.parts:
-            modules = sorted(p.stem.removeprefix("test_") for p in (TOP / "tests/lab").glob("test_*.py"))
-            self.lab([m for m in modules if m not in LAB_SINGLE])
+            for path in (TOP / "tests/lab").glob("test_*.py"):
+                name = path.stem.removeprefix("test_")
+                if name not in LAB_SINGLE:
+                    found[name] = (None, lambda name=name: self.lab([name]))
+        if "single" in self.parts:
+            for name in LAB_SINGLE:
+                found[name] = ("sanitized", lambda name=name: self.lab([name]))
+        if "peer" in self.parts:
+            for name in PEER:
+                need = "sanitized" if name == "sanitized" else None
+                found[name] = (need, lambda name=name: self.lab([name]))
+        if "vm" in self.parts:
+            found["vm"] = (None, lambda: self.lab(VM))
         if "demo" in self.parts:
-            self.demo()
+            found["demo"] = (None, self.demo)
+        order = {name: at for at, name in enumerate(LONGEST)}
+        return sorted(found.items(), key=lambda job: (order.get(job[0], len(order)), job[0]))
+
+    def timed_lane(self, jobs):
+        """Takes one job after the other, until none is left."""
+        while True:
+            try:
+                need, call = jobs.get_nowait()
+            except queue.Empty:
+                return
+            if self.build(self.timed, "product") and (not need or self.build(self.patient, need)):
+                self.guard(call)
 
     def patient_lane(self):
-        """Compilers and tests without a clock, with the other lane's leave."""
+        """Compilers and tests without a clock, with the other lanes' leave."""
+        if {"unit", "single", "peer", "sim"} & set(self.parts):
+            self.build(self.patient, "sanitized")
         if "style" in self.parts:
             style.run(self.report, TOP, self.source)
-        if {"unit", "single", "peer"} & set(self.parts):
-            self.build(self.patient, "sanitized")
-        if "unit" in self.parts:
+        if {"unit", "dist"} & set(self.parts):
             self.build(self.patient, "clang")
-            if self.built["sanitized"]:
-                self.patient.unit("sanitized", self.report)
+        if "unit" in self.parts and self.built["sanitized"]:
+            self.patient.unit("sanitized", self.report)
         if "model" in self.parts:
             model.run(self.report, TOP)
-        if "sim" in self.parts and self.build(self.patient, "sanitized") and self.build(self.patient, "product"):
+        if "sim" in self.parts and self.built["sanitized"] and self.build(self.patient, "product"):
             self.sim()
+        if "dist" in self.parts and self.built["clang"]:
+            self.dist()
+        if "style" in self.parts and self.build(self.patient, "product"):
+            style.run_installed(self.report, TOP / "build/stage")
 
     def run(self):
-        lanes = [threading.Thread(target=self.guard, args=(lane,))
-                 for lane in (self.timed_lane, self.patient_lane)]
+        jobs = queue.Queue()
+        for _, job in self.jobs():
+            jobs.put(job)
+        lanes = [threading.Thread(target=self.guard, args=(self.patient_lane,))]
+        lanes += [threading.Thread(target=self.guard, args=(lambda: self.timed_lane(jobs),))
+                  for _ in range(LANES)]
         for lane in lanes:
             lane.start()
         for lane in lanes:
             lane.join()
-        # These want a build that nobody else works on.
-        if "style" in self.parts and self.build(self.timed, "product"):
-            style.run_installed(self.report, TOP / "build/stage")
-        late = []
-        labs = [name for part, names in (("single", LAB_SINGLE), ("peer", PEER))
-                if part in self.parts for name in names]
-        if labs and self.build(self.timed, "product"):
-            late.append(threading.Thread(target=self.guard, args=(lambda: self.lab(labs),)))
-        if "dist" in self.parts and self.build(self.timed, "product"):
-            late.append(threading.Thread(target=self.guard, args=(self.dist,)))
-        for lane in late:
-            lane.start()
-        for lane in late:
-            lane.join()
-        # An emulated machine leaves no processor to others.
-        if "vm" in self.parts and self.build(self.timed, "product"):
-            self.guard(lambda: self.lab(VM))
 
     def dist(self):
         with self.report.test("dist/distcheck"):
-            self.patient.dist()
+            self.patient.dist("clang")
 
     def guard(self, lane):
         """A bug in the tests themselves is a failure, not silence."""
