@@ -174,13 +174,6 @@ void session_close(struct session *session)
 	session->iscsi = NULL;
 	session->lost = true;
 	if (iscsi) {
-		/*
-		 * As open-iscsi closes after an error: what the kernel has not sent yet is dropped
-		 * with a reset. A write in there would come to life when the link does, long after
-		 * its command has gone another way.
-		 */
-		(void)setsockopt(iscsi_get_fd(iscsi), SOL_SOCKET, SO_LINGER,
-			&(struct linger){.l_onoff = 1}, sizeof(struct linger));
 		iscsi_destroy_context(iscsi); /* ends every command with SESSION_STATUS_LOST */
 	}
 	if (was_up) {
