@@ -34,7 +34,8 @@ static void iscsi_listener_buffers(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
 }
 
-static void iscsi_socket_options(int fd)
+/* Inherited as well: five system calls less for each login. */
+static void iscsi_listener_options(int fd)
 {
 	int on = 1, idle = ISCSI_KEEPALIVE_IDLE_S, every = ISCSI_KEEPALIVE_EVERY_S,
 	    probes = ISCSI_KEEPALIVE_PROBES;
@@ -79,6 +80,7 @@ int iscsi_listener_open(struct iscsi_listener *listener, char *error, size_t err
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	}
 	iscsi_listener_buffers(fd);
+	iscsi_listener_options(fd);
 	if (bind(fd, (const struct sockaddr *)&portal->addr, portal->length) < 0 ||
 		listen(fd, ISCSI_LISTEN_BACKLOG) < 0) {
 		err = errno;
@@ -132,7 +134,6 @@ static void iscsi_listener_ready(struct reactor_fd *rfd, uint32_t events)
 			return; /* EAGAIN, or a connection that is gone already */
 		}
 		listener->held = false;
-		iscsi_socket_options(fd);
 		iscsi_conn_new(iscsi_reactor_pick(listener->iscsi), listener, fd, &peer, length);
 	}
 }
