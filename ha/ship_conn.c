@@ -107,6 +107,7 @@ void ship_conn_close(struct ship_conn *conn, const char *why)
 	}
 	conn->data_to = NULL;
 	conn->data_left = 0;
+	conn->tx_data_left = 0;
 	conn->ops->closed(conn, why);
 	ship_conn_leave(conn);
 }
@@ -317,17 +318,35 @@ void ship_frame_end(
 	conn->tx_end += (uint32_t)c->pos;
 }
 
+/* What is left of the direct data goes behind the frames; there is room for all of it. */
+static void ship_tx_data_gather(struct ship_conn *conn)
+{
+	if (conn->tx_data_left > 0) {
+		memcpy(conn->tx + conn->tx_end, conn->tx_data, conn->tx_data_left);
+		conn->tx_end += conn->tx_data_left;
+	}
+	conn->tx_data = NULL;
+	conn->tx_data_left = 0;
+}
+
 uint32_t ship_frame_data(struct ship_conn *conn, enum ship_type type, uint64_t epoch, uint64_t tag,
 	const uint8_t *data, uint32_t offset, uint32_t end)
 {
 	uint32_t n = ship_conn_room(conn) - SHIP_HEADER_BYTES - SHIP_DATA_BODY_BYTES;
-	struct cursor c = ship_frame_begin(conn);
+	uint8_t header[SHIP_HEADER_BYTES + SHIP_DATA_BODY_BYTES];
+	struct cursor c = cursor_over(header, sizeof(header));
 
 	n = n < SHIP_CHUNK_BYTES ? n : SHIP_CHUNK_BYTES;
 	n = n < end - offset ? n : end - offset;
+	ship_frame_put(&c, type, SHIP_DATA_BODY_BYTES + n, epoch, tag);
 	cursor_put_u32(&c, offset);
-	cursor_put_bytes(&c, data + offset, n);
-	ship_frame_end(conn, &c, type, epoch, tag);
+	memcpy(conn->tx + conn->tx_end, header, sizeof(header));
+	conn->tx_end += (uint32_t)sizeof(header);
+	conn->tx_data = data + offset;
+	conn->tx_data_left = n;
+	if (!conn->flushing || n < SHIP_DIRECT_BYTES) {
+		ship_tx_data_gather(conn);
+	}
 	SHIP_COUNT(conn->port, bytes_out, n);
 	return n;
 }
@@ -376,7 +395,7 @@ static void ship_tx_gather(struct ship_conn *conn)
 		}
 	}
 	while (conn->state == SHIP_OPEN && !qb_list_empty(&conn->queue) &&
-		ship_conn_room(conn) >= SHIP_TX_ROOM) {
+		conn->tx_data_left == 0 && ship_conn_room(conn) >= SHIP_TX_ROOM) {
 		struct ship_tx *tx = qb_list_first_entry(&conn->queue, struct ship_tx, link);
 
 		ship_conn_unsend(tx);
@@ -396,10 +415,14 @@ static bool ship_tx_remains(const struct ship_conn *conn)
 /* Encrypts what was gathered; false when the socket takes no more or the connection broke. */
 static bool ship_tx_encrypt(struct ship_conn *conn, uint32_t *bytes)
 {
-	while (conn->tx_start < conn->tx_end) {
+	while (conn->tx_start < conn->tx_end || conn->tx_data_left > 0) {
+		bool direct = conn->tx_start == conn->tx_end;
 		size_t put = 0;
-		enum ship_wire_result result = ship_wire_write(&conn->wire,
-			conn->tx + conn->tx_start, conn->tx_end - conn->tx_start, &put);
+		enum ship_wire_result result =
+			direct ? ship_wire_write(
+					 &conn->wire, conn->tx_data, conn->tx_data_left, &put)
+			       : ship_wire_write(&conn->wire, conn->tx + conn->tx_start,
+					 conn->tx_end - conn->tx_start, &put);
 
 		if (result == SHIP_WIRE_WAIT) {
 			return false;
@@ -408,7 +431,12 @@ static bool ship_tx_encrypt(struct ship_conn *conn, uint32_t *bytes)
 			ship_conn_broken(conn, result);
 			return false;
 		}
-		conn->tx_start += (uint32_t)put;
+		if (direct) {
+			conn->tx_data += put;
+			conn->tx_data_left -= (uint32_t)put;
+		} else {
+			conn->tx_start += (uint32_t)put;
+		}
 		*bytes += (uint32_t)put;
 	}
 	conn->tx_start = conn->tx_end = 0;
@@ -422,11 +450,15 @@ static void ship_conn_flush(struct ship_conn *conn)
 	bool more = true;
 
 	while (more && conn->state >= SHIP_GREETING && bytes < SHIP_PASS_BYTES) {
+		conn->flushing = true;
 		ship_tx_gather(conn);
+		conn->flushing = false;
 		if (conn->tx_start == conn->tx_end) {
 			break;
 		}
 		more = ship_tx_encrypt(conn, &bytes);
+		/* Whoever owns the memory may take it back once we have returned. */
+		ship_tx_data_gather(conn);
 	}
 	if (conn->state < SHIP_GREETING || conn->paused) {
 		return;

@@ -42,6 +42,8 @@ struct ship_tx {
 #define SHIP_TX_BYTES (192u << 10) /* frames gathered before they are encrypted */
 #define SHIP_TX_ROOM  4096u /* what fill() may count on */
 #define SHIP_RX_BYTES (64u << 10)
+/* From here on the bytes of a data frame are encrypted from where they are, not gathered first. */
+#define SHIP_DIRECT_BYTES (16u << 10)
 
 /* What the two sides do with a connection. */
 struct ship_conn_ops {
@@ -89,6 +91,10 @@ struct ship_conn {
 	/* out */
 	uint8_t *tx;
 	uint32_t tx_start, tx_end;
+	/* A large data frame's bytes, behind tx: they stay where they are. Inside a flush only. */
+	const uint8_t *tx_data;
+	uint32_t tx_data_left;
+	bool flushing;
 	struct qb_list_head queue; /* of struct ship_tx */
 	bool ping, pong;
 	bool paused; /* for a move to another reactor: no more frames here */

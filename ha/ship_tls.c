@@ -149,6 +149,10 @@ static int ship_bio_read(BIO *bio, char *to, size_t size, size_t *got)
 			return 0;
 		}
 		in->end = (size_t)received;
+		/* There was no more: what comes now makes the socket readable again. */
+		if (in->end < in->size) {
+			wire->receives = 0;
+		}
 	}
 	n = in->end - in->start < size ? in->end - in->start : size;
 	memcpy(to, in->bytes + in->start, n);

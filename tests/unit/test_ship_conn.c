@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -252,6 +253,56 @@ static void test_abort_anywhere(void **state)
 	assert_int_equal(pair->side[0].link_changes, 1);
 }
 
+/* The other end of side 0's first connection. */
+static struct ship_conn *other_end(struct pair *pair)
+{
+	struct qb_list_head *ins = &pair->side[1].ship->ports[0].ins;
+
+	return &qb_list_first_entry(ins, struct ship_in, link)->conn;
+}
+
+struct blocked {
+	struct pair *pair;
+	struct pair_task *t;
+	unsigned waits;
+};
+
+/* Between passes a connection refers to nobody's data: its owner may take the memory back. */
+static bool blocked_is_back(void *arg)
+{
+	struct blocked *b = arg;
+	struct ship_conn *out = &b->pair->side[0].ship->ports[0].out.conn;
+	struct ship_conn *in = other_end(b->pair);
+
+	assert_null(out->tx_data);
+	assert_null(in->tx_data);
+	b->waits += out->tx_start < out->tx_end || in->tx_start < in->tx_end;
+	return b->t->back > 0;
+}
+
+/* A socket that takes little at a time: large data that was to be sent from its place waits. */
+static void test_blocked(void **state)
+{
+	struct pair *pair = *state;
+	int bytes = 8192;
+
+	setsockopt(pair->side[0].ship->ports[0].out.conn.rfd.fd, SOL_SOCKET, SO_SNDBUF, &bytes,
+		sizeof(bytes));
+	setsockopt(other_end(pair)->rfd.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	for (unsigned i = 0; i < 4; i++) {
+		struct pair_task *t = pair_task_new(&pair->side[0], 0, i % 2 == 0, 0, 2u << 20, i);
+		struct blocked b = {.pair = pair, .t = t};
+
+		pair_task_ship(t);
+		assert_true(pair_drive(pair, blocked_is_back, &b));
+		assert_int_equal(t->outcome, SHIP_DONE);
+		assert_true(b.waits > 10); /* it did wait */
+		assert_true(pair_pattern_is(
+			i % 2 == 0 ? pair->side[1].disk : t->task.buf->data, 2u << 20, i & ~1u));
+		pair_task_free(t);
+	}
+}
+
 static void tmf_done(void *arg)
 {
 	++*(unsigned *)arg;
@@ -329,6 +380,7 @@ int main(void)
 		PAIR_TEST(test_again),
 		PAIR_TEST(test_abort),
 		PAIR_TEST(test_abort_anywhere),
+		PAIR_TEST(test_blocked),
 		PAIR_TEST(test_tmf),
 		PAIR_TEST(test_nexus),
 	};
