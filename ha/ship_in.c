@@ -147,7 +147,7 @@ static bool ship_in_allocate(struct ship_in *in)
 	in->tmfs = ship_tmfs_new(in);
 	in->nexuses = calloc(SHIP_NEXUSES, sizeof(struct scsi_nexus *));
 	/* Classes of buffers are up to four times what is asked for. */
-	in->pool = buf_pool_new((size_t)SHIP_WINDOW_BYTES * 4);
+	in->pool = reactor_buffers_new(in->conn.port->reactor, (size_t)SHIP_WINDOW_BYTES * 4);
 	return in->jobs && in->tmfs && in->nexuses && in->pool;
 }
 

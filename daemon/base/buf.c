@@ -21,10 +21,14 @@ static const uint32_t buf_class_bytes[] = {
 /* Free memory that a pool keeps for reuse; what comes back beyond it goes to the system. */
 #define BUF_KEEP_BYTES (32u << 20)
 
+/* Larger ones come and go, and pinning is little of their cost. */
+#define BUF_PIN_BYTES (1u << 20)
+
 struct buf_pool {
 	size_t limit_bytes;
 	size_t used_bytes;
 	size_t kept_bytes;
+	struct buf_pins pins;
 	struct buf *free[BUF_CLASSES];
 };
 
@@ -38,6 +42,34 @@ struct buf_pool *buf_pool_new(size_t limit_bytes)
 	return pool;
 }
 
+void buf_pool_pins_set(struct buf_pool *pool, const struct buf_pins *pins)
+{
+	pool->pins = *pins;
+}
+
+int buf_pin(struct buf *buf)
+{
+	const struct buf_pins *pins = &buf->pool->pins;
+
+	if (!buf->pin && pins->add && buf->size <= BUF_PIN_BYTES) {
+		int number = pins->add(pins->arg, buf->data, buf->size);
+
+		buf->pin = number < 0 ? 0 : (unsigned)number + 1;
+	}
+	return (int)buf->pin - 1;
+}
+
+static void buf_free(struct buf *buf)
+{
+	const struct buf_pins *pins = &buf->pool->pins;
+
+	if (buf->pin) {
+		pins->remove(pins->arg, (int)buf->pin - 1);
+	}
+	free(buf->data);
+	free(buf);
+}
+
 void buf_pool_free(struct buf_pool *pool)
 {
 	if (!pool) {
@@ -48,20 +80,20 @@ void buf_pool_free(struct buf_pool *pool)
 			struct buf *buf = pool->free[i];
 
 			pool->free[i] = buf->next;
-			free(buf->data);
-			free(buf);
+			buf_free(buf);
 		}
 	}
 	free(pool);
 }
 
-static struct buf *buf_new(size_t size_class)
+static struct buf *buf_new(struct buf_pool *pool, size_t size_class)
 {
 	struct buf *buf = calloc(1, sizeof(*buf));
 
 	if (!buf) {
 		return NULL;
 	}
+	buf->pool = pool;
 	buf->size = buf_class_bytes[size_class];
 	buf->size_class = (uint8_t)size_class;
 	buf->data = aligned_alloc(BUF_ALIGN, buf->size);
@@ -91,7 +123,7 @@ struct buf *buf_get(struct buf_pool *pool, size_t bytes)
 		pool->free[size_class] = buf->next;
 		pool->kept_bytes -= buf->size;
 	} else {
-		buf = buf_new(size_class);
+		buf = buf_new(pool, size_class);
 		if (!buf) {
 			return NULL;
 		}
@@ -108,8 +140,7 @@ void buf_put(struct buf_pool *pool, struct buf *buf)
 	}
 	pool->used_bytes -= buf->size;
 	if (pool->kept_bytes + buf->size > BUF_KEEP_BYTES) {
-		free(buf->data);
-		free(buf);
+		buf_free(buf);
 		return;
 	}
 	pool->kept_bytes += buf->size;

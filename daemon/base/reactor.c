@@ -18,6 +18,7 @@
 
 #define REACTOR_EVENTS	     128
 #define REACTOR_RING_ENTRIES 512
+#define REACTOR_PINS	     2048u /* buffers that the ring knows; more are pinned for each I/O */
 
 struct reactor {
 	struct reactor_config config;
@@ -32,6 +33,9 @@ struct reactor {
 	bool timers_running;
 	struct qb_list_head deferred;
 	struct buf_pool *buffers;
+	uint16_t pins_free[REACTOR_PINS];
+	unsigned pins_free_count; /* 0 also where the kernel has no such table */
+	bool pins_refused;
 	void *slots[REACTOR_SLOTS];
 	uint64_t now_ns;
 	uint64_t busy_ns; /* when there was work last: spinning counts from here */
@@ -88,6 +92,74 @@ static int reactor_ring_open(struct reactor *r)
 	return 0;
 }
 
+/* ----- memory that the ring knows --------------------------------------------------------------
+ */
+
+static bool reactor_pin_set(struct reactor *r, unsigned number, void *data, size_t bytes)
+{
+	struct iovec iov = {.iov_base = data, .iov_len = bytes};
+	__u64 tag = 0;
+
+	return io_uring_register_buffers_update_tag(&r->ring, number, &iov, &tag, 1) == 1;
+}
+
+static int reactor_pin_add(void *arg, void *data, size_t bytes)
+{
+	struct reactor *r = arg;
+	unsigned number;
+
+	if (r->pins_free_count == 0) {
+		return -1;
+	}
+	number = r->pins_free[r->pins_free_count - 1];
+	if (!reactor_pin_set(r, number, data, bytes)) {
+		/* The limit of locked memory: everything works without, so ask no more until some
+		 * is free. */
+		if (!r->pins_refused) {
+			log_info("reactor %u: no more memory can be pinned for direct I/O; "
+				 "LimitMEMLOCK=infinity makes it a little faster",
+				r->config.index);
+		}
+		r->pins_refused = true;
+		r->pins_free_count = 0;
+		return -1;
+	}
+	r->pins_free_count--;
+	return (int)number;
+}
+
+static void reactor_pin_remove(void *arg, int number)
+{
+	struct reactor *r = arg;
+
+	reactor_pin_set(r, (unsigned)number, NULL, 0);
+	r->pins_free[r->pins_free_count++] = (uint16_t)number;
+}
+
+static void reactor_pins_open(struct reactor *r)
+{
+	if (io_uring_register_buffers_sparse(&r->ring, REACTOR_PINS) < 0) {
+		return; /* Linux before 5.19 */
+	}
+	while (r->pins_free_count < REACTOR_PINS) {
+		unsigned number = REACTOR_PINS - 1 - r->pins_free_count;
+
+		r->pins_free[r->pins_free_count++] = (uint16_t)number;
+	}
+}
+
+struct buf_pool *reactor_buffers_new(struct reactor *r, size_t limit_bytes)
+{
+	const struct buf_pins pins = {
+		.add = reactor_pin_add, .remove = reactor_pin_remove, .arg = r};
+	struct buf_pool *pool = buf_pool_new(limit_bytes);
+
+	if (pool) {
+		buf_pool_pins_set(pool, &pins);
+	}
+	return pool;
+}
+
 struct reactor *reactor_new(const struct reactor_config *config)
 {
 	struct reactor *r = calloc(1, sizeof(*r));
@@ -111,7 +183,8 @@ struct reactor *reactor_new(const struct reactor_config *config)
 	if (reactor_ring_open(r) < 0) {
 		goto fail_mailbox;
 	}
-	r->buffers = buf_pool_new(config->buffer_bytes);
+	reactor_pins_open(r);
+	r->buffers = reactor_buffers_new(r, config->buffer_bytes);
 	if (!r->buffers) {
 		goto fail_ring;
 	}
@@ -140,11 +213,11 @@ void reactor_free(struct reactor *r)
 	if (!r) {
 		return;
 	}
+	buf_pool_free(r->buffers);
 	io_uring_queue_exit(&r->ring);
 	mailbox_close(&r->mailbox);
 	close(r->epoll_fd);
 	timer_heap_free(&r->timers);
-	buf_pool_free(r->buffers);
 	free(r);
 }
 

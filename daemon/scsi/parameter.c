@@ -93,6 +93,14 @@ bool scsi_transfer_check(struct scsi_task *task)
 	return scsi_range_check(task);
 }
 
+/* The buffer that the data of an I/O lies in, if that is the task's own. */
+static struct buf *buffer_of(const struct scsi_task *task, const uint8_t *data, uint64_t bytes)
+{
+	struct buf *buf = task->buf;
+
+	return buf && data >= buf->data && data + bytes <= buf->data + buf->size ? buf : NULL;
+}
+
 void scsi_io_submit(struct scsi_task *task, enum extent_op op, uint8_t *data, uint64_t offset_bytes,
 	uint64_t length_bytes, void (*done)(struct extent_io *io, int res))
 {
@@ -102,6 +110,7 @@ void scsi_io_submit(struct scsi_task *task, enum extent_op op, uint8_t *data, ui
 	task->io.length_bytes = length_bytes;
 	task->io.iov = &task->iov;
 	task->io.iov_count = data ? 1 : 0;
+	task->io.buf = data ? buffer_of(task, data, length_bytes) : NULL;
 	task->io.done = done;
 	extent_submit(task->lu->extent, task->reactor, &task->io);
 }

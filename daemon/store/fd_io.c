@@ -38,6 +38,26 @@ static int fd_rw_flags(const struct extent_io *io)
 	return io->fua && io->extent->info.volatile_cache ? RWF_DSYNC : 0;
 }
 
+/* Direct I/O from and to memory that the ring has pinned already: false when it has not. */
+static bool fd_pinned_prepare(struct extent_io *io, struct io_uring_sqe *sqe, uint64_t at)
+{
+	int number =
+		io->extent->info.direct && io->buf && io->iov_count == 1 ? buf_pin(io->buf) : -1;
+
+	if (number < 0) {
+		return false;
+	}
+	if (io->op == EXTENT_READ) {
+		io_uring_prep_read_fixed(sqe, io->extent->fd, io->iov->iov_base,
+			(unsigned)io->iov->iov_len, at, number);
+	} else {
+		io_uring_prep_write_fixed(sqe, io->extent->fd, io->iov->iov_base,
+			(unsigned)io->iov->iov_len, at, number);
+		sqe->rw_flags = fd_rw_flags(io);
+	}
+	return true;
+}
+
 static void fd_transfer_submit(struct extent_io *io)
 {
 	struct io_uring_sqe *sqe = reactor_io_sqe(io->reactor);
@@ -45,6 +65,10 @@ static void fd_transfer_submit(struct extent_io *io)
 
 	if (!sqe) {
 		extent_io_end(io, -EIO);
+		return;
+	}
+	if (fd_pinned_prepare(io, sqe, at)) {
+		fd_ring_submit(io, sqe);
 		return;
 	}
 	if (io->op == EXTENT_READ) {

@@ -16,10 +16,19 @@ struct buf {
 	uint8_t *data; /* BUF_ALIGN-aligned */
 	uint32_t size; /* capacity in bytes, at least what was asked for */
 	uint8_t size_class;
+	unsigned pin; /* number of its memory in the I/O ring, and one; 0 = none */
+	struct buf_pool *pool;
 	struct buf *next; /* free list; free for the owner's use while taken */
 };
 
 struct buf_pool;
+
+/* Memory that the I/O ring knows: the kernel pins it once, and not for every direct I/O. */
+struct buf_pins {
+	int (*add)(void *arg, void *data, size_t bytes); /* its number, from 0; negative: none */
+	void (*remove)(void *arg, int number);
+	void *arg;
+};
 
 /* A pool that hands out at most `limit_bytes` at a time; NULL when out of memory. */
 struct buf_pool *buf_pool_new(size_t limit_bytes);
@@ -35,6 +44,12 @@ struct buf *buf_get(struct buf_pool *pool, size_t bytes);
 
 /* Gives a buffer back; NULL is allowed. */
 void buf_put(struct buf_pool *pool, struct buf *buf);
+
+/* The ring that I/O of the pool's buffers goes to; it stays as long as the pool. */
+void buf_pool_pins_set(struct buf_pool *pool, const struct buf_pins *pins);
+
+/* The number of a buffer's memory in that ring, from the first call on; -1: it has none. */
+int buf_pin(struct buf *buf);
 
 /* Bytes handed out at the moment, and the limit. */
 size_t buf_pool_used(const struct buf_pool *pool);

@@ -49,6 +49,9 @@ unsigned reactor_index(const struct reactor *r); /* any thread */
 void *reactor_slot(const struct reactor *r, enum reactor_slot slot);
 void reactor_slot_set(struct reactor *r, enum reactor_slot slot, void *value);
 struct buf_pool *reactor_buffers(struct reactor *r);
+/* A pool beside it whose buffers' I/O goes to this reactor's ring, too; freed before the reactor.
+ */
+struct buf_pool *reactor_buffers_new(struct reactor *r, size_t limit_bytes);
 
 /* The reactor whose thread is running; NULL on any other thread. */
 struct reactor *reactor_self(void);

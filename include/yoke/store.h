@@ -89,6 +89,7 @@ struct extent_io {
 	uint64_t length_bytes; /* EXTENT_FLUSH, EXTENT_SPACE: ignored, it is about everything */
 	struct iovec *iov; /* EXTENT_READ, EXTENT_WRITE; may be changed by the store */
 	int iov_count;
+	struct buf *buf; /* all of iov's memory lies in it; or NULL */
 	void (*done)(struct extent_io *io, int res);
 	/* answers */
 	bool mapped; /* EXTENT_MAP: it has, */

@@ -452,6 +452,12 @@ void reactor_slot_set(struct reactor *r, enum reactor_slot slot, void *value)
 	r->slots[slot] = value;
 }
 
+struct buf_pool *reactor_buffers_new(struct reactor *r, size_t limit_bytes)
+{
+	(void)r; /* there is no ring to pin memory in */
+	return buf_pool_new(limit_bytes);
+}
+
 struct buf_pool *reactor_buffers(struct reactor *r)
 {
 	return r->buffers;

@@ -246,6 +246,60 @@ static void test_buffers_are_reused(void **state)
 	buf_pool_free(pool);
 }
 
+struct pinned {
+	unsigned added, removed, limit;
+	void *last;
+};
+
+static int pinned_add(void *arg, void *data, size_t bytes)
+{
+	struct pinned *p = arg;
+
+	assert_true(bytes >= 4096);
+	p->last = data;
+	return p->added < p->limit ? (int)p->added++ : -1;
+}
+
+static void pinned_remove(void *arg, int number)
+{
+	struct pinned *p = arg;
+
+	assert_in_range(number, 0, p->added - 1);
+	p->removed++;
+}
+
+/* A buffer is pinned when that is first asked for, stays so, and is not when it cannot be. */
+static void test_buffers_are_pinned(void **state)
+{
+	struct buf_pool *pool = buf_pool_new(64u << 20);
+	struct pinned p = {.limit = 2};
+	struct buf_pins pins = {.add = pinned_add, .remove = pinned_remove, .arg = &p};
+	struct buf *bufs[3], *large = buf_get(pool, 2u << 20);
+
+	bufs[0] = buf_get(pool, 1);
+	assert_int_equal(buf_pin(bufs[0]), -1); /* no ring */
+	buf_pool_pins_set(pool, &pins);
+	assert_int_equal(p.added, 0);
+	assert_int_equal(buf_pin(bufs[0]), 0);
+	assert_ptr_equal(p.last, bufs[0]->data);
+	assert_int_equal(buf_pin(bufs[0]), 0);
+	buf_put(pool, bufs[0]);
+	bufs[0] = buf_get(pool, 1);
+	assert_int_equal(buf_pin(bufs[0]), 0);
+	assert_int_equal(p.added, 1);
+	assert_int_equal(buf_pin(large), -1);
+	for (unsigned i = 1; i < 3; i++) {
+		bufs[i] = buf_get(pool, 65536);
+		assert_int_equal(buf_pin(bufs[i]), i < 2 ? 1 : -1); /* the table is full */
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		buf_put(pool, bufs[i]);
+	}
+	buf_put(pool, large);
+	buf_pool_free(pool);
+	assert_int_equal(p.removed, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_buffers_fit_and_are_aligned),
 		cmocka_unit_test(test_buffers_are_limited),
 		cmocka_unit_test(test_buffers_are_reused),
+		cmocka_unit_test(test_buffers_are_pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

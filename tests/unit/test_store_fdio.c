@@ -43,6 +43,13 @@ static void answer(int res)
 	io->done(io, res);
 }
 
+static int pin_number = -1; /* what the ring knows of a buffer */
+
+int buf_pin(struct buf *buf)
+{
+	return pin_number;
+}
+
 static struct {
 	unsigned calls;
 	int res;
@@ -132,6 +139,49 @@ static void test_short_transfers_continue(void **state)
 		answer(8192 - 4608);
 		assert_ended(0);
 	}
+}
+
+/* Memory that the ring has pinned: by its number, with the flags of a write, in pieces too. */
+static void test_pinned_memory_goes_by_its_number(void **state)
+{
+	struct extent extent = extent_make();
+	struct buf buf = {.data = memory, .size = sizeof(memory)};
+	struct extent_io io = io_make(EXTENT_WRITE, 65536, 4096);
+
+	extent.info.volatile_cache = true;
+	pin_number = 5;
+	io.buf = &buf;
+	io.iov_count = 1;
+	io.fua = true;
+	extent_submit(&extent, NULL, &io);
+	EXPECT_SQE(IORING_OP_WRITE_FIXED, 65536, 4096);
+	assert_int_equal(ring.sqe.buf_index, 5);
+	assert_int_equal(ring.sqe.addr, (uintptr_t)memory);
+	assert_int_equal(ring.sqe.rw_flags, RWF_DSYNC);
+	answer(512);
+	EXPECT_SQE(IORING_OP_WRITE_FIXED, 65536 + 512, 4096 - 512);
+	assert_int_equal(ring.sqe.addr, (uintptr_t)memory + 512);
+	answer(4096 - 512);
+	assert_ended(0);
+
+	io = io_make(EXTENT_READ, 0, 4096);
+	io.buf = &buf;
+	io.iov_count = 1;
+	extent_submit(&extent, NULL, &io);
+	EXPECT_SQE(IORING_OP_READ_FIXED, 0, 4096);
+	answer(4096);
+	assert_ended(0);
+
+	/* Through the page cache there is nothing to pin. */
+	extent.info.direct = false;
+	io = io_make(EXTENT_READ, 0, 4096);
+	io.buf = &buf;
+	io.iov_count = 1;
+	extent_submit(&extent, NULL, &io);
+	EXPECT_SQE(IORING_OP_READV, 0, 1);
+	answer(4096);
+	assert_ended(0);
+	pin_number = -1;
 }
 
 static void test_interruptions_are_retried_and_bounded(void **state)
@@ -338,6 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_short_transfers_continue),
+		cmocka_unit_test(test_pinned_memory_goes_by_its_number),
 		cmocka_unit_test(test_interruptions_are_retried_and_bounded),
 		cmocka_unit_test(test_end_of_file_is_an_error),
 		cmocka_unit_test(test_failures_reach_the_caller),
