@@ -71,6 +71,11 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	return session;
 }
 
+static void iscsi_session_cold_reset(void *arg)
+{
+	iscsi_session_end(arg, "the target has been reset");
+}
+
 int iscsi_session_open(struct iscsi_session *session, const struct iscsi_listener *listener)
 {
 	struct scsi_identity who = {
@@ -87,6 +92,9 @@ int iscsi_session_open(struct iscsi_session *session, const struct iscsi_listene
 	session->nexus =
 		scsi_nexus_new(session->home->iscsi->setup.scsi, session->home->reactor, &who);
 	session->nexus_closed = !session->nexus;
+	if (session->nexus) {
+		scsi_nexus_on_reset(session->nexus, iscsi_session_cold_reset, session);
+	}
 	return session->nexus ? 0 : -ENOMEM;
 }
 

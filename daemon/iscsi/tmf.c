@@ -116,11 +116,33 @@ void iscsi_tmf_fence_drop(struct iscsi_session *session, const struct iscsi_conn
 	}
 }
 
+/* The answer, then every connection goes; nothing of the session is kept. */
+static void iscsi_tmf_answer_last(struct iscsi_tmf *tmf, const char *why)
+{
+	struct iscsi_session *session = tmf->session;
+	struct iscsi_conn *conn = tmf->conn;
+
+	if (session->ending || !iscsi_conn_is_open(conn)) {
+		iscsi_tmf_answer(tmf, SCSI_TMF_COMPLETE);
+		return;
+	}
+	iscsi_tmf_answer(tmf, SCSI_TMF_COMPLETE);
+	if (conn->state == ISCSI_CONN_FULL) {
+		iscsi_conn_event(conn, ISCSI_CONN_LAST);
+	}
+	iscsi_session_end(session, why);
+}
+
 /* The device server has ended every task it names. */
 static void iscsi_tmf_done(struct scsi_tmf *scsi_tmf)
 {
 	struct iscsi_tmf *tmf = container_of(scsi_tmf, struct iscsi_tmf, tmf);
 
+	if (scsi_tmf->function == SCSI_TMF_TARGET_COLD_RESET &&
+		scsi_tmf->response == SCSI_TMF_COMPLETE) {
+		iscsi_tmf_answer_last(tmf, "the initiator has reset the target");
+		return;
+	}
 	if (!tmf->session->ending && iscsi_tmf_is_fenced(scsi_tmf->function) &&
 		iscsi_conn_is_open(tmf->conn) && iscsi_tmf_raise_fence(tmf)) {
 		tmf->fenced = true;
@@ -196,7 +218,8 @@ static void iscsi_tmf_abort_task(struct iscsi_tmf *tmf)
 /* Is the command one that the function is about: of its LU, or of any, and older than it? */
 static bool iscsi_tmf_names(const struct iscsi_tmf *tmf, const struct iscsi_cmd *cmd)
 {
-	bool any_lu = tmf->tmf.function == SCSI_TMF_TARGET_WARM_RESET;
+	bool any_lu = tmf->tmf.function == SCSI_TMF_TARGET_WARM_RESET ||
+		      tmf->tmf.function == SCSI_TMF_TARGET_COLD_RESET;
 
 	/* What is still coming in, on another connection, is younger or immediate. */
 	return cmd->state != ISCSI_CMD_RECEIVING &&
@@ -225,18 +248,12 @@ static void iscsi_tmf_no_reassign(struct iscsi_tmf *tmf)
 	iscsi_tmf_answer(tmf, SCSI_TMF_NO_REASSIGN); /* error recovery level 0 */
 }
 
-/* RFC 7144 6: the answer, then every connection goes; nothing of the session is kept. */
+/* RFC 7144 6 */
 static void iscsi_tmf_nexus_reset(struct iscsi_tmf *tmf)
 {
-	struct iscsi_session *session = tmf->session;
-	struct iscsi_conn *conn = tmf->conn;
-
-	log_notice("iscsi: session %u of %s: I_T NEXUS RESET", session->tsih, session->initiator);
-	iscsi_tmf_answer(tmf, SCSI_TMF_COMPLETE);
-	if (conn->state == ISCSI_CONN_FULL) {
-		iscsi_conn_event(conn, ISCSI_CONN_LAST);
-	}
-	iscsi_session_end(session, "the initiator has reset the nexus");
+	log_notice("iscsi: session %u of %s: I_T NEXUS RESET", tmf->session->tsih,
+		tmf->session->initiator);
+	iscsi_tmf_answer_last(tmf, "the initiator has reset the nexus");
 }
 
 /* A function without a row is the device server's to carry out or refuse. */
@@ -249,6 +266,7 @@ static const struct {
 	[SCSI_TMF_CLEAR_TASK_SET] = {iscsi_tmf_abort_many, 0},
 	[SCSI_TMF_LU_RESET] = {iscsi_tmf_abort_many, 0},
 	[SCSI_TMF_TARGET_WARM_RESET] = {iscsi_tmf_abort_many, 0},
+	[SCSI_TMF_TARGET_COLD_RESET] = {iscsi_tmf_abort_many, 0},
 	[SCSI_TMF_TASK_REASSIGN] = {iscsi_tmf_no_reassign, 0},
 	[SCSI_TMF_QUERY_TASK] = {iscsi_tmf_pass, 2},
 	[SCSI_TMF_QUERY_TASK_SET] = {iscsi_tmf_pass, 2},

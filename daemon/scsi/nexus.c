@@ -303,6 +303,12 @@ void scsi_nexus_task_gone(struct scsi_nexus *nexus)
 	}
 }
 
+void scsi_nexus_on_reset(struct scsi_nexus *nexus, void (*end)(void *arg), void *arg)
+{
+	nexus->end = end;
+	nexus->end_arg = arg;
+}
+
 void scsi_nexus_close(struct scsi_nexus *nexus, void (*closed)(void *arg), void *arg)
 {
 	nexus->closing = true;

@@ -90,6 +90,8 @@ struct scsi_nexus {
 	bool closing;
 	void (*closed)(void *arg);
 	void *closed_arg;
+	void (*end)(void *arg); /* ends its session; NULL: has none here */
+	void *end_arg;
 	struct scsi_identity who;
 };
 

@@ -4,6 +4,8 @@
  * that acts on whole LUs goes to every reactor and to the other controller. Either waits until the
  * tasks that it aborted are out of the store and away from the owner.
  */
+#include <string.h>
+
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/tasks.h"
@@ -39,8 +41,8 @@ void scsi_sweeps_check(struct scsi_core *core)
 	}
 }
 
-/* ----- a reset: one LU, every reactor, and the other controller if `ship` ----------------------
- */
+/* ----- a reset: one LU, or the sessions of a target; every reactor, and the other controller if
+ * `ship` ----- */
 
 struct reset_part {
 	struct scsi_sweep sweep;
@@ -50,7 +52,7 @@ struct reset_part {
 
 struct reset {
 	struct scsi_core *home; /* where done() runs */
-	struct scsi_lu *lu;
+	struct scsi_lu *lu; /* NULL: the sessions of who.target, but for that of `who` */
 	struct scsi_identity who;
 	void (*done)(void *arg);
 	void *arg;
@@ -85,19 +87,44 @@ static void reset_swept(struct scsi_sweep *sweep)
 	reactor_post(part->reset->home->reactor, &part->msg);
 }
 
+/* The core's sessions of a target that is reset like at power on. */
+static void sessions_end(struct scsi_core *core, const struct scsi_identity *who)
+{
+	struct qb_list_head *pos, *next;
+
+	qb_list_for_each_safe (pos, next, &core->nexuses) {
+		struct scsi_nexus *nexus = qb_list_entry(pos, struct scsi_nexus, link);
+
+		if (nexus->end && !nexus->closing && strcmp(nexus->who.target, who->target) == 0 &&
+			!scsi_identity_equal(&nexus->who, who)) {
+			nexus->pins++;
+			nexus->end(nexus->end_arg);
+			nexus->pins--;
+			scsi_nexus_task_gone(nexus);
+		}
+	}
+}
+
 static void reset_part_arrived(struct mailbox_msg *msg)
 {
 	struct reset_part *part = container_of(msg, struct reset_part, msg);
 
+	if (!part->reset->lu) {
+		sessions_end(part->sweep.core, &part->reset->who);
+		reset_swept(&part->sweep);
+		return;
+	}
 	/* For every I_T nexus, the one that asked too (SAM-5 6.3.3 d). */
 	scsi_ua_raise(part->sweep.core, part->reset->lu, SCSI_UA_LU_RESET, NULL);
 	scsi_sweep_start(&part->sweep);
 }
 
-/* Resets one LU; false when out of memory. done() runs on core's reactor, never inside the call. */
+/* Resets one LU, or (NULL) ends sessions; false when out of memory. done() runs on core's reactor,
+ * never inside the call. */
 static bool reset_start(struct scsi_core *core, struct scsi_lu *lu, const struct scsi_identity *who,
 	const struct group_ship *ship, void (*done)(void *arg), void *arg)
 {
+	static const uint8_t no_lu[16];
 	struct scsi *scsi = core->scsi;
 	struct reset *reset =
 		calloc(1, sizeof(*reset) + scsi->core_count * sizeof(reset->parts[0]));
@@ -124,8 +151,9 @@ static bool reset_start(struct scsi_core *core, struct scsi_lu *lu, const struct
 	}
 	if (ship) {
 		/* Even if this ends at once, the parts above have not come back yet. */
-		ship->tmf(ship->ctx, core->reactor, SCSI_TMF_LU_RESET, lu->conf->uuid, &reset->who,
-			reset_peer_done, reset);
+		ship->tmf(ship->ctx, core->reactor,
+			lu ? SCSI_TMF_LU_RESET : SCSI_TMF_TARGET_COLD_RESET,
+			lu ? lu->conf->uuid : no_lu, &reset->who, reset_peer_done, reset);
 	}
 	return true;
 }
@@ -134,17 +162,22 @@ void scsi_tmf_peer(void *ctx, struct reactor *r, enum scsi_tmf_function function
 	const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg), void *arg)
 {
 	struct scsi *scsi = ctx;
-	struct scsi_lu *unit = scsi_lu_by_uuid(scsi, lu);
+	bool cold = function == SCSI_TMF_TARGET_COLD_RESET;
+	struct scsi_lu *unit = cold ? NULL : scsi_lu_by_uuid(scsi, lu);
 
-	if (!unit || function != SCSI_TMF_LU_RESET) {
+	if (cold) {
+		log_notice("target %s: TARGET COLD RESET from %s at the other controller: its "
+			   "sessions end",
+			who->target, who->initiator);
+	} else if (!unit || function != SCSI_TMF_LU_RESET) {
 		log_warning("%s from %s at the other controller: not carried out here, unknown %s",
 			scsi_tmf_function_name(function), who->initiator, unit ? "function" : "LU");
 		done(arg);
 		return;
 	}
 	if (!reset_start(scsi_core_of(r), unit, who, NULL, done, arg)) {
-		log_err("LU %s: out of memory for an LU RESET from the other controller",
-			unit->conf->name);
+		log_err("target %s: out of memory for a reset from the other controller",
+			who->target);
 		done(arg);
 	}
 }
@@ -211,9 +244,21 @@ static void tmf_left_lower(void *arg)
 {
 	struct scsi_tmf *tmf = arg;
 
-	if (--tmf->pending == 0) {
-		tmf_end(tmf, (enum scsi_tmf_response)tmf->response);
+	if (--tmf->pending > 0) {
+		return;
 	}
+	if (tmf->function == SCSI_TMF_TARGET_COLD_RESET && !tmf->ended) {
+		struct scsi_nexus *nexus = tmf->nexus;
+
+		tmf->ended = true;
+		tmf->pending = 1;
+		if (reset_start(nexus->core, NULL, &nexus->who, nexus->core->scsi->ship,
+			    tmf_left_lower, tmf)) {
+			return;
+		}
+		tmf->response = SCSI_TMF_REJECTED;
+	}
+	tmf_end(tmf, (enum scsi_tmf_response)tmf->response);
 }
 
 static void tmf_reset_lu(struct scsi_tmf *tmf, struct scsi_lu *lu)
@@ -246,8 +291,11 @@ static void tmf_target_reset(struct scsi_tmf *tmf)
 	const struct scsi_nexus *nexus = tmf->nexus;
 	struct scsi *scsi = nexus->core->scsi;
 
-	log_notice("target %s: TARGET WARM RESET from %s", nexus->who.target, nexus->who.initiator);
+	log_notice("target %s: %s from %s", nexus->who.target,
+		scsi_tmf_function_name((enum scsi_tmf_function)tmf->function),
+		nexus->who.initiator);
 	tmf->pending = 1;
+	tmf->ended = false;
 	for (unsigned i = 0; i < nexus->target->unit_count; i++) {
 		tmf_reset_lu(tmf, &scsi->lus[nexus->target->units[i].lu]);
 	}
@@ -329,6 +377,8 @@ static const struct {
 	[SCSI_TMF_CLEAR_TASK_SET] = {tmf_abort_task_set, true},
 	[SCSI_TMF_LU_RESET] = {tmf_lu_reset, true},
 	[SCSI_TMF_TARGET_WARM_RESET] = {tmf_target_reset, false},
+	/* Then every session of the target ends, as if power had been lost (RFC 7143 11.5.1). */
+	[SCSI_TMF_TARGET_COLD_RESET] = {tmf_target_reset, false},
 	[SCSI_TMF_QUERY_TASK] = {tmf_query_task, true},
 	[SCSI_TMF_QUERY_TASK_SET] = {tmf_query_task_set, true},
 	[SCSI_TMF_QUERY_ASYNC_EVENT] = {tmf_query_async_event, true},

@@ -122,9 +122,9 @@ struct group_serve {
 	void (*task_shipped)(void *ctx, struct scsi_task *task, enum ship_outcome outcome);
 
 	/*
-	 * At the other controller of a TMF that acts on a whole LU (LU RESET, CLEAR TASK SET): ends
-	 * the tasks here, raises the UAs here (but for the nexus `who`), then done(arg). On the
-	 * reactor r.
+	 * At the other controller of a TMF that acts on a whole LU (LU RESET): ends the tasks here,
+	 * raises the UAs here; or (TARGET COLD RESET) ends the sessions of who->target here. Then
+	 * done(arg). On the reactor r.
 	 */
 	void (*tmf_peer)(void *ctx, struct reactor *r, enum scsi_tmf_function function,
 		const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg),
@@ -151,7 +151,7 @@ struct group_ship {
 	void (*abort)(void *ctx, struct scsi_task *task);
 
 	/*
-	 * Carries a TMF that acts on a whole LU to the other controller; done(arg) on the same
+	 * Carries a TMF of serve->tmf_peer to the other controller; done(arg) on the same
 	 * reactor when the other has done its part, or is no member (its nexuses are gone).
 	 */
 	void (*tmf)(void *ctx, struct reactor *r, enum scsi_tmf_function function,

@@ -78,6 +78,11 @@ void scsi_change_apply(struct scsi_change *change, void (*done)(void *arg), void
 struct scsi_nexus *scsi_nexus_new(
 	struct scsi *scsi, struct reactor *r, const struct scsi_identity *who);
 /*
+ * end(arg) is called when a TARGET COLD RESET of another nexus ends this one's session. For the one
+ * that asked the transport ends it itself, behind the answer. On its reactor.
+ */
+void scsi_nexus_on_reset(struct scsi_nexus *nexus, void (*end)(void *arg), void *arg);
+/*
  * Ends the nexus: tasks still running end with done() and `aborted`, then closed(arg) runs once,
  * possibly inside the call. Reservations stay. On its reactor.
  */

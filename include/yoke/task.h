@@ -182,6 +182,7 @@ struct scsi_tmf {
 	struct qb_list_head link;
 	struct scsi_lu *lu;
 	uint32_t pending;
+	bool ended; /* the target's sessions, by a cold reset */
 	struct mailbox_msg msg;
 };
 

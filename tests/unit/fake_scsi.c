@@ -56,6 +56,12 @@ struct scsi_nexus *scsi_nexus_new(
 	return nexus;
 }
 
+void scsi_nexus_on_reset(struct scsi_nexus *nexus, void (*end)(void *arg), void *arg)
+{
+	fake.end = end;
+	fake.end_arg = arg;
+}
+
 static void fake_nexus_check(struct scsi_nexus *nexus)
 {
 	if (!nexus->closing || !qb_list_empty(&nexus->tasks) || fake.hold_close) {
@@ -285,6 +291,7 @@ void scsi_tmf_run(struct scsi_tmf *tmf)
 		break;
 	case SCSI_TMF_ABORT_TASK_SET:
 	case SCSI_TMF_LU_RESET:
+	case SCSI_TMF_TARGET_COLD_RESET:
 		fake_abort(tmf->nexus, false, 0);
 		break;
 	case FAKE_OP_HELD_TMF:

@@ -32,6 +32,8 @@ struct fake {
 	bool hold_close; /* nexuses close only at fake_release() */
 	bool fail_nexus;
 	struct scsi_identity who; /* of the last nexus */
+	void (*end)(void *arg); /* how its session is ended by a reset */
+	void *end_arg;
 };
 extern struct fake fake;
 

@@ -767,8 +767,6 @@ static void test_resets(void **state)
 		be32_get(pdu.bhs + ISCSI_BHS_EXPCMDSN) + HARNESS_WINDOW - 1);
 	tmf(&c, SCSI_TMF_TASK_REASSIGN, 1, 0, true);
 	expect_tmf(&c, SCSI_TMF_NO_REASSIGN);
-	tmf(&c, SCSI_TMF_TARGET_COLD_RESET, 0, 0, true);
-	expect_tmf(&c, SCSI_TMF_NOT_SUPPORTED);
 	tmf(&c, 99, 0, 0, true);
 	expect_tmf(&c, SCSI_TMF_NOT_SUPPORTED);
 	/* In its turn. */

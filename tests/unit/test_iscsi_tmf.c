@@ -60,7 +60,8 @@ static void test_every_code(void **state)
 
 	(void)state;
 	for (unsigned function = 0; function < 128; function++) {
-		if (function == SCSI_TMF_I_T_NEXUS_RESET || function == FAKE_OP_HELD_TMF) {
+		if (function == SCSI_TMF_I_T_NEXUS_RESET || function == FAKE_OP_HELD_TMF ||
+			function == SCSI_TMF_TARGET_COLD_RESET) {
 			continue;
 		}
 		tmf(&c, (uint8_t)function, 0x12345678);
@@ -117,6 +118,29 @@ static void test_nexus_reset(void **state)
 	client_expect_closed(&b);
 	assert_int_equal(fake.nexuses, 0);
 	assert_int_equal(fake.aborted, 1);
+	assert_int_equal(iscsi_session_count(harness.iscsi), 0);
+	client_close(&a);
+	client_close(&b);
+}
+
+/* RFC 7143 11.5.1: as after power on. The answer comes first; others have none to wait for. */
+static void test_cold_reset(void **state)
+{
+	struct client a = client_login(0, LEVEL2), b = client_connect(1);
+
+	(void)state;
+	b.isid = 2;
+	client_send_login(&b, false);
+	client_expect(&b, &pdu, ISCSI_OP_LOGIN_RESPONSE);
+	assert_int_equal(fake.nexuses, 2);
+	tmf(&a, SCSI_TMF_TARGET_COLD_RESET, ISCSI_TAG_NONE);
+	expect_tmf(&a, SCSI_TMF_COMPLETE);
+	client_expect_closed(&a);
+	assert_int_equal(iscsi_session_count(harness.iscsi), 1);
+	client_expect_alive(&b);
+	fake.end(fake.end_arg); /* what the device server does with the others */
+	client_expect_closed(&b);
+	assert_int_equal(fake.nexuses, 0);
 	assert_int_equal(iscsi_session_count(harness.iscsi), 0);
 	client_close(&a);
 	client_close(&b);
@@ -269,6 +293,7 @@ int main(void)
 		TEST(test_every_code),
 		TEST(test_query_task),
 		TEST(test_nexus_reset),
+		TEST(test_cold_reset),
 		TEST(test_aiming_at_a_tmf),
 		TEST(test_logout_asked),
 		TEST(test_logout_not_heeded),

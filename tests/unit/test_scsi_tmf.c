@@ -219,10 +219,48 @@ static void target_warm_reset_resets_every_unit(void **state)
 	}
 }
 
+static void count_end(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* As after power on: besides, every session of the target ends, at both controllers. */
+static void target_cold_reset_ends_sessions_too(void **state)
+{
+	unsigned ends[RIG_REACTORS] = {0}, dones = 0;
+	struct scsi_identity who = rig_identity("elsewhere", 0x201);
+	struct rig_tmf f;
+
+	for (unsigned i = 0; i < RIG_REACTORS; i++) {
+		scsi_nexus_on_reset(rig->nexus[i], count_end, &ends[i]);
+	}
+	tmf_go(&f, 0, SCSI_TMF_TARGET_COLD_RESET, 0, 0);
+	assert_int_equal(f.dones, 1);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	assert_int_equal(rig->ship.tmfs, RIG_EXTENTS + 2); /* and the other one's sessions */
+	assert_int_equal(ends[0], 0); /* its own ends behind the answer */
+	assert_int_equal(ends[1], 1);
+	assert_int_equal(rig_do(rig, &t[4], rig->nexus[1], 0, TUR, NULL, 0), 0x062903);
+	/* asked for at the other controller */
+	rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_TARGET_COLD_RESET,
+		(const uint8_t[16]){0}, &who, count_end, &dones);
+	rig_run(rig);
+	assert_int_equal(dones, 1);
+	assert_int_equal(ends[0], 1);
+	assert_int_equal(ends[1], 2);
+	/* of another target */
+	who.target[0] = 'x';
+	rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_TARGET_COLD_RESET,
+		(const uint8_t[16]){0}, &who, count_end, &dones);
+	rig_run(rig);
+	assert_int_equal(dones, 2);
+	assert_int_equal(ends[0], 1);
+}
+
 static void what_is_not_supported(void **state)
 {
-	static const uint8_t functions[] = {SCSI_TMF_CLEAR_ACA, SCSI_TMF_TARGET_COLD_RESET,
-		SCSI_TMF_TASK_REASSIGN, SCSI_TMF_I_T_NEXUS_RESET, 0, 13, 255};
+	static const uint8_t functions[] = {
+		SCSI_TMF_CLEAR_ACA, SCSI_TMF_TASK_REASSIGN, SCSI_TMF_I_T_NEXUS_RESET, 0, 13, 255};
 	struct rig_tmf f;
 
 	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
@@ -514,6 +552,7 @@ int main(void)
 		TEST(lu_reset_reaches_every_reactor_and_the_other_controller),
 		TEST(lu_reset_does_not_wait_for_data_that_may_never_come),
 		TEST(target_warm_reset_resets_every_unit),
+		TEST(target_cold_reset_ends_sessions_too),
 		TEST(what_is_not_supported),
 		TEST(queries),
 		TEST(a_reset_at_the_other_controller),
