@@ -448,35 +448,49 @@ static int daemon_server_make(struct daemon *daemon, char *error, size_t error_s
 	return daemon->iscsi ? daemon_isns_make(daemon, error, error_size) : -EINVAL;
 }
 
+struct daemon_claim {
+	bool done;
+	int err;
+};
+
 static void daemon_claimed(void *arg, int err)
 {
-	*(int *)arg = err;
+	struct daemon_claim *claim = arg;
+
+	claim->done = true;
+	claim->err = err;
 }
 
 /*
  * The extents belong to one daemon at a time also without a cluster. What a killed daemon left in
  * the kernel may hold them for a moment: tried for a while. With a time-out of 0 claim() answers at
- * once.
+ * once, unless it has atomic writes to complete.
  */
 static int daemon_claim_alone(struct daemon *daemon, uint16_t group, char *error, size_t error_size)
 {
 	const struct group_serve *serve = scsi_serve(daemon->scsi);
-	int claim = -EAGAIN;
+	struct daemon_claim claim = {.err = -EAGAIN};
 
-	for (int i = 0; i < DAEMON_CLAIM_TRIES && claim; i++) {
+	for (int i = 0; i < DAEMON_CLAIM_TRIES && claim.err; i++) {
 		if (i > 0) {
 			poll(NULL, 0, DAEMON_CLAIM_PAUSE_MS);
 		}
+		claim.done = false;
 		serve->claim(serve->ctx, group, 1, 0, daemon_claimed, &claim);
+		while (!claim.done) { /* the loop does not run yet */
+			poll(NULL, 0, 1);
+			mailbox_run(&daemon->mailbox);
+		}
 	}
-	if (claim) {
+	if (claim.err) {
 		snprintf(error, error_size,
 			"the extents cannot be claimed: %s; the log names the one; does another "
 			"daemon serve it "
 			"(lslocks)?",
-			claim == -ETIMEDOUT ? "another process holds them" : strerror(-claim));
+			claim.err == -ETIMEDOUT ? "another process holds them"
+						: strerror(-claim.err));
 	}
-	return claim;
+	return claim.err;
 }
 
 /* Without a cluster this controller owns everything, from the start and for ever. */

@@ -129,6 +129,16 @@ static const struct conf_key keys_settings[] = {
 			"path then moves the disks of all hosts.",
 	},
 	{
+		.name = "sanitize_rate",
+		.type = CONF_TYPE_SIZE,
+		.flags = CONF_ONLINE,
+		FIELD(conf, sanitize_bytes),
+		.max = 1024 * GIB,
+		.initial = "0",
+		.help = "How much of an LU a SANITIZE command writes in a second at most, so that "
+			"the other LUs of its disk stay quick; 0 means no limit.",
+	},
+	{
 		.name = "portal_adoption",
 		.type = CONF_TYPE_BOOL,
 		FIELD(conf, portal_adoption),

@@ -16,6 +16,11 @@ static const char *const result_names[SCSI_RESULT_COUNT] = {
 	[SCSI_RESULT_MOVE_TO_SELF] = "move to itself",
 	[SCSI_RESULT_NOTHING_TO_MOVE] = "no reservation to move",
 	[SCSI_RESULT_MALFORMED] = "malformed entry",
+	[SCSI_RESULT_WRITE_PROTECTED] = "write protected",
+	[SCSI_RESULT_SANITIZING] = "sanitize in progress",
+	[SCSI_RESULT_SANITIZE_FAILED] = "sanitize command failed",
+	[SCSI_RESULT_RESTRICTED] = "a restricted sanitize operation has failed",
+	[SCSI_RESULT_BUSY] = "another atomic write is not finished",
 };
 
 const char *scsi_result_name(enum scsi_result result)
@@ -234,16 +239,24 @@ static enum scsi_result pr_apply(
 	return state->reserved ? SCSI_RESULT_CONFLICT : scsi_pr_apply(state, entry, effects);
 }
 
-static enum scsi_result (*const kinds[])(
-	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects) = {
-	[SCSI_ENTRY_PR_OUT] = pr_apply,
-	[SCSI_ENTRY_RESERVE] = reserve_apply,
-	[SCSI_ENTRY_RELEASE] = release_apply,
-	[SCSI_ENTRY_UNRESERVE] = unreserve_apply,
-	[SCSI_ENTRY_MODE] = mode_apply,
-	[SCSI_ENTRY_IDENTIFY] = identify_apply,
-	[SCSI_ENTRY_THRESHOLDS] = thresholds_apply,
-	[SCSI_ENTRY_LOG] = log_apply,
+/* `sanitizing`: also while a sanitize operation goes on or has failed. */
+static const struct {
+	enum scsi_result (*apply)(struct scsi_state *state, const struct scsi_entry *entry,
+		struct scsi_effects *effects);
+	bool sanitizing;
+} kinds[] = {
+	[SCSI_ENTRY_PR_OUT] = {pr_apply, false},
+	[SCSI_ENTRY_RESERVE] = {reserve_apply, false},
+	[SCSI_ENTRY_RELEASE] = {release_apply, false},
+	[SCSI_ENTRY_UNRESERVE] = {unreserve_apply, true}, /* no command */
+	[SCSI_ENTRY_MODE] = {mode_apply, false},
+	[SCSI_ENTRY_IDENTIFY] = {identify_apply, false},
+	[SCSI_ENTRY_THRESHOLDS] = {thresholds_apply, true}, /* no command */
+	[SCSI_ENTRY_LOG] = {log_apply, false},
+	[SCSI_ENTRY_SANITIZE] = {scsi_sanitize_apply, true},
+	[SCSI_ENTRY_WIPED] = {scsi_wiped_apply, true},
+	[SCSI_ENTRY_INTENT] = {scsi_intent_apply, true}, /* of a command that was there before */
+	[SCSI_ENTRY_INTENT_END] = {scsi_intent_end_apply, true},
 };
 
 enum scsi_result scsi_apply(
@@ -252,15 +265,18 @@ enum scsi_result scsi_apply(
 	struct scsi_entry entry;
 	uint32_t result;
 
-	if (!scsi_entry_get(bytes, length, &entry) || !kinds[entry.kind]) {
+	if (!scsi_entry_get(bytes, length, &entry) || !kinds[entry.kind].apply) {
 		return SCSI_RESULT_MALFORMED;
 	}
 	if (scsi_state_done_get(state, entry.serial, &result)) {
 		return (enum scsi_result)result; /* shipped a second time, its owner was lost */
 	}
+	if (state->sanitize && !kinds[entry.kind].sanitizing) {
+		return scsi_sanitize_result(state->sanitize);
+	}
 	effects->by = entry.who;
 	effects->serial = entry.serial;
-	result = kinds[entry.kind](state, &entry, effects);
+	result = kinds[entry.kind].apply(state, &entry, effects);
 	scsi_state_done_put(state, entry.serial, result);
 	return (enum scsi_result)result;
 }

@@ -20,6 +20,11 @@ enum scsi_result {
 	SCSI_RESULT_MOVE_TO_SELF = 6, /* 5/26/00 */
 	SCSI_RESULT_NOTHING_TO_MOVE = 7, /* 5/24/00: no reservation */
 	SCSI_RESULT_MALFORMED = 8, /* bytes that this controller cannot read */
+	SCSI_RESULT_WRITE_PROTECTED = 9, /* 7/27/00 */
+	SCSI_RESULT_SANITIZING = 10, /* 2/04/1B */
+	SCSI_RESULT_SANITIZE_FAILED = 11, /* 3/31/03 */
+	SCSI_RESULT_RESTRICTED = 12, /* 5/24/00: the failed sanitize operation was restricted */
+	SCSI_RESULT_BUSY = 13, /* status BUSY: another atomic write is not finished */
 	SCSI_RESULT_COUNT,
 };
 const char *scsi_result_name(enum scsi_result result);
@@ -48,6 +53,20 @@ void scsi_effects_add(
 /* `effects` is clear before; its owner clears it. The result is remembered by entry's serial. */
 enum scsi_result scsi_apply(struct scsi_state *state, const uint8_t *bytes, size_t length,
 	struct scsi_effects *effects);
+
+/* What an operation under way, or one that has failed, makes of other commands. */
+enum scsi_result scsi_sanitize_result(const struct scsi_sanitize *sanitize);
+/* sanitize_apply.c: SANITIZE, and what comes of it. */
+enum scsi_result scsi_sanitize_apply(
+	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects);
+enum scsi_result scsi_wiped_apply(
+	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects);
+
+/* intent_apply.c: atomic writes. */
+enum scsi_result scsi_intent_apply(
+	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects);
+enum scsi_result scsi_intent_end_apply(
+	struct scsi_state *state, const struct scsi_entry *entry, struct scsi_effects *effects);
 
 /* pr_apply.c: PERSISTENT RESERVE OUT. */
 enum scsi_result scsi_pr_apply(

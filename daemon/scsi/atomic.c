@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/scsi/commands.h"
+#include "daemon/scsi/intent.h"
 #include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
@@ -168,11 +169,23 @@ void scsi_orwrite_run(struct scsi_task *task)
 /* ----- WRITE ATOMIC ----------------------------------------------------------------------------
  */
 
-/* Only where the store can promise that a write is never cut in half, not even by a loss of power.
- */
-bool scsi_write_atomic_available(const struct scsi_lu *lu)
+/* Where the store does not promise that a write is never cut in half, the ledger does it. */
+static bool store_is_atomic(const struct scsi_lu *lu)
 {
 	return lu->info.atomic_bytes >= lu->block_size;
+}
+
+uint32_t scsi_atomic_bytes(const struct scsi_lu *lu)
+{
+	if (store_is_atomic(lu)) {
+		return lu->info.atomic_bytes;
+	}
+	return lu->scsi->ledger ? SCSI_INTENT_BYTES_MAX : 0;
+}
+
+bool scsi_write_atomic_available(const struct scsi_lu *lu)
+{
+	return scsi_atomic_bytes(lu) > 0;
 }
 
 /*
@@ -181,10 +194,13 @@ bool scsi_write_atomic_available(const struct scsi_lu *lu)
  */
 bool scsi_write_atomic_decode(struct scsi_task *task)
 {
-	uint64_t most = task->lu->info.atomic_bytes >> task->lu->block_shift;
+	uint64_t most = scsi_atomic_bytes(task->lu) >> task->lu->block_shift;
 
 	task->lba = be64_get(task->cdb + 2);
 	task->blocks = be16_get(task->cdb + 12);
+	if (!scsi_range_check(task)) {
+		return false;
+	}
 	if (task->blocks > most) {
 		scsi_set_cdb_field(task, 12, -1);
 		return false;
@@ -193,16 +209,18 @@ bool scsi_write_atomic_decode(struct scsi_task *task)
 		scsi_set_cdb_field(task, 10, -1);
 		return false;
 	}
-	if (!scsi_range_check(task)) {
-		return false;
-	}
 	task->out_bytes = (uint32_t)(task->blocks << task->lu->block_shift);
 	return has_all_data(task);
 }
 
 void scsi_write_atomic_run(struct scsi_task *task)
 {
-	if (begin(task, false)) {
+	if (!begin(task, false)) {
+		return;
+	}
+	if (store_is_atomic(task->lu)) {
 		submit(task, EXTENT_WRITE, task->buf->data, write_done);
+	} else {
+		scsi_intent_write(task);
 	}
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/scsi/group.h"
+#include "daemon/scsi/intent.h"
 #include "daemon/scsi/lu.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
@@ -87,6 +88,12 @@ static void claim_failed(struct scsi_claim *claim, const struct scsi_lu *lu, int
 	claim_end(claim, err == -EAGAIN ? -ETIMEDOUT : err);
 }
 
+/* Nothing is half written any more. */
+static void claim_settled(void *arg, int err)
+{
+	claim_end(arg, err);
+}
+
 /* All that are missing are asked in each pass: the disks work on their keys at the same time. */
 static void claim_step(struct scsi_claim *claim)
 {
@@ -110,8 +117,10 @@ static void claim_step(struct scsi_claim *claim)
 			claim->lus[i].claimed = true;
 		}
 	}
-	if (!missing) {
+	if (!missing && claim->added) {
 		claim_end(claim, 0);
+	} else if (!missing) {
+		scsi_intents_settle(claim->scsi, claim->group, claim->epoch, claim_settled, claim);
 	} else if (monotonic_ms() < claim->deadline_ms) {
 		claim->msg.fn = claim_pause;
 		reactor_post(claim->scsi->cores[0].reactor, &claim->msg);
@@ -199,17 +208,10 @@ void scsi_claim_added(struct scsi *scsi, uint16_t lu)
 static bool lu_hangs(struct scsi *scsi, struct scsi_lu *lu)
 {
 	struct scsi_progress *progress = &lu->progress;
-	uint64_t left = 0, entered = 0, now_ms = monotonic_ms();
+	uint64_t left, entered, now_ms = monotonic_ms();
 	bool hangs;
 
-	for (unsigned i = 0; i < scsi->core_count; i++) {
-		left += atomic_load_explicit(
-			&scsi->cores[i].lus[lu->index].left, memory_order_acquire);
-	}
-	for (unsigned i = 0; i < scsi->core_count; i++) {
-		entered += atomic_load_explicit(
-			&scsi->cores[i].lus[lu->index].entered, memory_order_relaxed);
-	}
+	scsi_store_count(lu, &entered, &left);
 	if (entered == left || left != progress->left) {
 		progress->left = left;
 		progress->since_ms = now_ms;

@@ -69,6 +69,7 @@ void scsi_orwrite_run(struct scsi_task *task);
 bool scsi_write_atomic_decode(struct scsi_task *task);
 void scsi_write_atomic_run(struct scsi_task *task);
 bool scsi_write_atomic_available(const struct scsi_lu *lu);
+uint32_t scsi_atomic_bytes(const struct scsi_lu *lu); /* the largest atomic write; 0 = none */
 bool scsi_read_decode(struct scsi_task *task);
 void scsi_read_run(struct scsi_task *task);
 bool scsi_write_decode(struct scsi_task *task);
@@ -85,6 +86,11 @@ bool scsi_write_same_decode(struct scsi_task *task);
 void scsi_write_same_run(struct scsi_task *task);
 bool scsi_unmap_decode(struct scsi_task *task);
 void scsi_unmap_run(struct scsi_task *task);
+/* sanitize.c */
+bool scsi_sanitize_overwrite_decode(struct scsi_task *task);
+bool scsi_sanitize_erase_decode(struct scsi_task *task);
+void scsi_sanitize_run(struct scsi_task *task);
+void scsi_sanitize_recorded(struct scsi_task *task);
 /* extended_copy.c, odx.c, copy_results.c, copy_vpd.c */
 bool scsi_extended_copy_decode(struct scsi_task *task);
 void scsi_extended_copy_run(struct scsi_task *task);

@@ -168,6 +168,8 @@ struct scsi_core {
 	struct scsi_core_group *groups;
 	struct scsi_core_lu *lus; /* by index; room for all there may ever be */
 	struct qb_list_head nexuses; /* of sessions here */
+	struct qb_list_head sanitizing; /* tasks that wait for a sanitize operation to end */
+	struct qb_list_head intents; /* atomic writes of tasks here */
 	unsigned reserved; /* LUs with an SPC-2 reservation */
 	struct qb_list_head
 		peers[SCSI_PEER_BUCKETS]; /* nexuses that stand for the other controller's */
@@ -191,6 +193,7 @@ struct scsi_group {
 	uint64_t epoch; /* of the last view that was published */
 	bool claimed; /* the right to write is here, or being taken */
 	uint64_t claim_epoch;
+	bool local; /* by the last view this controller is the owner */
 	struct qb_list_head moves; /* requests of hosts (stpg.c) that wait for the move to */
 	uint8_t moving_to; /* this controller; 0 = none is under way */
 };
@@ -223,6 +226,8 @@ struct scsi {
 	uint64_t snapshots; /* made so far: their versions; control thread */
 	atomic_bool had_nexus; /* a session has been here since the daemon started */
 	bool ledger_failing; /* the last entry could not be made durable; control thread */
+	struct qb_list_head wipes; /* under way, control thread; see wipe.c */
+	struct qb_list_head intents; /* atomic writes under way or waiting; likewise, intent.c */
 	/* Reactor time until when commands may run here; UINT64_MAX = for ever. See group.c. */
 	_Atomic uint64_t lease_ms;
 	struct group_serve serve;
@@ -233,6 +238,9 @@ static inline struct scsi_core *scsi_core_of(const struct reactor *r)
 {
 	return reactor_slot(r, REACTOR_SLOT_SCSI);
 }
+
+/* How many commands have gone into an LU's store and come out; any thread. */
+void scsi_store_count(const struct scsi_lu *lu, uint64_t *entered, uint64_t *left);
 
 /* Removed by the administrator? */
 static inline bool scsi_lu_is_gone(const struct scsi_lu *lu)

@@ -14,6 +14,10 @@ static const char *const kind_names[] = {
 	[SCSI_ENTRY_IDENTIFY] = "SET IDENTIFYING INFORMATION",
 	[SCSI_ENTRY_LOG] = "LOG SELECT",
 	[SCSI_ENTRY_THRESHOLDS] = "thresholds reached",
+	[SCSI_ENTRY_SANITIZE] = "SANITIZE",
+	[SCSI_ENTRY_WIPED] = "progress of a sanitize operation",
+	[SCSI_ENTRY_INTENT] = "atomic write",
+	[SCSI_ENTRY_INTENT_END] = "end of an atomic write",
 };
 
 const char *scsi_entry_kind_name(enum scsi_entry_kind kind)
@@ -51,6 +55,90 @@ static void pr_out_put(struct cursor *c, const struct scsi_entry *entry)
 	}
 }
 
+#define SANITIZE_UNRESTRICTED 0x01
+#define SANITIZE_INVERT	      0x02
+
+static void sanitize_put(struct cursor *c, const struct scsi_sanitize *sanitize)
+{
+	cursor_put_u8(c, sanitize->method);
+	cursor_put_u8(c, (uint8_t)((sanitize->unrestricted ? SANITIZE_UNRESTRICTED : 0) |
+				   (sanitize->invert ? SANITIZE_INVERT : 0)));
+	cursor_put_u8(c, sanitize->passes);
+	cursor_put_u16(c, sanitize->pattern_length);
+	cursor_put_bytes(c, sanitize->pattern, sanitize->pattern_length);
+}
+
+static void sanitize_get(struct cursor *c, struct scsi_sanitize *sanitize)
+{
+	uint8_t options;
+
+	sanitize->method = cursor_get_u8(c);
+	options = cursor_get_u8(c);
+	sanitize->unrestricted = options & SANITIZE_UNRESTRICTED;
+	sanitize->invert = options & SANITIZE_INVERT;
+	sanitize->passes = cursor_get_u8(c);
+	sanitize->pattern_length = cursor_get_u16(c);
+	c->bad |= options & ~(SANITIZE_UNRESTRICTED | SANITIZE_INVERT) ||
+		  sanitize->pattern_length > SCSI_SANITIZE_PATTERN_MAX;
+	switch (sanitize->method) {
+	case SCSI_SANITIZE_OVERWRITE:
+		c->bad |= !sanitize->pattern_length;
+		/* fall through */
+	case SCSI_SANITIZE_BLOCK_ERASE:
+		c->bad |= !sanitize->passes || sanitize->passes > SCSI_SANITIZE_PASSES_MAX;
+		break;
+	case SCSI_SANITIZE_EXIT:
+		break;
+	default: /* a byte from outside */
+		c->bad = true;
+	}
+	cursor_get_bytes(c, sanitize->pattern, cursor_ok(c) ? sanitize->pattern_length : 0);
+}
+
+static void wiped_put(struct cursor *c, const struct scsi_entry *entry)
+{
+	cursor_put_u8(c, entry->action);
+	cursor_put_u64(c, entry->sanitize.id);
+	cursor_put_u8(c, entry->sanitize.pass);
+	cursor_put_u64(c, entry->sanitize.bytes);
+}
+
+static void wiped_get(struct cursor *c, struct scsi_entry *entry)
+{
+	entry->action = cursor_get_u8(c);
+	entry->sanitize.id = cursor_get_u64(c);
+	entry->sanitize.pass = cursor_get_u8(c);
+	entry->sanitize.bytes = cursor_get_u64(c);
+	c->bad |= entry->action >= SCSI_WIPED_COUNT;
+}
+
+static void intent_put(struct cursor *c, const struct scsi_entry *entry)
+{
+	cursor_put_u64(c, entry->intent.id);
+	cursor_put_u64(c, entry->intent.at_bytes);
+	cursor_put_u32(c, entry->intent.total);
+	cursor_put_u32(c, entry->intent.begin);
+	cursor_put_u32(c, (uint32_t)entry->intent.data.size);
+	cursor_put_bytes(c, entry->intent.data.base, entry->intent.data.size);
+}
+
+static void intent_get(struct cursor *c, struct scsi_entry *entry)
+{
+	uint32_t bytes;
+	const uint8_t *data;
+
+	entry->intent.id = cursor_get_u64(c);
+	entry->intent.at_bytes = cursor_get_u64(c);
+	entry->intent.total = cursor_get_u32(c);
+	entry->intent.begin = cursor_get_u32(c);
+	bytes = cursor_get_u32(c);
+	c->bad |= entry->intent.total > SCSI_INTENT_BYTES_MAX ||
+		  entry->intent.begin > entry->intent.total || bytes == 0 ||
+		  bytes > entry->intent.total - entry->intent.begin;
+	data = cursor_ok(c) ? cursor_take(c, bytes) : NULL;
+	entry->intent.data = data ? cursor_reader(data, bytes) : cursor_over(NULL, 0);
+}
+
 void scsi_entry_put(struct cursor *c, const struct scsi_entry *entry)
 {
 	cursor_put_u8(c, ENTRY_VERSION);
@@ -73,6 +161,18 @@ void scsi_entry_put(struct cursor *c, const struct scsi_entry *entry)
 		break;
 	case SCSI_ENTRY_THRESHOLDS:
 		cursor_put_u8(c, entry->values);
+		break;
+	case SCSI_ENTRY_SANITIZE:
+		sanitize_put(c, &entry->sanitize);
+		break;
+	case SCSI_ENTRY_WIPED:
+		wiped_put(c, entry);
+		break;
+	case SCSI_ENTRY_INTENT:
+		intent_put(c, entry);
+		break;
+	case SCSI_ENTRY_INTENT_END:
+		cursor_put_u64(c, entry->intent.id);
 		break;
 	case SCSI_ENTRY_RESERVE:
 	case SCSI_ENTRY_RELEASE:
@@ -159,6 +259,18 @@ bool scsi_entry_get(const uint8_t *bytes, size_t length, struct scsi_entry *entr
 	case SCSI_ENTRY_THRESHOLDS:
 		entry->values = cursor_get_u8(&c);
 		c.bad |= entry->values & ~SCSI_REACHED_ALL;
+		break;
+	case SCSI_ENTRY_SANITIZE:
+		sanitize_get(&c, &entry->sanitize);
+		break;
+	case SCSI_ENTRY_WIPED:
+		wiped_get(&c, entry);
+		break;
+	case SCSI_ENTRY_INTENT:
+		intent_get(&c, entry);
+		break;
+	case SCSI_ENTRY_INTENT_END:
+		entry->intent.id = cursor_get_u64(&c);
 		break;
 	case SCSI_ENTRY_RESERVE:
 	case SCSI_ENTRY_RELEASE:

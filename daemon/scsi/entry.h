@@ -12,8 +12,12 @@ enum scsi_entry_kind {
 	SCSI_ENTRY_UNRESERVE = 4, /* a reset, or the nexus is lost: ends the SPC-2 reservation */
 	SCSI_ENTRY_MODE = 5, /* MODE SELECT */
 	SCSI_ENTRY_IDENTIFY = 6, /* SET IDENTIFYING INFORMATION */
-	SCSI_ENTRY_LOG = 8, /* LOG SELECT has been done: the state stays, others are told */
 	SCSI_ENTRY_THRESHOLDS = 7, /* `values` are the thresholds that are reached, of all */
+	SCSI_ENTRY_LOG = 8, /* LOG SELECT has been done: the state stays, others are told */
+	SCSI_ENTRY_SANITIZE = 16, /* SANITIZE */
+	SCSI_ENTRY_WIPED = 17, /* how far a sanitize operation is, or how it ended */
+	SCSI_ENTRY_INTENT = 18, /* a part of what an atomic write is about to write */
+	SCSI_ENTRY_INTENT_END = 19, /* it has been written */
 };
 const char *scsi_entry_kind_name(enum scsi_entry_kind kind);
 
@@ -28,6 +32,14 @@ enum scsi_pr_action {
 	SCSI_PR_REGISTER_AND_IGNORE = 6,
 	SCSI_PR_REGISTER_AND_MOVE = 7,
 	SCSI_PR_ACTION_COUNT,
+};
+
+/* What SCSI_ENTRY_WIPED says. */
+enum scsi_wiped {
+	SCSI_WIPED_SO_FAR = 0,
+	SCSI_WIPED_ALL = 1,
+	SCSI_WIPED_FAILED = 2,
+	SCSI_WIPED_COUNT,
 };
 
 enum {
@@ -46,7 +58,7 @@ struct scsi_entry {
 	uint64_t serial; /* of the command; 0 = none */
 	struct scsi_identity who;
 	/* PR OUT */
-	uint8_t action; /* enum scsi_pr_action */
+	uint8_t action; /* enum scsi_pr_action, enum scsi_wiped */
 	uint8_t type;
 	uint64_t key;
 	uint64_t new_key;
@@ -58,6 +70,16 @@ struct scsi_entry {
 	/* mode, thresholds (without mask) */
 	uint8_t mask; /* SCSI_MODE_* that are set to `values` */
 	uint8_t values;
+	/* SANITIZE (`method` is the service action) and wiped (id, pass, bytes) */
+	struct scsi_sanitize sanitize;
+	/* atomic writes; their end has the id only */
+	struct {
+		uint64_t id;
+		uint64_t at_bytes;
+		uint32_t total;
+		uint32_t begin; /* of this part, in what is written */
+		struct cursor data; /* of this part, from the beginning; points into the bytes */
+	} intent;
 	/* identify */
 	uint8_t info_length;
 	uint8_t info[SCSI_IDENTIFYING_MAX];

@@ -13,9 +13,10 @@
  *    Nothing runs on a lease that has expired: this process did not run for a while, and the group
  *    may be another's (invariant I9). Nor once the disk has refused a write because the write key
  *    is another's: the machine lets the group go, and the next epoch decides.
- *  4 where it runs, reservations (SPC-4 5.13) and software write protection, by this reactor's copy
- *    of the LU's state, which is at least as new as every change that has been acknowledged. A
- *    command that itself changes the state is judged when its entry is applied.
+ *  4 where it runs, reservations (SPC-4 5.13), a sanitize operation (SBC-4 4.11) and software write
+ *    protection, by this reactor's copy of the LU's state, which is at least as new as every change
+ * that has been acknowledged. A command that itself changes the state is judged when its entry is
+ * applied.
  *
  * A command that waited, for whatever reason, comes through here again before it runs.
  */

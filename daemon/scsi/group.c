@@ -3,6 +3,7 @@
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/round.h"
+#include "daemon/scsi/sanitize.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -22,6 +23,7 @@ static void view_arrived(struct mailbox_msg *msg)
 	group->published = true;
 	scsi_round_part_done(part); /* the view is taken; `part` may be gone */
 	scsi_drains_check(group);
+	scsi_sanitize_check(core);
 	scsi_hold_release(core, group);
 }
 

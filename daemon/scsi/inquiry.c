@@ -10,6 +10,7 @@
 #include "config.h"
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/sanitize.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/stpg.h"
 #include "daemon/scsi/tasks.h"
@@ -117,12 +118,17 @@ void scsi_request_sense_run(struct scsi_task *task)
 	uint8_t sense[SCSI_SENSE_FIXED_BYTES];
 	bool descriptor = task->cdb[1] & REQUEST_SENSE_DESC;
 	enum scsi_sense what = SENSE_NO_SUCH_LU;
+	size_t length;
 
 	if (task->itl) {
 		/* A pending unit attention is told here as well as anywhere (SPC-4 6.39). */
 		what = scsi_ua_take(task->nexus, task->itl);
 		descriptor = descriptor && !scsi_sense_is_fixed(what);
 	}
-	cursor_put_bytes(&c, sense, scsi_sense_build(sense, what, descriptor));
+	length = scsi_sense_build(sense, what, descriptor);
+	if (what == SENSE_NONE) {
+		length = scsi_sanitize_sense(task, sense, descriptor);
+	}
+	cursor_put_bytes(&c, sense, length);
 	scsi_parameter_end(task, &c);
 }

@@ -5,6 +5,7 @@
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/round.h"
+#include "daemon/scsi/sanitize.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/snapshot.h"
 #include "yoke/log.h"
@@ -119,6 +120,19 @@ static void result_set(struct scsi_task *task, enum scsi_result result)
 	case SCSI_RESULT_NOTHING_TO_MOVE:
 		scsi_set_cdb_field(task, 1, 4);
 		return;
+	case SCSI_RESULT_WRITE_PROTECTED:
+		scsi_set_sense(task, SENSE_WRITE_PROTECTED);
+		return;
+	case SCSI_RESULT_SANITIZING:
+	case SCSI_RESULT_SANITIZE_FAILED:
+		scsi_sanitize_refuse(task, NULL);
+		return;
+	case SCSI_RESULT_RESTRICTED:
+		scsi_set_cdb_field(task, 1, 5);
+		return;
+	case SCSI_RESULT_BUSY:
+		task->status = SCSI_BUSY;
+		return;
 	case SCSI_RESULT_MALFORMED:
 	case SCSI_RESULT_COUNT:
 		break;
@@ -142,7 +156,11 @@ static void task_back(struct mailbox_msg *msg)
 			task->row->name, task->nexus->who.initiator, task->nexus->who.rtpi,
 			scsi_result_name((enum scsi_result)task->ledger_result));
 		result_set(task, (enum scsi_result)task->ledger_result);
-		scsi_task_finish(task);
+		if (task->row->recorded && task->status == SCSI_GOOD) {
+			task->row->recorded(task);
+		} else {
+			scsi_task_finish(task);
+		}
 		return;
 	case LEDGER_AGAIN:
 		scsi_task_requeue_later(task);
@@ -180,7 +198,7 @@ static void task_done(void *arg, enum ledger_outcome outcome, uint32_t result)
 	reactor_post(task->reactor, &task->msg);
 }
 
-static void entry_submit(const struct scsi_lu *lu, uint64_t epoch, const uint8_t *bytes,
+void scsi_ledger_submit(const struct scsi_lu *lu, uint64_t epoch, const uint8_t *bytes,
 	size_t length, void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result),
 	void *arg)
 {
@@ -201,7 +219,8 @@ static void task_arrived(struct mailbox_msg *msg)
 {
 	struct scsi_task *task = container_of(msg, struct scsi_task, msg);
 
-	entry_submit(task->lu, task->epoch, task->work->data, task->ledger_bytes, task_done, task);
+	scsi_ledger_submit(
+		task->lu, task->epoch, task->work->data, task->ledger_bytes, task_done, task);
 }
 
 void scsi_ledger_send(struct scsi_task *task, const struct cursor *entry)
@@ -233,7 +252,7 @@ void scsi_ledger_thresholds(const struct scsi_lu *lu, uint8_t reached,
 	struct cursor c = cursor_over(bytes, sizeof(bytes));
 
 	scsi_entry_put(&c, &entry);
-	entry_submit(lu, epoch_of(lu), bytes, c.pos, done, arg);
+	scsi_ledger_submit(lu, epoch_of(lu), bytes, c.pos, done, arg);
 }
 
 /* ----- publishing a state --------------------------------------------------------------------- */
@@ -260,6 +279,7 @@ static void publication_free(struct publication *publication)
 static void published(void *arg)
 {
 	struct publication *publication = arg;
+	const struct scsi_lu *lu = publication->lu;
 	void (*applied)(void *arg) = publication->applied;
 	void *applied_arg = publication->arg;
 
@@ -267,6 +287,7 @@ static void published(void *arg)
 	if (applied) {
 		applied(applied_arg);
 	}
+	scsi_wipe_check(lu->scsi, lu);
 }
 
 static void effects_tell(
@@ -297,6 +318,7 @@ static void publication_arrived(struct mailbox_msg *msg)
 	core->reserved -= lu->snapshot && lu->snapshot->state.reserved;
 	core->reserved += publication->snapshot && publication->snapshot->state.reserved;
 	lu->snapshot = publication->snapshot;
+	scsi_sanitize_check(core);
 	effects_tell(core, publication->lu, &publication->effects);
 	if (!publication->aborts) {
 		scsi_round_part_done(part);
@@ -338,6 +360,18 @@ static void publish(struct scsi *scsi, const struct scsi_lu *lu, struct scsi_eff
 	round = scsi_round_new(scsi, publication_arrived, published, publication);
 	round->what = publication;
 	scsi_round_start(round);
+}
+
+bool scsi_ledger_is_publishing(const struct scsi *scsi, const struct scsi_lu *lu)
+{
+	const struct publication *publication;
+
+	qb_list_for_each_entry (publication, &scsi->publications, link) {
+		if (publication->lu == lu) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* ----- the ledger's functions ----------------------------------------------------------------- */
@@ -516,7 +550,7 @@ static void unreserve_submit(struct unreserve *un)
 	}
 	scsi_entry_put(&c, &entry);
 	un->epoch = epoch_of(un->lu);
-	entry_submit(un->lu, un->epoch, bytes, c.pos, unreserve_done, un);
+	scsi_ledger_submit(un->lu, un->epoch, bytes, c.pos, unreserve_done, un);
 }
 
 static void unreserve_start(struct unreserve *un)
@@ -609,6 +643,7 @@ void scsi_ledger_view(struct scsi *scsi, const struct group_view *view)
 	struct qb_list_head *at, *next;
 
 	scsi->groups[view->group].epoch = view->epoch;
+	scsi->groups[view->group].local = view->access == GROUP_LOCAL;
 	qb_list_for_each_safe (at, next, &scsi->unreserves) {
 		struct unreserve *un = qb_list_entry(at, struct unreserve, link);
 
@@ -621,6 +656,7 @@ void scsi_ledger_view(struct scsi *scsi, const struct group_view *view)
 
 		if (book->lu->group == view->group) {
 			lost_unreserve(book, view);
+			scsi_wipe_check(scsi, book->lu);
 		}
 	}
 }

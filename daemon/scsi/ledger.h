@@ -24,6 +24,13 @@ void scsi_ledger_send(struct scsi_task *task, const struct cursor *entry);
 /* What an entry of the task has in common with every other. */
 struct scsi_entry scsi_ledger_entry(const struct scsi_task *task, uint8_t kind);
 
+/* An entry for the LU under that epoch, as struct ledger's submit(). Control thread. */
+void scsi_ledger_submit(const struct scsi_lu *lu, uint64_t epoch, const uint8_t *bytes,
+	size_t length, void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result),
+	void *arg);
+/* Is a state of the LU still on its way to a reactor? Control thread. */
+bool scsi_ledger_is_publishing(const struct scsi *scsi, const struct scsi_lu *lu);
+
 /*
  * A reset of the LU by `who`, or the end of the nexus `who`: an SPC-2 reservation goes, and with a
  * reset unsaved mode parameters. done(arg) on core's reactor, never inside the call; done may be

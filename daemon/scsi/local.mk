@@ -23,6 +23,9 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/hold.c daemon/scsi/hold.h \
 	daemon/scsi/identify.c \
 	daemon/scsi/inquiry.c \
+	daemon/scsi/intent.c daemon/scsi/intent.h \
+	daemon/scsi/intent_apply.c \
+	daemon/scsi/intent_settle.c \
 	daemon/scsi/lba_status.c \
 	daemon/scsi/ledger.c daemon/scsi/ledger.h \
 	daemon/scsi/log_page.h daemon/scsi/log_select.c daemon/scsi/log_sense.c \
@@ -45,6 +48,8 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/round.c daemon/scsi/round.h \
 	daemon/scsi/rsoc.c \
 	daemon/scsi/rw.c \
+	daemon/scsi/sanitize.c daemon/scsi/sanitize.h \
+	daemon/scsi/sanitize_apply.c \
 	daemon/scsi/scsi.c \
 	daemon/scsi/sense.c daemon/scsi/sense.h \
 	daemon/scsi/serve.c \
@@ -61,6 +66,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/verify.c \
 	daemon/scsi/vpd.c \
 	daemon/scsi/watch.c daemon/scsi/watch.h \
+	daemon/scsi/wipe.c \
 	daemon/scsi/write_same.c
 libyokescsi_a_CFLAGS = $(AM_CFLAGS)
 
@@ -128,6 +134,12 @@ tests_unit_test_scsi_walk_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_reserve
 tests_unit_test_scsi_reserve_SOURCES = tests/unit/test_scsi_reserve.c $(scsi_pair_sources)
 tests_unit_test_scsi_reserve_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_sanitize
+tests_unit_test_scsi_sanitize_SOURCES = tests/unit/test_scsi_sanitize.c $(scsi_pair_sources)
+tests_unit_test_scsi_sanitize_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_intent
+tests_unit_test_scsi_intent_SOURCES = tests/unit/test_scsi_intent.c $(scsi_pair_sources)
+tests_unit_test_scsi_intent_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_identify
 tests_unit_test_scsi_identify_SOURCES = tests/unit/test_scsi_identify.c $(scsi_pair_sources)
 tests_unit_test_scsi_identify_LDADD = $(scsi_rig_libs)
@@ -166,13 +178,19 @@ tests_fuzz_fuzz_scsi_state_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_fuzz_fuzz_scsi_state_LDADD = libyokescsi.a libyokeconf.a libyokebase.a $(QB_LIBS) \
 	$(URING_LIBS) $(ISAL_LIBS)
 EXTRA_DIST += \
+	tests/fuzz/corpus/scsi_state/entry-intent-end.bin \
+	tests/fuzz/corpus/scsi_state/entry-intent.bin \
 	tests/fuzz/corpus/scsi_state/entry-mode.bin \
 	tests/fuzz/corpus/scsi_state/entry-move.bin \
 	tests/fuzz/corpus/scsi_state/entry-preempt.bin \
 	tests/fuzz/corpus/scsi_state/entry-register.bin \
 	tests/fuzz/corpus/scsi_state/entry-reserve.bin \
+	tests/fuzz/corpus/scsi_state/entry-sanitize-exit.bin \
+	tests/fuzz/corpus/scsi_state/entry-sanitize.bin \
 	tests/fuzz/corpus/scsi_state/entry-unreserve.bin \
+	tests/fuzz/corpus/scsi_state/entry-wiped.bin \
 	tests/fuzz/corpus/scsi_state/state-reserved.bin \
+	tests/fuzz/corpus/scsi_state/state-sanitize.bin \
 	tests/fuzz/corpus/scsi_state/state-spc2.bin \
 	tests/fuzz/corpus/scsi_state/transport-ids.bin
 

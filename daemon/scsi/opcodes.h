@@ -53,6 +53,7 @@ enum {
 	SCSI_PASSES_RESERVE = 1 << 5, /* runs beside an SPC-2 reservation (SPC-2 5.5.1) */
 	SCSI_USES_LEDGER = 1 << 6, /* a reservation is looked at when its entry is applied */
 	SCSI_ACTION_IS_FIELD = 1 << 7, /* with `actions`: an unknown one is a bad field */
+	SCSI_PASSES_SANITIZE = 1 << 8, /* runs beside a sanitize operation (SBC-4 4.11) */
 };
 
 struct scsi_row {
@@ -61,6 +62,8 @@ struct scsi_row {
 	bool (*decode)(struct scsi_task *task);
 	/* Runs it; ends in scsi_task_finish(). */
 	void (*run)(struct scsi_task *task);
+	/* Its entry of the ledger is done, with a good result: how it goes on. NULL: it ends. */
+	void (*recorded)(struct scsi_task *task);
 	/* Does this LU have the command? NULL: every LU has. */
 	bool (*available)(const struct scsi_lu *lu);
 	/* For an opcode with service actions: 32 rows; then only this and `name` are set. */
@@ -76,7 +79,7 @@ struct scsi_row {
 	uint8_t reserved; /* enum scsi_reserved */
 	uint8_t order; /* enum scsi_order */
 	uint8_t states; /* SCSI_IN_* */
-	uint8_t flags; /* SCSI_PASSES_UA... */
+	uint16_t flags; /* SCSI_PASSES_UA... */
 	uint8_t has_action;
 	uint16_t nominal_s; /* command timeouts descriptor; 0 = not said */
 	uint16_t recommended_s;
@@ -88,6 +91,7 @@ extern const struct scsi_row scsi_pr_in_rows[32];
 extern const struct scsi_row scsi_pr_out_rows[32];
 extern const struct scsi_row scsi_copy_out_rows[32];
 extern const struct scsi_row scsi_copy_in_rows[32];
+extern const struct scsi_row scsi_sanitize_rows[32]; /* below 48 (sanitize.c) */
 
 /* The row of a CDB whose first two bytes are there; NULL when there is none. */
 const struct scsi_row *scsi_row_find(const uint8_t *cdb);

@@ -9,10 +9,12 @@
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/guard.h"
 #include "daemon/scsi/hold.h"
+#include "daemon/scsi/intent.h"
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/nexus.h"
 #include "daemon/scsi/round.h"
+#include "daemon/scsi/sanitize.h"
 #include "daemon/scsi/token.h"
 #include "daemon/scsi/watch.h"
 #include "yoke/log.h"
@@ -35,6 +37,8 @@ static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *
 	core->reactor = r;
 	qb_list_init(&core->nexuses);
 	qb_list_init(&core->sweeps);
+	qb_list_init(&core->sanitizing);
+	qb_list_init(&core->intents);
 	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {
 		qb_list_init(&core->peers[i]);
 	}
@@ -118,6 +122,8 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	scsi->move = setup->move;
 	scsi->move_arg = setup->move_arg;
 	atomic_init(&scsi->lease_ms, UINT64_MAX);
+	qb_list_init(&scsi->wipes);
+	qb_list_init(&scsi->intents);
 	qb_list_init(&scsi->rounds);
 	qb_list_init(&scsi->touched);
 	qb_list_init(&scsi->publications);
@@ -144,6 +150,8 @@ void scsi_free(struct scsi *scsi)
 	if (!scsi) {
 		return;
 	}
+	scsi_wipes_free(scsi);
+	scsi_intents_free(scsi);
 	scsi_watch_free(scsi->watch);
 	for (unsigned i = 0; i < scsi->core_count; i++) {
 		core_end(&scsi->cores[i]);
@@ -181,6 +189,22 @@ void scsi_totals_get(const struct scsi_lu *lu, struct scsi_totals *totals)
 		totals->written_bytes += counter_get(&count->written_bytes);
 		totals->read_errors += counter_get(&count->read_errors);
 		totals->write_errors += counter_get(&count->write_errors);
+	}
+}
+
+/* `left` first: what has left by then has entered before. */
+void scsi_store_count(const struct scsi_lu *lu, uint64_t *entered, uint64_t *left)
+{
+	const struct scsi *scsi = lu->scsi;
+
+	*entered = 0;
+	*left = 0;
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		*left += atomic_load_explicit(
+			&scsi->cores[i].lus[lu->index].left, memory_order_acquire);
+	}
+	for (unsigned i = 0; i < scsi->core_count; i++) {
+		*entered += counter_get(&scsi->cores[i].lus[lu->index].entered);
 	}
 }
 

@@ -39,6 +39,8 @@ static const struct scsi_sense_code codes[SENSE_COUNT] = {
 	[SENSE_NOT_READY_STANDBY] = {"port in standby state", KEY_NOT_READY, 0x04, 0x0b},
 	[SENSE_NOT_READY_UNAVAILABLE] = {"port in unavailable state", KEY_NOT_READY, 0x04, 0x0c},
 	[SENSE_NOT_READY_OFFLINE] = {"offline", KEY_NOT_READY, 0x04, 0x12},
+	[SENSE_NOT_READY_SANITIZING] = {"sanitize in progress", KEY_NOT_READY, 0x04, 0x1b},
+	[SENSE_SANITIZE_FAILED] = {"sanitize command failed", KEY_MEDIUM_ERROR, 0x31, 0x03},
 	[SENSE_WRITE_ERROR] = {"write error", KEY_MEDIUM_ERROR, 0x0c, 0x00},
 	[SENSE_READ_ERROR] = {"unrecovered read error", KEY_MEDIUM_ERROR, 0x11, 0x00},
 	[SENSE_TARGET_FAILURE] = {"internal target failure", KEY_HARDWARE_ERROR, 0x44, 0x00},
@@ -263,6 +265,31 @@ void scsi_set_sense_information(struct scsi_task *task, enum scsi_sense sense, u
 		task->sense[0] |= SENSE_VALID;
 		be32_put(task->sense + 3, (uint32_t)information);
 	}
+}
+
+size_t scsi_sense_add_progress(
+	uint8_t sense[SCSI_SENSE_FIXED_BYTES], size_t length, uint16_t progress)
+{
+	uint8_t *to = sense + 15;
+
+	if (sense[0] == SENSE_CURRENT_DESCRIPTOR) {
+		sense[7] = 8;
+		sense[8] = DESCRIPTOR_KEY_SPECIFIC;
+		sense[9] = 6;
+		to = sense + 12;
+		length = SENSE_HEADER_BYTES + 8;
+	}
+	to[0] = SENSE_SKSV;
+	be16_put(to + 1, progress);
+	return length;
+}
+
+void scsi_set_sense_progress(struct scsi_task *task, enum scsi_sense sense, uint16_t progress)
+{
+	scsi_set_sense(task, sense);
+	memset(task->sense + task->sense_length, 0, SCSI_SENSE_MAX - task->sense_length);
+	task->sense_length =
+		(uint8_t)scsi_sense_add_progress(task->sense, task->sense_length, progress);
 }
 
 uint8_t scsi_sense_key(const struct scsi_task *task)

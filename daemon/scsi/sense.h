@@ -15,6 +15,8 @@ enum scsi_sense {
 	SENSE_NOT_READY_STANDBY,
 	SENSE_NOT_READY_UNAVAILABLE,
 	SENSE_NOT_READY_OFFLINE,
+	SENSE_NOT_READY_SANITIZING,
+	SENSE_SANITIZE_FAILED,
 	SENSE_WRITE_ERROR,
 	SENSE_READ_ERROR,
 	SENSE_TARGET_FAILURE,
@@ -99,6 +101,13 @@ void scsi_set_copy_aborted(struct scsi_task *task, enum scsi_sense sense, uint16
 /* The same with INFORMATION, which fixed format leaves out when it needs more than 32 bits. */
 void scsi_set_sense_information(
 	struct scsi_task *task, enum scsi_sense sense, uint64_t information);
+
+/* Adds a PROGRESS INDICATION (SPC-4 4.5.2.4.4) to sense bytes of scsi_sense_build(); their length.
+ */
+size_t scsi_sense_add_progress(
+	uint8_t sense[SCSI_SENSE_FIXED_BYTES], size_t length, uint16_t progress);
+/* Ends the task with CHECK CONDITION and that sense, with a progress indication. */
+void scsi_set_sense_progress(struct scsi_task *task, enum scsi_sense sense, uint16_t progress);
 
 /* An I/O ended with a negative errno: the sense that says so; `writes` is the direction. */
 void scsi_set_errno(struct scsi_task *task, int err, bool writes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
+#include "daemon/scsi/sanitize.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/snapshot.h"
 #include "yoke/log.h"
@@ -23,9 +24,15 @@ struct scsi_snapshot *scsi_snapshot_new(const struct scsi_state *state, uint64_t
 	snapshot->version = version;
 	snapshot->state = *state;
 	snapshot->state.registrants = registrants;
+	snapshot->state.intent = NULL;
+	if (state->sanitize) {
+		snapshot->state.sanitize = scsi_sanitize_new();
+		*snapshot->state.sanitize = *state->sanitize;
+	}
 	snapshot->state.room = state->count;
 	snapshot->state.done_count = 0;
-	snapshot->restricts = state->type || state->reserved || state->mode & SCSI_MODE_SWP;
+	snapshot->restricts =
+		state->type || state->reserved || state->mode & SCSI_MODE_SWP || state->sanitize;
 	if (scsi_state_is_clear(&snapshot->state)) {
 		scsi_snapshot_free(snapshot);
 		return NULL;
@@ -53,7 +60,7 @@ static uint8_t standing_get(
 	return standing->is;
 }
 
-bool scsi_snapshot_refuses(struct scsi_task *task, const struct scsi_snapshot *snapshot)
+bool scsi_snapshot_conflicts(struct scsi_task *task, const struct scsi_snapshot *snapshot)
 {
 	const struct scsi_state *state = &snapshot->state;
 	const struct scsi_row *row = task->row;
@@ -63,6 +70,21 @@ bool scsi_snapshot_refuses(struct scsi_task *task, const struct scsi_snapshot *s
 			row->reserved, row->flags & SCSI_PASSES_RESERVE)) {
 		task->status = SCSI_RESERVATION_CONFLICT;
 		task->in_length = 0;
+		return true;
+	}
+	return false;
+}
+
+bool scsi_snapshot_refuses(struct scsi_task *task, const struct scsi_snapshot *snapshot)
+{
+	const struct scsi_state *state = &snapshot->state;
+	const struct scsi_row *row = task->row;
+
+	if (scsi_snapshot_conflicts(task, snapshot)) {
+		return true;
+	}
+	if (state->sanitize && !(row->flags & SCSI_PASSES_SANITIZE)) {
+		scsi_sanitize_refuse(task, state->sanitize);
 		return true;
 	}
 	if (row->flags & SCSI_WRITES && state->mode & SCSI_MODE_SWP) {

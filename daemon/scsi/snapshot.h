@@ -13,7 +13,7 @@
 
 struct scsi_snapshot {
 	uint64_t version; /* from 1; no two of one process have the same */
-	bool restricts; /* there is a reservation or a write protection */
+	bool restricts; /* a reservation, a write protection, a sanitize operation */
 	struct scsi_state state; /* without what has been done; owns its registrants */
 };
 
@@ -21,8 +21,12 @@ struct scsi_snapshot {
 struct scsi_snapshot *scsi_snapshot_new(const struct scsi_state *state, uint64_t version);
 void scsi_snapshot_free(struct scsi_snapshot *snapshot);
 
-/* By a reservation or write protection; true with the outcome set. The slow part. */
+/* By a reservation, a sanitize operation or write protection; true with the outcome set. The slow
+ * part. */
 bool scsi_snapshot_refuses(struct scsi_task *task, const struct scsi_snapshot *snapshot);
+
+/* By a reservation alone. */
+bool scsi_snapshot_conflicts(struct scsi_task *task, const struct scsi_snapshot *snapshot);
 
 /* This reactor's copy for the task's LU; NULL when there is none. */
 static inline const struct scsi_snapshot *scsi_snapshot_of(const struct scsi_task *task)

@@ -11,6 +11,9 @@
 #define STATE_RESERVED 0x02
 #define STATE_INFO     0x04
 #define STATE_REACHED  0x08 /* a threshold is reached */
+#define STATE_SANITIZE 0x10
+#define STATE_INTENT   0x20
+#define STATE_ALL      0x3f
 
 enum {
 	TYPE_EXISTS = 1 << 0,
@@ -69,6 +72,8 @@ bool scsi_pr_type_is_exclusive(unsigned type)
 void scsi_state_clear(struct scsi_state *state)
 {
 	free(state->registrants);
+	free(state->sanitize);
+	free(state->intent);
 	*state = (struct scsi_state){.holder = SCSI_NO_REGISTRANT};
 }
 
@@ -76,7 +81,20 @@ bool scsi_state_is_clear(const struct scsi_state *state)
 {
 	return !state->generation && !state->count && !state->aptpl && !state->reserved &&
 	       !state->mode && !state->saved_mode && !state->done_count && !state->info_length &&
-	       !state->reached;
+	       !state->reached && !state->sanitize && !state->intent;
+}
+
+struct scsi_sanitize *scsi_sanitize_new(void)
+{
+	struct scsi_sanitize *sanitize = calloc(1, sizeof(*sanitize));
+
+	if (!sanitize) {
+		/* The other controllers apply this entry: this one must not differ. */
+		log_err("out of memory for a sanitize operation; the daemon ends so that the other "
+			"controller can take over");
+		abort();
+	}
+	return sanitize;
 }
 
 bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identity *b)
@@ -84,6 +102,22 @@ bool scsi_identity_equal(const struct scsi_identity *a, const struct scsi_identi
 	return a->rtpi == b->rtpi && a->controller == b->controller &&
 	       memcmp(a->isid, b->isid, 6) == 0 && strcmp(a->initiator, b->initiator) == 0 &&
 	       strcmp(a->target, b->target) == 0;
+}
+
+struct scsi_intent *scsi_intent_new(uint64_t id, uint64_t at_bytes, uint32_t total)
+{
+	struct scsi_intent *intent = calloc(1, sizeof(*intent) + total);
+
+	if (!intent) {
+		/* The other controllers apply this entry: this one must not differ. */
+		log_err("out of memory for an atomic write; the daemon ends so that the other "
+			"controller can take over");
+		abort();
+	}
+	intent->id = id;
+	intent->at_bytes = at_bytes;
+	intent->total = total;
+	return intent;
 }
 
 /* ----- registrants ---------------------------------------------------------------------------- */
@@ -202,6 +236,23 @@ bool scsi_identity_get(struct cursor *c, struct scsi_identity *who)
 	return cursor_ok(c);
 }
 
+#define SANITIZE_UNRESTRICTED 0x01
+#define SANITIZE_INVERT	      0x02
+
+static void sanitize_put(struct cursor *c, const struct scsi_sanitize *sanitize)
+{
+	cursor_put_u64(c, sanitize->id);
+	cursor_put_u8(c, sanitize->phase);
+	cursor_put_u8(c, sanitize->method);
+	cursor_put_u8(c, (uint8_t)((sanitize->unrestricted ? SANITIZE_UNRESTRICTED : 0) |
+				   (sanitize->invert ? SANITIZE_INVERT : 0)));
+	cursor_put_u8(c, sanitize->passes);
+	cursor_put_u8(c, sanitize->pass);
+	cursor_put_u64(c, sanitize->bytes);
+	cursor_put_u16(c, sanitize->pattern_length);
+	cursor_put_bytes(c, sanitize->pattern, sanitize->pattern_length);
+}
+
 int scsi_state_put(const struct scsi_state *state, uint8_t *bytes, size_t size)
 {
 	struct cursor c = cursor_over(bytes, size);
@@ -215,7 +266,9 @@ int scsi_state_put(const struct scsi_state *state, uint8_t *bytes, size_t size)
 	cursor_put_u8(&c, (uint8_t)((state->aptpl ? STATE_APTPL : 0) |
 				    (state->reserved ? STATE_RESERVED : 0) |
 				    (state->info_length ? STATE_INFO : 0) |
-				    (state->reached ? STATE_REACHED : 0)));
+				    (state->reached ? STATE_REACHED : 0) |
+				    (state->sanitize ? STATE_SANITIZE : 0) |
+				    (state->intent ? STATE_INTENT : 0)));
 	cursor_put_u8(&c, state->mode);
 	cursor_put_u8(&c, state->saved_mode);
 	cursor_put_u8(&c, state->type);
@@ -234,6 +287,16 @@ int scsi_state_put(const struct scsi_state *state, uint8_t *bytes, size_t size)
 	}
 	if (state->reached) {
 		cursor_put_u8(&c, state->reached);
+	}
+	if (state->sanitize) {
+		sanitize_put(&c, state->sanitize);
+	}
+	if (state->intent) {
+		cursor_put_u64(&c, state->intent->id);
+		cursor_put_u64(&c, state->intent->at_bytes);
+		cursor_put_u32(&c, state->intent->total);
+		cursor_put_u32(&c, state->intent->have);
+		cursor_put_bytes(&c, state->intent->data, state->intent->have);
 	}
 	cursor_put_u8(&c, state->done_count);
 	for (unsigned i = 0; i < state->done_count; i++) {
@@ -297,6 +360,50 @@ static void info_get(struct scsi_state *state, struct cursor *c)
 	cursor_get_bytes(c, state->info, state->info_length);
 }
 
+static void sanitize_get(struct scsi_state *state, struct cursor *c)
+{
+	struct scsi_sanitize *sanitize = scsi_sanitize_new();
+	uint8_t options;
+
+	state->sanitize = sanitize;
+	sanitize->id = cursor_get_u64(c);
+	sanitize->phase = cursor_get_u8(c);
+	sanitize->method = cursor_get_u8(c);
+	options = cursor_get_u8(c);
+	sanitize->unrestricted = options & SANITIZE_UNRESTRICTED;
+	sanitize->invert = options & SANITIZE_INVERT;
+	sanitize->passes = cursor_get_u8(c);
+	sanitize->pass = cursor_get_u8(c);
+	sanitize->bytes = cursor_get_u64(c);
+	sanitize->pattern_length = cursor_get_u16(c);
+	if ((sanitize->phase != SCSI_SANITIZE_RUNNING && sanitize->phase != SCSI_SANITIZE_FAILED) ||
+		(sanitize->method != SCSI_SANITIZE_OVERWRITE &&
+			sanitize->method != SCSI_SANITIZE_BLOCK_ERASE) ||
+		options & ~(SANITIZE_UNRESTRICTED | SANITIZE_INVERT) ||
+		sanitize->passes > SCSI_SANITIZE_PASSES_MAX || sanitize->pass >= sanitize->passes ||
+		sanitize->pattern_length > SCSI_SANITIZE_PATTERN_MAX) {
+		sanitize->pattern_length = 0;
+		c->bad = true;
+	}
+	cursor_get_bytes(c, sanitize->pattern, sanitize->pattern_length);
+}
+
+static void intent_get(struct scsi_state *state, struct cursor *c)
+{
+	uint64_t id = cursor_get_u64(c);
+	uint64_t at_bytes = cursor_get_u64(c);
+	uint32_t total = cursor_get_u32(c);
+	uint32_t have = cursor_get_u32(c);
+
+	if (total > SCSI_INTENT_BYTES_MAX || have > total || !cursor_ok(c)) {
+		c->bad = true;
+		return;
+	}
+	state->intent = scsi_intent_new(id, at_bytes, total);
+	state->intent->have = have;
+	cursor_get_bytes(c, state->intent->data, have);
+}
+
 int scsi_state_get(struct scsi_state *state, const uint8_t *bytes, size_t length)
 {
 	struct cursor c = cursor_reader(bytes, length);
@@ -329,9 +436,14 @@ int scsi_state_get(struct scsi_state *state, const uint8_t *bytes, size_t length
 		state->reached = cursor_get_u8(&c);
 		c.bad |= !state->reached || state->reached & ~SCSI_REACHED_ALL;
 	}
+	if (flags & STATE_SANITIZE) {
+		sanitize_get(state, &c);
+	}
+	if (flags & STATE_INTENT) {
+		intent_get(state, &c);
+	}
 	done_get(state, &c);
-	if (!cursor_ok(&c) || cursor_left(&c) ||
-		flags & ~(STATE_APTPL | STATE_RESERVED | STATE_INFO | STATE_REACHED) ||
+	if (!cursor_ok(&c) || cursor_left(&c) || flags & ~STATE_ALL ||
 		state->mode & ~SCSI_MODE_ALL || state->saved_mode & ~SCSI_MODE_ALL ||
 		!reservation_is_sound(state)) {
 		scsi_state_clear(state);

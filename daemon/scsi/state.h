@@ -14,10 +14,13 @@
 #include "yoke/cursor.h"
 #include "yoke/task.h"
 
-#define SCSI_REGISTRANTS_MAX 256u
-#define SCSI_DONE_MAX	     64u /* commands whose results are remembered */
-#define SCSI_IDENTIFYING_MAX 64u /* bytes of identifying information */
-#define SCSI_NO_REGISTRANT   UINT16_MAX
+#define SCSI_REGISTRANTS_MAX	  256u
+#define SCSI_DONE_MAX		  64u /* commands whose results are remembered */
+#define SCSI_IDENTIFYING_MAX	  64u /* bytes of identifying information */
+#define SCSI_NO_REGISTRANT	  UINT16_MAX
+#define SCSI_SANITIZE_PATTERN_MAX 4096u /* bytes: the largest logical block */
+#define SCSI_SANITIZE_PASSES_MAX  31u
+#define SCSI_INTENT_BYTES_MAX	  (128u << 10) /* of one atomic write */
 
 /* Types of persistent reservations (SPC-4 table 68). */
 enum scsi_pr_type {
@@ -48,6 +51,42 @@ enum {
 
 #define SCSI_REACHED_ALL 0x07 /* every threshold of logical block provisioning */
 
+/* A sanitize operation (SBC-4 4.11), from SANITIZE until it has ended well. */
+enum scsi_sanitize_phase {
+	SCSI_SANITIZE_RUNNING = 1,
+	SCSI_SANITIZE_FAILED = 2, /* until EXIT FAILURE MODE, or another one */
+};
+enum scsi_sanitize_method { /* the service actions of SANITIZE */
+	SCSI_SANITIZE_OVERWRITE = 0x01,
+	SCSI_SANITIZE_BLOCK_ERASE = 0x02,
+	SCSI_SANITIZE_EXIT = 0x1f,
+};
+
+struct scsi_sanitize {
+	uint64_t id; /* serial of the command, which names the operation */
+	uint8_t phase; /* enum scsi_sanitize_phase */
+	uint8_t method;
+	bool unrestricted; /* AUSE: EXIT FAILURE MODE ends a failure */
+	bool invert; /* the pattern, from pass to pass */
+	uint8_t passes; /* from 1 */
+	uint8_t pass; /* that is under way, from 0 */
+	uint64_t bytes; /* of that pass that are done for certain */
+	uint16_t pattern_length; /* 0: zeros */
+	uint8_t pattern[SCSI_SANITIZE_PATTERN_MAX];
+};
+
+/*
+ * An atomic write that may be under way: what it writes, kept by every controller and on its disk
+ * before the first byte goes to the extent. It counts when all of it is there.
+ */
+struct scsi_intent {
+	uint64_t id; /* serial of the command */
+	uint64_t at_bytes; /* in the extent */
+	uint32_t total; /* bytes, at most SCSI_INTENT_BYTES_MAX */
+	uint32_t have;
+	uint8_t data[]; /* room for all */
+};
+
 struct scsi_registrant {
 	uint64_t key; /* never 0 */
 	struct scsi_identity who;
@@ -72,6 +111,8 @@ struct scsi_state {
 	uint8_t done_count;
 	uint8_t info_length;
 	uint8_t info[SCSI_IDENTIFYING_MAX]; /* SET IDENTIFYING INFORMATION */
+	struct scsi_sanitize *sanitize; /* NULL = none */
+	struct scsi_intent *intent; /* NULL = none; not in copies for reactors */
 	struct scsi_identity reserver;
 	struct scsi_done done[SCSI_DONE_MAX]; /* oldest first */
 	struct scsi_registrant *registrants; /* in the order in which they came */
@@ -80,6 +121,10 @@ struct scsi_state {
 /* As if no entry had touched it; frees what it had. */
 void scsi_state_clear(struct scsi_state *state);
 bool scsi_state_is_clear(const struct scsi_state *state);
+/* A sanitize operation for the state to own, all zero; without memory the daemon ends. */
+struct scsi_sanitize *scsi_sanitize_new(void);
+/* The same with room for `total` bytes, none of which is there yet. */
+struct scsi_intent *scsi_intent_new(uint64_t id, uint64_t at_bytes, uint32_t total);
 
 /* Index of the registration of that nexus; SCSI_NO_REGISTRANT. */
 uint16_t scsi_state_find(const struct scsi_state *state, const struct scsi_identity *who);

@@ -4,6 +4,7 @@
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/lu.h"
+#include "daemon/scsi/sanitize.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/snapshot.h"
 #include "daemon/scsi/tasks.h"
@@ -19,6 +20,7 @@ static const char *const state_names[SCSI_TASK_STATE_COUNT] = {
 	[SCSI_TASK_HELD] = "held",
 	[SCSI_TASK_STARVED] = "starved",
 	[SCSI_TASK_FENCED] = "fenced",
+	[SCSI_TASK_SANITIZING] = "sanitizing",
 	[SCSI_TASK_DOOMED] = "doomed",
 	[SCSI_TASK_RUNNING] = "running",
 	[SCSI_TASK_SHIPPED] = "shipped",
@@ -141,6 +143,7 @@ enum scsi_start scsi_task_start(struct scsi_task *task)
 {
 	struct scsi_nexus *nexus = task->nexus;
 	int unit = scsi_target_unit(nexus->target, scsi_lun_decode(task->lun));
+	bool sound;
 
 	scsi_task_init(task);
 	task->serial = ++nexus->core->serial;
@@ -154,7 +157,11 @@ enum scsi_start scsi_task_start(struct scsi_task *task)
 		}
 		task->lu = task->itl->lu;
 	}
-	if (!scsi_task_decode(task) || scsi_gate_early(task) == SCSI_VERDICT_REFUSED) {
+	sound = scsi_task_decode(task);
+	if (!sound) {
+		scsi_sanitize_override(task);
+	}
+	if (!sound || scsi_gate_early(task) == SCSI_VERDICT_REFUSED) {
 		task->out_bytes = 0;
 		task->in_bytes = 0;
 		task->state = SCSI_TASK_ENDED;
@@ -431,6 +438,7 @@ static bool task_take(struct scsi_task *task, struct qb_list_head *to)
 	case SCSI_TASK_HELD:
 	case SCSI_TASK_STARVED:
 	case SCSI_TASK_FENCED:
+	case SCSI_TASK_SANITIZING:
 		qb_list_del(&task->wait_link);
 		qb_list_add_tail(&task->wait_link, to);
 		task->state = SCSI_TASK_DOOMED;

@@ -14,6 +14,7 @@ enum scsi_task_state {
 	SCSI_TASK_HELD, /* waits for its group */
 	SCSI_TASK_STARVED, /* waits for a buffer */
 	SCSI_TASK_FENCED, /* waits for a range of blocks (guard.h) */
+	SCSI_TASK_SANITIZING, /* waits for the end of the sanitize operation that it began */
 	SCSI_TASK_DOOMED, /* about to be ended by an abort */
 	SCSI_TASK_RUNNING,
 	SCSI_TASK_SHIPPED,

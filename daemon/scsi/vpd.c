@@ -25,6 +25,7 @@
 #define BLOCK_PAGE_BYTES   0x3c
 #define SCSI_VPD_PORT_MAX  260u /* bytes of one port in page 88 */
 #define OPTIMAL_BYTES	   (1u << 20)
+#define WABEREQ_READS	   0x40 /* 01b: reads after BLOCK ERASE are good */
 
 static void page_00(const struct scsi_task *task, struct cursor *c);
 
@@ -178,7 +179,7 @@ static void page_b0(const struct scsi_task *task, struct cursor *c)
 	bool unmap = scsi_unmap_available(lu);
 	uint32_t shift = lu->block_shift;
 	uint32_t physical = lu->conf->physical_block_size;
-	uint32_t atomic = scsi_write_atomic_available(lu) ? lu->info.atomic_bytes >> shift : 0;
+	uint32_t atomic = scsi_atomic_bytes(lu) >> shift;
 
 	cursor_put_u8(c, 0x01); /* WSNZ: WRITE SAME of 0 blocks is refused */
 	cursor_put_u8(c, SCSI_COMPARE_BLOCKS_MAX);
@@ -203,7 +204,11 @@ static void page_b1(const struct scsi_task *task, struct cursor *c)
 	const struct conf_extent *extent = task->lu->conf;
 
 	cursor_put_u16(c, extent->rotational_known ? extent->rotation_rpm : 0);
-	cursor_put_zeros(c, BLOCK_PAGE_BYTES - 2);
+	/* WABEREQ: blocks that were erased read as zeros. WACEREQ: there is no cryptographic erase.
+	 */
+	cursor_put_u8(c, 0);
+	cursor_put_u8(c, scsi_unmap_available(task->lu) ? WABEREQ_READS : 0);
+	cursor_put_zeros(c, BLOCK_PAGE_BYTES - 4);
 }
 
 /* Block limits extension: no streams, no scattered writes. */

@@ -209,6 +209,7 @@ struct conf {
 	enum conf_hold_answer hold_answer;
 	bool explicit_alua; /* hosts may move groups by SET TARGET PORT GROUPS */
 	bool portal_adoption; /* addresses of portals are ours, and a lost controller's are taken */
+	uint64_t sanitize_bytes; /* a second at most, for each LU; 0 = no limit */
 	uint32_t handover_timeout_ms; /* up to COMMIT; then it is rolled back */
 	const char *vendor; /* INQUIRY, 8 characters at most */
 	const char *product; /* 16 at most */

@@ -54,6 +54,10 @@ targets:
         extent: read-only
       - lun: {PLAIN}
         extent: plain
+settings:
+  sanitize_rate: 32MiB
+iscsi:
+  nop_interval: 120s  # a test of iscsi-test-cu sleeps for a minute and answers nothing
 """
 
 

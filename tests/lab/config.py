@@ -43,7 +43,8 @@ def yoke_yaml(settings):
     for name, group, size, block in extents(settings):
         lines += [f"  - name: {name}", "    type: file", f"    path: /srv/yoke/{name}.img",
                   f"    size: {size // MIB}MiB", f"    block_size: {block}", f"    group: {group}",
-                  *(f"    {k}: {v}" for k, v in settings.get("extent_settings", {}).items())]
+                  *(f"    {k}: {v}" for k, v in {**settings.get("extent_settings", {}),
+                                                 **settings.get("extents", {}).get(name, {})}.items())]
     lines += ["targets:", f"  - name: {TARGET}", "    alias: array1", "    luns:"]
     for lun, (name, _, _, _) in enumerate(extents(settings)):
         lines += [f"      - lun: {lun}", f"        extent: {name}"]
@@ -51,9 +52,10 @@ def yoke_yaml(settings):
     if extra:
         lines.append("settings:")
         lines += [f"  {key}: {value}" for key, value in extra.items()]
-    if settings.get("isns"):
-        lines.append("isns:")
-        lines += [f"  {key}: {value}" for key, value in settings["isns"].items()]
+    for section in ("iscsi", "isns"):
+        if settings.get(section):
+            lines.append(f"{section}:")
+            lines += [f"  {key}: {value}" for key, value in settings[section].items()]
     return "\n".join(lines) + "\n"
 
 

@@ -42,6 +42,7 @@ DEFAULTS = {
     "lu_mib": 64,
     "fault_disk": False,           # the shared disk is tests/faultdisk, which can go wrong
     "extent_settings": {},         # more keys of every extent
+    "extents": {},                 # and of those that are named
     "token": 1000,
     "consensus": 300,              # ms, allowed for two nodes; None: Corosync's 1.2 * token
     "fencing": ["ipmi", "fast"],   # the levels, in order
@@ -52,7 +53,8 @@ DEFAULTS = {
     "deaths": None,                # of a daemon, until it is left alone; None: as the product has it
     "adoption": False,             # portal adoption: portals' addresses are the daemons'
     "yoke_settings": {},
-    "isns": {},                    # the isns section of yoke.yaml
+    "iscsi": {},                   # the iscsi section of yoke.yaml
+    "isns": {},                    # its isns section
     "pacemaker_log": "info",
 }
 

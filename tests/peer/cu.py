@@ -104,15 +104,26 @@ def run(lab, urls, only=None):
 
 
 def expected(extent):
-    """[(kind, pattern)] of the file `expected` for a kind of extent; kind is skip, part, fail or
-    missing."""
+    """[(kind, pattern)] of the file `expected` for a kind of extent; it says which kinds there are."""
     rows = []
     for line in EXPECTED.read_text(encoding="utf-8").splitlines():
-        match = re.fullmatch(r"(skip|part|fail|missing) (\S+)(?: \((\w+)\))?: \S.*", line)
+        match = re.fullmatch(r"(skip|part|again|plain|fail|missing) (\S+)(?: \((\w+)\))?: \S.*", line)
         check(match or not line.strip() or line.startswith("#"), f"{EXPECTED}: not a row: {line}")
         if match and match[3] in (None, extent):
             rows.append((match[1], match[2]))
     return rows
+
+
+def repeat(lab, found, rows, urls, plain):
+    """Runs those that need it once more, by themselves; complaints about those that do not."""
+    complaints, count = [], 0
+    for kind, name in rows:
+        if kind in ("again", "plain"):
+            if found[name][0] == "pass":
+                complaints.append(f"{name}: passes, but is listed in {EXPECTED.name} ({kind})")
+            found[name] = run(lab, plain if kind == "plain" else urls, [name])[name]
+            count += 1
+    return complaints, count
 
 
 def compare(found, rows):
@@ -132,20 +143,22 @@ def compare(found, rows):
         last = "\n".join("      " + line for line in text.splitlines()[-12:])
         if outcome == "hang":
             complaints.append(f"{name}: hangs or kills the suite\n{last}")
-        elif kind and outcome == "pass":
+        elif kind not in (None, "again", "plain") and outcome == "pass":
             complaints.append(f"{name}: passes, but is listed in {EXPECTED.name} ({kind})")
         elif kind in ("skip", "fail") and outcome != kind:
             complaints.append(f"{name}: expected to {kind}, but: {outcome}\n{last}")
-        elif not kind and outcome != "pass":
+        elif kind in (None, "again", "plain") and outcome != "pass":
             complaints.append(f"{name}: {outcome}\n{last}")
     return complaints
 
 
-def whole(lab, urls, extent):
-    """Runs everything at an LU with that kind of extent and checks it; the counts, as a note."""
+def whole(lab, urls, extent, plain):
+    """Runs everything at an LU with that kind of extent and checks it; the counts, as a note. `plain`
+    leads to an LU whose physical blocks are no larger than its logical ones."""
     started = time.monotonic()
     rows = expected(extent)
     found = run(lab, urls)
+    complaints, repeated = repeat(lab, found, rows, urls, plain)
     counts = {word: sum(outcome == word for outcome, _ in found.values())
               for word in ("pass", "skip", "fail", "hang")}
     parts = sum(found[pattern][0] == "skip" for kind, pattern in rows if kind == "part")
@@ -153,10 +166,11 @@ def whole(lab, urls, extent):
     counts["skip"] -= parts
     missing = [pattern for kind, pattern in rows if kind == "missing"]
     note = (f"{len(found)} tests in {time.monotonic() - started:.0f} s: {counts['pass']} passed, "
-            f"{counts['skip']} skipped, {counts['fail']} failed, {counts['hang']} hang")
+            f"{counts['skip']} skipped, {counts['fail']} failed, {counts['hang']} hang; "
+            f"{repeated} of them by themselves")
     if missing:
         note += f"; {len(missing)} rows of what Yoke lacks"
-    complaints = compare(found, rows)
+    complaints += compare(found, rows)
     check(not complaints, note + "\n" + "\n".join(complaints))
     check(len(found) == TESTS, f"{len(found)} tests, the suite had {TESTS}")
     check(missing or counts["pass"] >= PASSED_LEAST,

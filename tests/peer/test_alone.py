@@ -15,7 +15,7 @@ def test_suite(lab):
     """The complete iscsi-test-cu, in one life of the daemon."""
     alone.serve(lab)
     pid = lab["a"].pids("yoked")
-    note = ways.suite(lab, alone.PORTALS, "ram")
+    note = ways.suite(lab, alone.PORTALS, "ram", alone.PLAIN)
     check(lab["a"].pids("yoked") == pid, "the daemon died under iscsi-test-cu")
     return note
 
@@ -31,15 +31,6 @@ def test_read_only(lab):
     lacking = set(re.findall(r"\[SKIPPED\] (\w+) is not implemented", text)) - {"UNMAP"}
     if lacking:
         raise Skip(f"{', '.join(sorted(lacking))}: not there yet")
-
-
-def test_plain_blocks(lab):
-    """GET LBA STATUS where the suite's arithmetic is right: at block n + 1 it expects a range that
-    begins at n + the blocks of a physical block, which is the same only if that is one."""
-    alone.serve(lab)
-    found = cu.run(lab, [ways.url(alone.PORTALS[0], alone.PLAIN)], ["GetLBAStatus.*"])
-    bad = {name: text for name, (outcome, text) in found.items() if outcome != "pass"}
-    check(len(found) == 3 and not bad, f"{sorted(found)}; not passed: {bad}")
 
 
 def test_known_failure_on_the_wire(lab):

@@ -5,7 +5,12 @@ import ways
 from questions import owner, wait_whole
 from runner import check
 
-SETTINGS = {"lus": 2, "groups": {"g1": "a", "g2": "b"}}
+# A sanitize operation of eight seconds, which a test of the suite waits for. LUN 1 is as LUN 0, but
+# for its physical blocks.
+PLAIN = 1
+SETTINGS = {"lus": 3, "groups": {"g1": "a", "g2": "b"}, "yoke_settings": {"sanitize_rate": "8MiB"},
+            "iscsi": {"nop_interval": "120s"},
+            "extents": {f"disk{PLAIN}": {"physical_block_size": 512}}}
 
 
 def suite(lab, *portals):
@@ -13,7 +18,7 @@ def suite(lab, *portals):
     wait_whole(lab)
     pids = [lab[node].pids("yoked") for node in "ab"]
     check(owner(lab, "g1") == "a", "g1 is not at a")
-    note = ways.suite(lab, portals, "file")
+    note = ways.suite(lab, portals, "file", PLAIN)
     check([lab[node].pids("yoked") for node in "ab"] == pids, "a daemon died under iscsi-test-cu")
     check(owner(lab, "g1") == "a", "g1 has moved")
     return note

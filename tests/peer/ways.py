@@ -15,9 +15,11 @@ def url(portal, lun=0):
     return f"iscsi://{portal}/{TARGET}/{lun}"
 
 
-def suite(lab, portals, extent):
-    """The complete iscsi-test-cu; the first portal is the one that most of its tests use."""
-    return cu.whole(lab, [url(portal) for portal in portals], extent)
+def suite(lab, portals, extent, plain):
+    """The complete iscsi-test-cu; the first portal is the one that most of its tests use, `plain` a
+    LUN whose physical blocks are no larger than its logical ones."""
+    return cu.whole(lab, [url(portal) for portal in portals], extent,
+                    [url(portal, plain) for portal in portals])
 
 
 def suite_reset_traced(lab, portal):

@@ -168,7 +168,7 @@ static void vpd_86_and_block_pages(void **state)
 		"00 00 00 00 00 00 00 00");
 	assert_int_equal(DO(0, 0x12, 1, 0xb1, 0, 96, 0), SCSI_GOOD);
 	assert_int_equal(t.in_length, 64);
-	rig_assert_hex(t.in, 8, "00 b1 00 3c 00 01 00 00");
+	rig_assert_hex(t.in, 8, "00 b1 00 3c 00 01 00 40");
 	assert_int_equal(DO(0, 0x12, 1, 0xb2, 0, 96, 0), SCSI_GOOD);
 	rig_assert_hex(t.in, t.in_length, "00 b2 00 04 0b e4 02 0a");
 	assert_int_equal(DO(1, 0x12, 1, 0xb2, 0, 96, 0), SCSI_GOOD);

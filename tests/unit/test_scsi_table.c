@@ -47,7 +47,7 @@ static void row_print(const struct scsi_row *row, char *line, size_t size)
 		snprintf(action, sizeof(action), "%02x", row->action);
 	}
 	snprintf(line, size,
-		"%02x %s %2u %-32s %-6s %-4s %-8s %-6s %c%c%c%c %s%s%s%s%s%s%s%s/%u/%u %s",
+		"%02x %s %2u %-32s %-6s %-4s %-8s %-6s %c%c%c%c %s%s%s%s%s%s%s%s%s/%u/%u %s",
 		row->opcode, action, row->cdb_length, usage, wheres[row->where],
 		directions[row->direction], reserved[row->reserved], orders[row->order],
 		row->states & SCSI_IN_STANDBY ? 'S' : '-',
@@ -57,7 +57,8 @@ static void row_print(const struct scsi_row *row, char *line, size_t size)
 		flag(row, SCSI_WITHOUT_LU, "no-lu,"), flag(row, SCSI_WRITES, "writes,"),
 		flag(row, SCSI_BY_OTHERS, "by-others,"), flag(row, SCSI_GUARDED, "guarded,"),
 		flag(row, SCSI_PASSES_RESERVE, "reserve,"), flag(row, SCSI_USES_LEDGER, "ledger,"),
-		row->available ? "some-lus," : "", row->nominal_s, row->recommended_s, row->name);
+		flag(row, SCSI_PASSES_SANITIZE, "sanitize,"), row->available ? "some-lus," : "",
+		row->nominal_s, row->recommended_s, row->name);
 }
 
 static int golden_read(void **state)
@@ -131,13 +132,16 @@ static void row_check(const struct scsi_row *row, unsigned opcode, unsigned acti
 	if (row->has_action) {
 		assert_int_equal(row->usage[1] & 0x1f, action);
 	}
-	/* What changes the medium is never let through by a reservation, and waits its turn. */
+	/* What changes the medium is never let through by a reservation, and waits its turn; but
+	 * SANITIZE is at the head of the queue (SBC-4 5.34). */
 	assert_true(!(row->flags & SCSI_GUARDED) || row->flags & SCSI_WRITES);
 	if (row->flags & SCSI_WRITES) {
-		assert_int_equal(row->order, SCSI_ORDER_QUEUED);
+		bool sanitizes = row->flags & SCSI_PASSES_SANITIZE;
+
+		assert_int_equal(row->order, sanitizes ? SCSI_ORDER_FREE : SCSI_ORDER_QUEUED);
 		assert_int_equal(row->where, SCSI_RUNS_OWNER);
 		assert_int_equal(row->reserved, SCSI_RESERVED_CONFLICT);
-		assert_int_equal(row->direction, SCSI_DATA_OUT);
+		assert_true(sanitizes || row->direction == SCSI_DATA_OUT);
 	}
 	/* What touches the medium runs at the owner, and only there. */
 	if (row->order == SCSI_ORDER_QUEUED) {
@@ -172,7 +176,8 @@ static void holes_are_refused(void **state)
 			if (!scsi_row_find(cdb)) {
 				assert_int_equal(
 					rig_do(rig, &t, rig->nexus[0], 0, cdb, 16, NULL, 0),
-					opcode == 0x5e || opcode == 0x5f ? 0x052400 : 0x052000);
+					scsi_rows[opcode].flags & SCSI_ACTION_IS_FIELD ? 0x052400
+										       : 0x052000);
 			}
 		}
 	}
