@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "glue.h"
+#include "yoke/log.h"
 
 const char *ha_result_name(enum ha_result result)
 {
@@ -127,6 +128,22 @@ void ha_group_move(struct ha *ha, const char *group, const char *controller, uns
 	} else {
 		machine_group_move(ha->machine, i, id, timeout_ms, done, arg);
 		ha_settled(ha);
+	}
+}
+
+void ha_drill(struct ha *ha, unsigned seconds)
+{
+	struct message msg = {.type = MESSAGE_DRILL,
+		.sender = ha->setup.controller,
+		.incarnation = ha->incarnation,
+		.controller = ha->other->id,
+		.seconds = (uint16_t)seconds};
+	int length = message_encode(&msg, ha->bytes, MESSAGE_BYTES_MAX);
+
+	log_warning("drill: the daemon of controller %u is to %s", ha->other->id,
+		seconds ? "stop for a while" : "die");
+	if (length > 0 && ha->transport) {
+		transport_send(ha->transport, ha->bytes, (size_t)length);
 	}
 }
 

@@ -5,13 +5,16 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "glue.h"
+#include "spawn.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -142,6 +145,32 @@ static void on_after(void *arg)
 	ha_settled(arg);
 }
 
+static void drill_woken(void *arg, int status, const char *output, size_t length)
+{
+	log_notice("drill: this daemon goes on");
+}
+
+/* `yokectl drill` at the other controller wants this daemon to die, or to stop for a while. */
+static void drill_deliver(struct ha *ha, const struct message *msg)
+{
+	char wake[64];
+	const char *argv[] = {"sh", "-c", wake, NULL};
+
+	if (msg->controller != ha->setup.controller || msg->sender == msg->controller) {
+		return;
+	}
+	log_warning("drill asked for at controller %u: this daemon %s", msg->sender,
+		msg->seconds ? "stops for a while" : "dies");
+	if (!msg->seconds) {
+		raise(SIGKILL);
+	}
+	snprintf(wake, sizeof(wake), "sleep %u; kill -CONT %d", msg->seconds, (int)getpid());
+	/* Nobody to wake it: then it does not stop. */
+	if (spawn_run(ha->setup.loop, argv, (MESSAGE_DRILL_S_MAX + 10) * 1000, drill_woken, ha)) {
+		raise(SIGSTOP);
+	}
+}
+
 /* Peers are outside, too: a bad message is dropped and counted, and changes nothing. */
 static void on_deliver(void *arg, uint32_t node, uint32_t pid, const void *bytes, size_t size)
 {
@@ -171,6 +200,10 @@ static void on_deliver(void *arg, uint32_t node, uint32_t pid, const void *bytes
 		if (msg.sender == ha->other->id) {
 			ha->setup.peer_hosts(ha->setup.arg, msg.blob, msg.blob_length);
 		}
+		return;
+	}
+	if (msg.type == MESSAGE_DRILL) {
+		drill_deliver(ha, &msg);
 		return;
 	}
 	machine_deliver(ha->machine, &msg);

@@ -118,6 +118,19 @@ static bool controller_get(struct cursor *c, struct message *msg, struct message
 	return controller_is_valid(msg->controller);
 }
 
+static void drill_put(struct cursor *c, const struct message *msg)
+{
+	cursor_put_u8(c, msg->controller);
+	cursor_put_u16(c, msg->seconds);
+}
+
+static bool drill_get(struct cursor *c, struct message *msg, struct message_state *room)
+{
+	msg->controller = cursor_get_u8(c);
+	msg->seconds = cursor_get_u16(c);
+	return controller_is_valid(msg->controller) && msg->seconds <= MESSAGE_DRILL_S_MAX;
+}
+
 static void reason_put(struct cursor *c, const struct message *msg)
 {
 	cursor_put_u8(c, (uint8_t)msg->reason);
@@ -275,6 +288,7 @@ static const struct message_row {
 	[MESSAGE_CONF_READY] = {"CONF-READY", conf_put, conf_get},
 	[MESSAGE_CONF_REFUSE] = {"CONF-REFUSE", conf_put, conf_get},
 	[MESSAGE_CONF_CANCEL] = {"CONF-CANCEL", conf_put, conf_get},
+	[MESSAGE_DRILL] = {"DRILL", drill_put, drill_get},
 };
 
 /* ----- the header ---------------------------------------------------------------------------- */

@@ -57,9 +57,12 @@ enum message_type {
 	MESSAGE_CONF_READY = 23, /* the sender has it, has checked and prepared it */
 	MESSAGE_CONF_REFUSE = 24, /* the sender cannot, and says why */
 	MESSAGE_CONF_CANCEL = 25, /* the proposer has given it up */
+	/* `yokectl drill`: the daemon of `controller` dies, or stops for `seconds`. */
+	MESSAGE_DRILL = 26,
 };
-#define MESSAGE_TYPES	   26
-#define MESSAGE_TEXT_BYTES 400 /* with its NUL */
+#define MESSAGE_TYPES	    27
+#define MESSAGE_DRILL_S_MAX 60
+#define MESSAGE_TEXT_BYTES  400 /* with its NUL */
 const char *message_type_name(enum message_type type);
 
 /* Why a move was rolled back. */
@@ -124,7 +127,8 @@ struct message {
 	uint16_t group;
 	uint64_t epoch;
 	uint64_t op;
-	uint8_t controller; /* OFFER, MOVE, RESYNC, PORTALS */
+	uint8_t controller; /* OFFER, MOVE, RESYNC, PORTALS, DRILL */
+	uint16_t seconds; /* DRILL: 0 = for good */
 	const uint8_t *blob; /* HOSTS: as the portals want it; lives as long as the bytes do */
 	size_t blob_length;
 	enum message_reason reason; /* ROLLBACK */

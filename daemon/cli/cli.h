@@ -34,6 +34,7 @@ enum cli_option {
 	CLI_OPT_CONFIG = 1 << 4,
 	CLI_OPT_FORMAT = 1 << 5,
 	CLI_OPT_RESCAN = 1 << 6,
+	CLI_OPT_YES = 1 << 7,
 };
 
 struct cli {
@@ -41,6 +42,7 @@ struct cli {
 	bool json;
 	bool wait;
 	bool rescan;
+	bool yes;
 	bool quiet; /* cli_request() keeps its errors to itself */
 	long timeout_ms; /* 0 = not given */
 	const char *config;
@@ -128,6 +130,7 @@ enum cli_exit cli_log(struct cli *cli);
 enum cli_exit cli_blackbox(struct cli *cli);
 enum cli_exit cli_stop(struct cli *cli);
 enum cli_exit cli_pacemaker(struct cli *cli);
+enum cli_exit cli_drill(struct cli *cli);
 enum cli_exit cli_agent_start(struct cli *cli);
 enum cli_exit cli_agent_stop(struct cli *cli);
 enum cli_exit cli_agent_promote(struct cli *cli);

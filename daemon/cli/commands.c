@@ -39,6 +39,15 @@ const struct cli_command cli_commands[] = {
 		.help = "makes CONTROLLER the owner, leaves no constraint behind",
 	},
 	{
+		.words = "drill",
+		.usage = "handover|failback|kill|freeze|power GROUP [--yes]",
+		.args_min = 2,
+		.args_max = 2,
+		.options = LISTS | CLI_OPT_YES,
+		.run = cli_drill,
+		.help = "makes it happen on the live array and measures how long hosts wait",
+	},
+	{
 		.words = "session list",
 		.options = LISTS,
 		.run = cli_session_list,

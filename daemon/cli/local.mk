@@ -6,6 +6,7 @@ yokectl_SOURCES = \
 	daemon/cli/client.c \
 	daemon/cli/commands.c \
 	daemon/cli/config.c \
+	daemon/cli/drill.c \
 	daemon/cli/main.c \
 	daemon/cli/pacemaker.c \
 	daemon/cli/show.c \

@@ -22,6 +22,8 @@ static const struct {
 	{{"config", required_argument, NULL, CLI_OPT_CONFIG},
 		"takes this file, not the daemon's configuration"},
 	{{"rescan", no_argument, NULL, CLI_OPT_RESCAN}, "takes the size that the store has now"},
+	{{"yes", no_argument, NULL, CLI_OPT_YES},
+		"does not ask before a drill that breaks something"},
 	{{"format", required_argument, NULL, CLI_OPT_FORMAT}, "pcs or crm; without it, both"},
 };
 
@@ -143,6 +145,9 @@ static bool cli_option_take(struct cli *cli, int option, const char *value)
 		return true;
 	case CLI_OPT_RESCAN:
 		cli->rescan = true;
+		return true;
+	case CLI_OPT_YES:
+		cli->yes = true;
 		return true;
 	case CLI_OPT_CONFIG:
 		cli->config = value;

@@ -17,6 +17,8 @@ _yokectl() {
 		;;
 	log) words="err warning notice info debug" ;;
 	group) words="list show move" ;;
+	drill) words="handover failback kill freeze power" ;;
+	handover | failback | kill | freeze | power) words=$(_yokectl_names group list) ;;
 	session) words="list logout" ;;
 	lu) words="list resize show" ;;
 	config) words="check show" ;;
@@ -27,10 +29,10 @@ _yokectl() {
 		lu) words=$(_yokectl_names lu list) ;;
 		esac
 		;;
-	yokectl) words="status group session lu config log blackbox stop pacemaker agent version help" ;;
+	yokectl) words="status group drill session lu config log blackbox stop pacemaker agent version help" ;;
 	esac
 	case $cur in
-	-*) words="--json --timeout --socket --wait --config --format --help" ;;
+	-*) words="--json --timeout --socket --wait --config --format --yes --help" ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

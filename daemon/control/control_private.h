@@ -167,6 +167,8 @@ void control_resize_lu(struct control_request *req);
 void control_get_sessions(struct control_request *req);
 void control_logout_session(struct control_request *req);
 void control_get_lus(struct control_request *req);
+void control_probe_lu(struct control_request *req);
+void control_drill(struct control_request *req);
 void control_get_groups(struct control_request *req);
 void control_get_group(struct control_request *req);
 void control_move_group(struct control_request *req);

@@ -5,6 +5,7 @@ libyokecontrol_a_SOURCES = \
 	daemon/control/args.c \
 	daemon/control/control.c \
 	daemon/control/control_private.h \
+	daemon/control/drill.c \
 	daemon/control/groups.c \
 	daemon/control/http.c \
 	daemon/control/json.c \

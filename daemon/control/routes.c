@@ -91,6 +91,12 @@ static const struct control_field resize_fields[] = {
 	{.name = NULL},
 };
 
+static const struct control_field drill_fields[] = {
+	{.name = "fault", .type = JSON_STRING, .required = true, .min = 1, .max = 16},
+	{.name = "seconds", .type = JSON_INTEGER, .min = 1, .max = 60},
+	{.name = NULL},
+};
+
 static const struct control_field log_fields[] = {
 	{.name = "level", .type = JSON_STRING, .required = true, .min = 1, .max = 16},
 	{.name = NULL},
@@ -162,6 +168,22 @@ const struct control_route control_routes[] = {
 		.help = "makes the LU of an extent `size` large (\"20GiB\"), or as large as its "
 			"\"store\" "
 			"is, at both controllers",
+	},
+	{
+		.method = "POST",
+		.path = "/v1/lus/{name}/probe",
+		.handler = control_probe_lu,
+		.help = "reads the first block of an extent's LU as a command that comes in here; "
+			"ends when it is answered",
+	},
+	{
+		.method = "POST",
+		.path = "/v1/drill",
+		.handler = control_drill,
+		.fields = drill_fields,
+		.needs_cluster = true,
+		.help = "the other controller's daemon dies (`fault` kill) or stops for `seconds` "
+			"(freeze)",
 	},
 	{
 		.method = "GET",

@@ -223,6 +223,7 @@ struct scsi {
 	struct qb_list_head touched; /* all of them */
 	struct qb_list_head publications; /* under way, control thread; see ledger.c */
 	struct qb_list_head unreserves; /* likewise */
+	struct qb_list_head probes; /* under way, control thread; see probe.c */
 	uint64_t snapshots; /* made so far: their versions; control thread */
 	atomic_bool had_nexus; /* a session has been here since the daemon started */
 	bool ledger_failing; /* the last entry could not be made durable; control thread */

@@ -37,6 +37,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/odx.c \
 	daemon/scsi/odx_list.c daemon/scsi/odx_list.h \
 	daemon/scsi/opcodes.c daemon/scsi/opcodes.h \
+	daemon/scsi/probe.c daemon/scsi/probe.h \
 	daemon/scsi/order.c \
 	daemon/scsi/parameter.c \
 	daemon/scsi/pr_apply.c \
@@ -99,6 +100,9 @@ tests_unit_test_scsi_guard_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_odx
 tests_unit_test_scsi_odx_SOURCES = tests/unit/test_scsi_odx.c $(scsi_rig_sources)
 tests_unit_test_scsi_odx_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_probe
+tests_unit_test_scsi_probe_SOURCES = tests/unit/test_scsi_probe.c $(scsi_rig_sources)
+tests_unit_test_scsi_probe_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_hold
 tests_unit_test_scsi_hold_SOURCES = tests/unit/test_scsi_hold.c $(scsi_rig_sources)
 tests_unit_test_scsi_hold_LDADD = $(scsi_rig_libs)

@@ -13,6 +13,7 @@
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
 #include "daemon/scsi/nexus.h"
+#include "daemon/scsi/probe.h"
 #include "daemon/scsi/round.h"
 #include "daemon/scsi/sanitize.h"
 #include "daemon/scsi/token.h"
@@ -128,6 +129,7 @@ struct scsi *scsi_new(const struct scsi_setup *setup, char *error, size_t error_
 	qb_list_init(&scsi->touched);
 	qb_list_init(&scsi->publications);
 	qb_list_init(&scsi->unreserves);
+	qb_list_init(&scsi->probes);
 	if (scsi_units_make(scsi, error, error_size)) {
 		scsi_free(scsi);
 		return NULL;
@@ -153,10 +155,12 @@ void scsi_free(struct scsi *scsi)
 	scsi_wipes_free(scsi);
 	scsi_intents_free(scsi);
 	scsi_watch_free(scsi->watch);
+	scsi_probes_stop(scsi);
 	for (unsigned i = 0; i < scsi->core_count; i++) {
 		core_end(&scsi->cores[i]);
 	}
 	free(scsi->cores);
+	scsi_probes_free(scsi);
 	scsi_change_forget(scsi);
 	scsi_rounds_free(scsi);
 	scsi_ledger_end(scsi);

@@ -158,6 +158,12 @@ void ha_group_demote(struct ha *ha, const char *group, ha_done_fn *done, void *a
 void ha_group_move(struct ha *ha, const char *group, const char *controller, unsigned timeout_ms,
 	ha_done_fn *done, void *arg);
 
+/*
+ * For `yokectl drill`: the other controller's daemon dies at once (0), or does not run for so many
+ * seconds, at most 60. Whether that is wise has been checked.
+ */
+void ha_drill(struct ha *ha, unsigned seconds);
+
 /* What monitor says: */
 enum ha_role {
 	HA_ROLE_STOPPED,

@@ -162,6 +162,15 @@ struct scsi_lu_info {
 bool scsi_lu_measure(
 	struct scsi *scsi, const char *extent, uint64_t *lu_bytes, uint64_t *store_bytes);
 
+/*
+ * Reads the first block of the LU with that UUID as a command that came in here would: through the
+ * gate, held, shipped or run. done(arg, SCSI status or negative errno) on the control thread;
+ * -ENOENT: no such LU, or no target. RESERVATION CONFLICT is an answer of the owner like any other.
+ * Control thread.
+ */
+void scsi_probe(
+	struct scsi *scsi, const uint8_t lu[16], void (*done)(void *arg, int result), void *arg);
+
 struct scsi_lu_registrant {
 	uint64_t key;
 	const struct scsi_identity *who; /* valid until the loop goes on */

@@ -159,6 +159,19 @@ void ha_group_move(struct ha *ha, const char *group, const char *controller, uns
 	fake_action("move", group, controller, done, arg);
 }
 
+void ha_drill(struct ha *ha, unsigned seconds)
+{
+	fake.drills++;
+	fake.drill_seconds = seconds;
+}
+
+void scsi_probe(
+	struct scsi *scsi, const uint8_t lu[16], void (*done)(void *arg, int result), void *arg)
+{
+	fake.probes++;
+	done(arg, fake.probe_result);
+}
+
 bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info)
 {
 	if (index >= FAKE_GROUPS) {

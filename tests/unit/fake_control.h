@@ -14,6 +14,8 @@ struct fake {
 	struct ledger_status ledger;
 	bool healthy;
 	unsigned sessions;
+	int probe_result; /* scsi_probe() */
+	unsigned probes, drills, drill_seconds;
 	uint16_t logout_tsih, logout_within_s; /* of the last request to log out */
 	unsigned lus;
 	int blackbox_err;

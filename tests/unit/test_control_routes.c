@@ -101,13 +101,16 @@ static void test_every_row(void **state)
 		{"/v1/sessions/{name}/logout", "{\"within_s\": 5}"},
 		{"/v1/lus/{name}/resize", "{\"size\": \"1GiB\"}"},
 		{"/v1/log", "{\"level\": \"info\"}"},
+		{"/v1/drill", "{\"fault\": \"kill\"}"},
 		{"/v1/blackbox", "{\"path\": \"/var/tmp/x\"}"},
 		{"/v1/agent/groups/{name}/start", "{\"resource\": \"yoke-g1\"}"},
 	};
 
 	for (const struct control_route *r = control_routes; r->method; r++) {
 		const char *wildcard = strstr(r->path, "{name}");
-		const char *name = strstr(r->path, "sessions") ? "1" : "g1";
+		const char *name = strstr(r->path, "sessions") ? "1"
+				   : strstr(r->path, "lus")    ? "disk1"
+							       : "g1";
 		const char *body = NULL;
 		char path[256], longer[300];
 
@@ -455,6 +458,48 @@ static void test_move(void **state)
 	assert_int_equal(fake.actions, 2);
 }
 
+static void test_probe(void **state)
+{
+	json_t *json = ask("POST", "/v1/lus/disk1/probe", NULL);
+
+	assert_string_equal(text(json, "result"), "good");
+	json_decref(json);
+	fake.probe_result = SCSI_RESERVATION_CONFLICT; /* an answer of the owner, too */
+	json = ask("POST", "/v1/lus/disk2/probe", "{}");
+	assert_string_equal(text(json, "result"), "reservation-conflict");
+	json_decref(json);
+	assert_int_equal(fake.probes, 2);
+	rig_refused(&rig, "POST", "/v1/lus/nope/probe", NULL, 404, "no-such-resource");
+	assert_int_equal(fake.probes, 2);
+	fake.probe_result = SCSI_BUSY;
+	rig_refused(&rig, "POST", "/v1/lus/disk1/probe", NULL, 409, "busy");
+	fake.probe_result = -ENOENT;
+	rig_refused(&rig, "POST", "/v1/lus/disk1/probe", NULL, 404, "no-such-resource");
+}
+
+static void test_drill(void **state)
+{
+	json_decref(ask("POST", "/v1/drill", "{\"fault\": \"kill\", \"seconds\": 9}"));
+	assert_int_equal(fake.drills, 1);
+	assert_int_equal(fake.drill_seconds, 0);
+	json_decref(ask("POST", "/v1/drill", "{\"fault\": \"freeze\", \"seconds\": 9}"));
+	assert_int_equal(fake.drills, 2);
+	assert_int_equal(fake.drill_seconds, 9);
+	rig_refused(&rig, "POST", "/v1/drill", "{\"fault\": \"fire\"}", 400, "bad-request");
+	rig_refused(&rig, "POST", "/v1/drill", "{\"fault\": \"freeze\", \"seconds\": 61}", 400,
+		"bad-request");
+	rig_refused(&rig, "POST", "/v1/drill", "{}", 400, "bad-request");
+	/* Without the other there is nobody to take over. */
+	fake.status.peer_member = false;
+	rig_refused(&rig, "POST", "/v1/drill", "{\"fault\": \"kill\"}", 409, "no-peer");
+	fake.status.peer_member = true;
+	fake.status.link_up = false;
+	rig_refused(&rig, "POST", "/v1/drill", "{\"fault\": \"kill\"}", 409, "no-peer");
+	fake.status.in_sync = false;
+	rig_refused(&rig, "POST", "/v1/drill", "{\"fault\": \"kill\"}", 409, "no-peer");
+	assert_int_equal(fake.drills, 2);
+}
+
 static void test_agent_actions(void **state)
 {
 	static const struct {
@@ -559,9 +604,9 @@ static void test_alone(void **state)
 		char path[256];
 
 		if (r->needs_cluster) {
-			assert_non_null(wildcard);
-			snprintf(path, sizeof(path), "%.*sg1%s", (int)(wildcard - r->path), r->path,
-				wildcard + 6);
+			snprintf(path, sizeof(path), "%.*s%s%s",
+				wildcard ? (int)(wildcard - r->path) : 200, r->path,
+				wildcard ? "g1" : "", wildcard ? wildcard + 6 : "");
 			rig_refused(&rig, r->method, path, NULL, 409, "no-cluster");
 		}
 	}
@@ -584,6 +629,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_log_and_blackbox, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_stop, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_move, open_clustered, close_rig),
+		cmocka_unit_test_setup_teardown(test_probe, open_clustered, close_rig),
+		cmocka_unit_test_setup_teardown(test_drill, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_agent_actions, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_results, open_clustered, close_rig),
 		cmocka_unit_test_setup_teardown(test_agent_monitor, open_clustered, close_rig),

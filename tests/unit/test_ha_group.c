@@ -69,6 +69,7 @@ static uint64_t current(enum message_type type, const struct ha_group *g)
 	case MESSAGE_CONF_READY:
 	case MESSAGE_CONF_REFUSE:
 	case MESSAGE_CONF_CANCEL:
+	case MESSAGE_DRILL:
 		break;
 	}
 	return g->epoch;

@@ -69,7 +69,8 @@ static struct message sample(enum message_type type)
 		.controller = type == MESSAGE_OFFER || type == MESSAGE_MOVE ||
 			      type == MESSAGE_RESYNC || type == MESSAGE_PORTALS ||
 			      type >= MESSAGE_CONF_PROPOSE,
-		.digest = {type >= MESSAGE_CONF_PROPOSE ? 0xd1 : 0},
+		.seconds = type == MESSAGE_DRILL ? 5 : 0,
+		.digest = {type >= MESSAGE_CONF_PROPOSE && type <= MESSAGE_CONF_CANCEL ? 0xd1 : 0},
 		.text = {type == MESSAGE_CONF_REFUSE ? 'w' : 0},
 		.reason = type == MESSAGE_ROLLBACK ? REASON_STATE : REASON_TIMEOUT,
 		.state = type == MESSAGE_STATE || type == MESSAGE_STATUS ? &said : NULL,
@@ -125,6 +126,7 @@ static void test_golden_ledger(void **state)
 		{MESSAGE_ACK, 21, {INDEX, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, DIGEST, 1}},
 		{MESSAGE_SNAPSHOT, 22, {INDEX, DIGEST, 0x41, 0x42, 0x43, 0x44, 1, 'b', 'y', 't', 'e', 's'}},
 		{MESSAGE_RESYNC, 1, {1}},
+		{MESSAGE_DRILL, 3, {1, 0, 5}},
 		/* clang-format on */
 	};
 	struct message msg = sample(MESSAGE_LOADED), got;
