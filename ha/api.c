@@ -210,6 +210,8 @@ bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info)
 		.last_move_unix_s = g->last_move_unix_s,
 		.last_move_held_ms = g->last_held_ms,
 		.last_move_kind = g->last_move_kind,
+		.moves = group_moves(ha->machine, g),
+		.failback_in_s = group_failback_in_s(ha->machine, g),
 	};
 	memcpy(info->tpg, g->view.tpg, sizeof(info->tpg));
 	return true;

@@ -154,6 +154,7 @@ static void do_commit(struct machine *m, struct ha_group *g, const struct messag
 	g->owner = msg->sender;
 	g->epoch = g->top;
 	g->phase = PHASE_COMMITTING;
+	g->unplanned = g->was_lost || (g->was_serving && g->preferred != g->owner);
 	if (g->was_lost || g->was_serving) {
 		g->preferred = g->owner; /* failback is a decision of its own */
 	}
@@ -186,6 +187,7 @@ static void do_ready(struct machine *m, struct ha_group *g, const struct message
 	if (g->was_lost || g->was_serving) {
 		g->last_move_kind = g->was_lost ? "takeover" : "handover";
 		g->last_move_unix_s = m->ops->unix_s(m->ctx);
+		group_moved(m, g);
 	}
 	if (g->owner != m->self) {
 		g->asked = false;

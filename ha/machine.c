@@ -117,7 +117,19 @@ static bool link_missing(struct machine *m)
 	return now_ms - m->link_missing_ms >= LINK_GRACE_MS;
 }
 
-static int score_of(struct machine *m, const struct ha_group *g)
+/* Extents that come and go must not make the group come and go. */
+static bool is_well(struct machine *m, struct ha_group *g)
+{
+	uint64_t now_ms = m->ops->now_ms(m->ctx);
+
+	if (!m->ops->healthy(m->ctx, g->index)) {
+		g->well_ms = now_ms + group_health_wait_ms(m, g);
+		return false;
+	}
+	return now_ms >= g->well_ms;
+}
+
+static int score_of(struct machine *m, struct ha_group *g)
 {
 	bool owner = g->owner == m->self;
 
@@ -125,7 +137,7 @@ static int score_of(struct machine *m, const struct ha_group *g)
 		return SCORE_NONE;
 	}
 	/* Who cannot write its state directory cannot take over either. */
-	if (!m->ops->healthy(m->ctx, g->index) || (!owner && (link_missing(m) || m->ledger->err))) {
+	if (!is_well(m, g) || (!owner && (link_missing(m) || m->ledger->err))) {
 		return SCORE_DEGRADED;
 	}
 	return g->preferred == m->self ? SCORE_PREFERRED : SCORE_IN_SYNC;
@@ -302,8 +314,7 @@ uint64_t machine_next_ms(const struct machine *m)
 			earlier(&next, g->requests[k].deadline_ms);
 		}
 		if (g->home_since_ms && !g->sent_move) {
-			earlier(&next,
-				g->home_since_ms + m->conf->groups[i].failback_delay_s * 1000ull);
+			earlier(&next, g->home_since_ms + group_failback_wait_ms(m, g));
 		}
 	}
 	if (m->config.own_op) {

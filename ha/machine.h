@@ -27,6 +27,8 @@
  */
 #define HA_EPOCH_JUMP	    65536
 #define HA_PROOF_RETRY_MS   250
+#define HA_MOVES_MAX	    16
+#define HA_MOVES_WINDOW_MS  3600000 /* moves within that make a group restless */
 #define HA_CLAIM_TIMEOUT_MS 10000
 
 /* What both controllers agree on; the numbers travel in STATE. */
@@ -102,6 +104,10 @@ struct ha_group {
 	uint64_t deadline_ms; /* of the phase; 0 = none */
 	uint64_t offer_until_ms; /* of a stop that offers; 0 = none */
 	uint64_t home_since_ms; /* home could have it back since; 0 = cannot */
+	bool unplanned; /* nobody asked for the move under way */
+	uint64_t moved_ms[HA_MOVES_MAX]; /* the last such moves; 0 = none */
+	unsigned moved_next;
+	uint64_t well_ms; /* extents that were not healthy count as such until then */
 	/* Epochs under which a message went out already, so that it goes out once. */
 	uint64_t sent_prepare, sent_drained, sent_commit, sent_saved, sent_ready;
 	uint64_t sent_rollback, sent_released;
@@ -358,6 +364,18 @@ void group_rollback_send(struct machine *m, struct ha_group *g, enum message_rea
 void group_deliver(struct machine *m, struct ha_group *g, const struct message *msg);
 /* The phase in which a group rests whose owner is as recorded. */
 enum ha_phase group_resting(const struct machine *m, const struct ha_group *g);
+/*
+ * The guard against thrashing: how often the group has moved within the last hour though nobody had
+ * asked for it; how long it then waits before it returns home, and how long extents that were not
+ * healthy have to be well before they count.
+ */
+void group_moved(struct machine *m, struct ha_group *g);
+unsigned group_moves(const struct machine *m, const struct ha_group *g);
+uint64_t group_failback_wait_ms(const struct machine *m, const struct ha_group *g);
+/* Seconds until it returns home by itself; -1 = it does not. */
+int group_failback_in_s(const struct machine *m, const struct ha_group *g);
+uint64_t group_health_wait_ms(const struct machine *m, const struct ha_group *g);
+
 /* Takes a lost owner's group without a promote, where that is safe; and the end of such a wish. */
 void group_take_over(struct machine *m, struct ha_group *g);
 void group_take_over_end(struct ha_group *g);

@@ -8,6 +8,9 @@
 #include "ledger.h"
 #include "yoke/log.h"
 
+#define RESTLESS_LEAST_MS  10000 /* the shortest wait of a group that has moved more than once */
+#define RESTLESS_HEALTH_MS 300000
+
 static const char *name_of(const struct machine *m, const struct ha_group *g)
 {
 	return m->conf->groups[g->index].name;
@@ -405,15 +408,83 @@ void machine_group_move(struct machine *m, uint16_t group, uint8_t controller, u
 	}
 }
 
-/* Policy: back home once home has been in sync and had hosts for the dwell time. */
+void group_moved(struct machine *m, struct ha_group *g)
+{
+	uint64_t now = m->ops->now_ms(m->ctx);
+
+	if (g->unplanned) {
+		g->moved_ms[g->moved_next++ % HA_MOVES_MAX] = now ? now : 1;
+		if (group_moves(m, g) > 1) {
+			log_warning("group %s: has moved %u times within an hour and nobody asked "
+				    "for it: what is wrong with a controller or its disks? It "
+				    "returns home no sooner than %" PRIu64 " s after that could be",
+				name_of(m, g), group_moves(m, g),
+				group_failback_wait_ms(m, g) / 1000);
+		}
+	}
+}
+
+unsigned group_moves(const struct machine *m, const struct ha_group *g)
+{
+	uint64_t now = m->ops->now_ms(m->ctx);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < HA_MOVES_MAX; i++) {
+		count += g->moved_ms[i] && now - g->moved_ms[i] < HA_MOVES_WINDOW_MS;
+	}
+	return count;
+}
+
+/* `base` for the first move, then twice as long for each; at least ten seconds then. */
+static uint64_t doubled(uint64_t base_ms, unsigned moves, uint64_t most_ms)
+{
+	uint64_t ms = base_ms;
+
+	if (moves > 1) {
+		ms = base_ms > RESTLESS_LEAST_MS ? base_ms : RESTLESS_LEAST_MS;
+		for (unsigned i = 1; i < moves && ms < most_ms; i++) {
+			ms *= 2;
+		}
+		ms = ms > most_ms && most_ms > base_ms ? most_ms : ms;
+	}
+	return ms;
+}
+
+uint64_t group_failback_wait_ms(const struct machine *m, const struct ha_group *g)
+{
+	const struct conf_group *conf = &m->conf->groups[g->index];
+	uint64_t base = conf->failback == CONF_FAILBACK_AUTO ? conf->failback_delay_s * 1000ull : 0;
+
+	return doubled(base, group_moves(m, g), HA_MOVES_WINDOW_MS);
+}
+
+int group_failback_in_s(const struct machine *m, const struct ha_group *g)
+{
+	uint64_t due = g->home_since_ms + group_failback_wait_ms(m, g);
+	uint64_t now = m->ops->now_ms(m->ctx);
+
+	if (!g->home_since_ms) {
+		return -1;
+	}
+	return due > now ? (int)((due - now + 999) / 1000) : 0;
+}
+
+uint64_t group_health_wait_ms(const struct machine *m, const struct ha_group *g)
+{
+	return doubled(0, group_moves(m, g), RESTLESS_HEALTH_MS);
+}
+
+/*
+ * Policy: back home once home has been in sync, and for `auto` had hosts, for the dwell time.
+ */
 void group_failback_step(struct machine *m, struct ha_group *g)
 {
 	const struct conf_group *conf = &m->conf->groups[g->index];
 	uint64_t now = m->ops->now_ms(m->ctx);
-	bool can = conf->failback == CONF_FAILBACK_AUTO && g->phase == PHASE_SERVING &&
+	bool can = conf->failback != CONF_FAILBACK_MANUAL && g->phase == PHASE_SERVING &&
 		   g->owner == m->self && g->owner != conf->home && g->preferred != conf->home &&
 		   machine_has_peer(m) && machine_link_up(m) && m->quorate &&
-		   m->said[conf->home]->sessions > 0;
+		   (conf->failback == CONF_FAILBACK_IMMEDIATE || m->said[conf->home]->sessions > 0);
 
 	if (!can) {
 		g->home_since_ms = 0;
@@ -422,9 +493,10 @@ void group_failback_step(struct machine *m, struct ha_group *g)
 	if (!g->home_since_ms) {
 		g->home_since_ms = now ? now : 1;
 	}
-	if (!g->sent_move && now - g->home_since_ms >= conf->failback_delay_s * 1000ull) {
-		log_notice("group %s: home, controller %u, has had hosts for %u s: failback",
-			name_of(m, g), conf->home, conf->failback_delay_s);
+	if (!g->sent_move && now - g->home_since_ms >= group_failback_wait_ms(m, g)) {
+		log_notice("group %s: home, controller %u, has been ready for %" PRIu64
+			   " s: failback",
+			name_of(m, g), conf->home, (now - g->home_since_ms) / 1000);
 		move_send(m, g, conf->home);
 	}
 }

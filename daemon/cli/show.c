@@ -46,17 +46,29 @@ static void cli_alua_text(const json_t *group, char *to, size_t size)
 	}
 }
 
+/* The policy, or when: as soon as home is ready for it. */
+static void cli_failback_text(const json_t *group, char *to, size_t size)
+{
+	const json_t *in = json_object_get(group, "failback_in_s");
+
+	if (json_is_integer(in)) {
+		snprintf(to, size, "in %llds", (long long)json_integer_value(in));
+	} else {
+		snprintf(to, size, "%s", cli_get_text(group, "failback"));
+	}
+}
+
 static void cli_groups_print(const json_t *answer)
 {
-	static const char *const head[] = {
-		"GROUP", "OWNER", "HOME", "PHASE", "HERE", ">EPOCH", ">SCORE", "ALUA", NULL};
+	static const char *const head[] = {"GROUP", "OWNER", "HOME", "PHASE", "HERE", ">EPOCH",
+		">SCORE", "ALUA", ">MV/h", "FAILBACK", NULL};
 	struct cli_table *table = cli_table_new(head);
 	json_t *group;
 	size_t i;
 
 	json_array_foreach (json_object_get(answer, "groups"), i, group) {
 		const json_t *score = json_object_get(group, "score");
-		char epoch[24], score_text[24] = "-", alua[128];
+		char epoch[24], score_text[24] = "-", alua[128], moves[24], failback[48];
 
 		snprintf(epoch, sizeof(epoch), "%lld", (long long)cli_get_number(group, "epoch"));
 		if (json_is_integer(score)) {
@@ -64,9 +76,12 @@ static void cli_groups_print(const json_t *answer)
 				(long long)json_integer_value(score));
 		}
 		cli_alua_text(group, alua, sizeof(alua));
+		snprintf(moves, sizeof(moves), "%lld",
+			(long long)cli_get_number(group, "moves_last_hour"));
+		cli_failback_text(group, failback, sizeof(failback));
 		cli_table_add(table, cli_get_text(group, "name"), cli_get_text(group, "owner"),
 			cli_get_text(group, "home"), cli_get_text(group, "phase"),
-			cli_get_text(group, "role"), epoch, score_text, alua);
+			cli_get_text(group, "role"), epoch, score_text, alua, moves, failback);
 	}
 	cli_table_print(table, stdout, "no groups");
 }

@@ -22,6 +22,7 @@ static const struct conf_choice choices_block_size[] = {
 static const struct conf_choice choices_failback[] = {
 	{"manual", CONF_FAILBACK_MANUAL},
 	{"auto", CONF_FAILBACK_AUTO},
+	{"immediate", CONF_FAILBACK_IMMEDIATE},
 };
 
 const struct conf_choice conf_choices_auth[] = {
@@ -138,8 +139,15 @@ static const struct conf_key keys_group[] = {
 		FIELD(conf_group, failback),
 		CHOICES(choices_failback),
 		.initial = "manual",
-		.help = "Whether the group returns to its home by itself (auto) or waits for "
-			"\"yokectl group move\" (manual).",
+		.help = "Whether the group returns to its home by itself: with auto when hosts "
+			"have been "
+			"logged in there for failback_delay, with immediate as soon as home is in "
+			"sync; "
+			"with manual it waits for \"yokectl group move\". After the first move "
+			"within an "
+			"hour that nobody asked for, each further one doubles the time before the "
+			"next "
+			"return, up to an hour.",
 	},
 	{
 		.name = "failback_delay",

@@ -28,6 +28,7 @@ bool control_group_info(const struct control *control, unsigned index, struct ha
 		.phase = "standalone",
 		.access = GROUP_LOCAL,
 		.score = -1,
+		.failback_in_s = -1,
 	};
 	info->tpg[control->setup.controller] = ALUA_OPTIMIZED;
 	return true;
@@ -80,13 +81,26 @@ static json_t *control_group_last_move(const struct ha_group_info *info)
 		(json_int_t)info->last_move_unix_s, "held_ms", (json_int_t)info->last_move_held_ms);
 }
 
+static const char *control_failback_name(enum conf_failback failback)
+{
+	switch (failback) {
+	case CONF_FAILBACK_MANUAL:
+		return "manual";
+	case CONF_FAILBACK_AUTO:
+		return "auto";
+	case CONF_FAILBACK_IMMEDIATE:
+		return "immediate";
+	}
+	return "unknown";
+}
+
 static json_t *control_group_json(
 	const struct control *control, const struct ha_group_info *info, unsigned index)
 {
 	const struct group_serve *serve = scsi_serve(control->setup.scsi);
 	const struct conf_group *group = info->conf;
 
-	return json_pack(
+	json_t *json = json_pack(
 		"{s:o, s:s, s:o, s:o, s:o, s:I, s:s, s:s, s:o, s:s, s:I, s:o, s:I, s:o, s:i, s:b}",
 		"name", control_json_text(group->name), "role", ha_role_name(info->role), "owner",
 		control_json_controller(control, info->owner), "preferred",
@@ -95,11 +109,18 @@ static json_t *control_group_json(
 		"phase", info->phase ? info->phase : "unknown", "access",
 		group_access_name(info->access), "score",
 		info->score < 0 ? json_null() : json_integer(info->score), "failback",
-		group->failback == CONF_FAILBACK_AUTO ? "auto" : "manual", "failback_delay_s",
+		control_failback_name(group->failback), "failback_delay_s",
 		(json_int_t)group->failback_delay_s, "alua", control_group_alua(control, info),
 		"table", (json_int_t)info->table, "last_move", control_group_last_move(info), "lus",
 		(int)control_group_lus(control->setup.conf, index), "healthy",
 		(int)serve->healthy(serve->ctx, (uint16_t)index));
+
+	if (json) {
+		json_object_set_new(json, "moves_last_hour", json_integer((json_int_t)info->moves));
+		json_object_set_new(json, "failback_in_s",
+			info->failback_in_s < 0 ? json_null() : json_integer(info->failback_in_s));
+	}
+	return json;
 }
 
 void control_get_groups(struct control_request *req)

@@ -104,6 +104,7 @@ struct conf_extent {
 
 enum conf_failback {
 	CONF_FAILBACK_MANUAL,
+	CONF_FAILBACK_IMMEDIATE, /* as soon as home is in sync */
 	CONF_FAILBACK_AUTO
 };
 

@@ -187,6 +187,8 @@ struct ha_group_info {
 	uint64_t last_move_unix_s;
 	uint32_t last_move_held_ms; /* how long commands were held here in the last move */
 	const char *last_move_kind; /* "handover", "takeover", or NULL */
+	unsigned moves; /* within the last hour, that nobody had asked for */
+	int failback_in_s; /* -1 = not under way */
 };
 bool ha_group_info(struct ha *ha, unsigned index, struct ha_group_info *info);
 

@@ -81,6 +81,8 @@ void fake_reset(void)
 			.phase = "serving",
 			.access = i == 0 ? GROUP_LOCAL : GROUP_REMOTE,
 			.score = i == 0 ? 1000 : 500,
+			.moves = i,
+			.failback_in_s = i == 0 ? -1 : 45,
 			.table = 3,
 		};
 		fake.groups[i].tpg[1] = i == 0 ? ALUA_OPTIMIZED : ALUA_NON_OPTIMIZED;

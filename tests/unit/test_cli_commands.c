@@ -137,7 +137,8 @@ static void test_shows(void **state)
 	expect("status --wait --timeout 1s", CLI_OK, "in sync       yes", NULL);
 	expect("group list", CLI_OK, "g2     b      b     serving  unpromoted     11    500", NULL);
 	assert_narrow();
-	assert_non_null(strstr(out, "a non-optimized, b optimized"));
+	assert_non_null(strstr(out, "a optimized, b non-optimized     0  manual"));
+	assert_non_null(strstr(out, "a non-optimized, b optimized     1  in 45s"));
 	expect("group show g1", CLI_OK, "last move     handover, ", NULL);
 	assert_narrow();
 	assert_non_null(strstr(out, "b: target port group 2 active/non-optimized"));

@@ -275,6 +275,74 @@ static void test_failback(void **state)
 	sim_free(sim);
 }
 
+/* Without hosts and dwell time; but each move of a restless group makes it wait longer. */
+static void test_failback_restless(void **state)
+{
+	struct sim *sim = sim_pair(1, 0);
+	uint64_t waited[5];
+
+	sim->conf.groups[1].failback = CONF_FAILBACK_IMMEDIATE;
+	sim_promote(sim, 2, 1, NULL);
+	sim_run(sim);
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t begun;
+
+		sim_kill(sim, 2, LEFT_PROCESS);
+		sim_pass(sim, 1000);
+		assert_int_equal(sim_group(sim, 1, 1)->owner, 1);
+		assert_int_equal(group_moves(sim->node[1].m, sim_group(sim, 1, 1)), i + 1);
+		sim_boot(sim, 2);
+		sim_run(sim);
+		sim_link(sim, true);
+		sim_start(sim, 2, 1);
+		begun = sim->now_ms;
+		while (sim_group(sim, 1, 1)->preferred != 2) {
+			assert_true(sim->now_ms - begun < 400000);
+			sim_pass(sim, 1000);
+		}
+		waited[i] = sim->now_ms - begun;
+		sim_promote(sim, 2, 1, NULL); /* as Pacemaker does by the scores */
+		sim_run(sim);
+		assert_int_equal(sim_group(sim, 1, 1)->owner, 2);
+	}
+	assert_true(waited[0] <= 1000);
+	for (unsigned i = 1; i < 5; i++) {
+		assert_true(waited[i] >= 10000u << i && waited[i] <= (10000u << i) + 2000);
+	}
+	/* An hour later that is forgotten. */
+	sim_pass(sim, HA_MOVES_WINDOW_MS);
+	assert_int_equal(group_moves(sim->node[1].m, sim_group(sim, 1, 1)), 0);
+	assert_int_equal(group_failback_wait_ms(sim->node[1].m, sim_group(sim, 1, 1)), 0);
+	sim_free(sim);
+}
+
+/* A disk that comes and goes counts as well later each time the group has moved for it. */
+static void test_health_restless(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	struct sim_node *n = &sim->node[2];
+
+	n->unhealthy = true;
+	sim_pass(sim, 1000);
+	assert_int_equal(n->score[0], 100);
+	n->unhealthy = false;
+	sim_pass(sim, 1000);
+	assert_int_equal(n->score[0], 500);
+	for (uint8_t to = 2; to >= 1; to--) { /* there and back, as nobody has asked for */
+		sim_promote(sim, to, 0, NULL);
+		sim_run(sim);
+	}
+	assert_int_equal(group_moves(n->m, sim_group(sim, 2, 0)), 2);
+	n->unhealthy = true;
+	sim_pass(sim, 1000);
+	n->unhealthy = false;
+	sim_pass(sim, 15000);
+	assert_int_equal(n->score[0], 100);
+	sim_pass(sim, 6000);
+	assert_int_equal(n->score[0], 500);
+	sim_free(sim);
+}
+
 /* Held while quorum is away; the same epoch and table when it is back. */
 static void test_quorum(void **state)
 {
@@ -504,6 +572,8 @@ int main(void)
 		cmocka_unit_test(test_scores),
 		cmocka_unit_test(test_dead_owner_comes_back),
 		cmocka_unit_test(test_failback),
+		cmocka_unit_test(test_failback_restless),
+		cmocka_unit_test(test_health_restless),
 		cmocka_unit_test(test_quorum),
 		cmocka_unit_test(test_slept),
 		cmocka_unit_test(test_notice),
