@@ -232,20 +232,25 @@ static bool lu_hangs(struct scsi *scsi, struct scsi_lu *lu)
 	return hangs;
 }
 
+/*
+ * Asked four times a second: a group of thousands is looked at in turns, so that the control thread
+ * has time for a move. A sick one is known within a second for each thousand.
+ */
 bool scsi_healthy(void *ctx, uint16_t group)
 {
 	struct scsi *scsi = ctx;
-	const struct scsi_group *g = &scsi->groups[group];
-	bool healthy = true;
+	struct scsi_group *g = &scsi->groups[group];
 
-	for (unsigned i = 0; i < g->lu_count; i++) {
-		struct scsi_lu *lu = &scsi->lus[g->lus[i]];
+	for (unsigned i = 0; i < g->lu_count && i < SCSI_LOOKS; i++) {
+		struct scsi_lu *lu = &scsi->lus[g->lus[g->next_look++ % g->lu_count]];
+		bool sick = lu_hangs(scsi, lu) || extent_check(lu->extent);
 
-		if (lu_hangs(scsi, lu) || extent_check(lu->extent)) {
-			healthy = false;
+		if (sick != lu->sick) {
+			lu->sick = sick;
+			g->sick += sick ? 1 : -1u;
 		}
 	}
-	return healthy;
+	return g->sick == 0;
 }
 
 bool scsi_key_lost(void *ctx, uint16_t group)

@@ -19,6 +19,7 @@
 #define SCSI_BUFFER_POLL_MS	5 /* buffers that came back by a way we do not see */
 #define SCSI_CLAIM_PAUSE_MS	5 /* between two attempts to claim an extent */
 #define SCSI_HANGS_MS		5000 /* a store that completes nothing for so long hangs */
+#define SCSI_LOOKS		256u /* LUs of a group whose health is looked at in one call */
 #define SCSI_CLAIM_ADDED_MS	10000 /* for an extent that was added */
 #define SCSI_UNMAP_RANGES_MAX	256u
 #define SCSI_UNMAP_LIST_MAX	(8u + 16u * SCSI_UNMAP_RANGES_MAX)
@@ -86,6 +87,7 @@ struct scsi_lu {
 	char naa_text[33];
 	struct scsi_progress progress; /* control thread */
 	struct scsi_space space;
+	bool sick; /* when it was last looked at; control thread */
 };
 
 struct scsi_unit {
@@ -190,6 +192,8 @@ struct scsi_core {
 struct scsi_group {
 	uint16_t *lus; /* indexes */
 	unsigned lu_count;
+	unsigned sick; /* LUs that were when they were last looked at */
+	unsigned next_look; /* in lus */
 	uint64_t epoch; /* of the last view that was published */
 	bool claimed; /* the right to write is here, or being taken */
 	uint64_t claim_epoch;

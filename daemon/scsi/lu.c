@@ -163,6 +163,7 @@ void scsi_groups_fill(struct scsi *scsi)
 
 	for (unsigned g = 0; g < scsi->group_count; g++) {
 		scsi->groups[g].lu_count = 0;
+		scsi->groups[g].sick = 0;
 	}
 	for (unsigned i = 0; i < map->lu_count; i++) {
 		scsi->groups[scsi->lus[map->order[i]].group].lu_count++;
@@ -177,6 +178,7 @@ void scsi_groups_fill(struct scsi *scsi)
 		struct scsi_group *group = &scsi->groups[scsi->lus[map->order[i]].group];
 
 		group->lus[group->lu_count++] = map->order[i];
+		group->sick += scsi->lus[map->order[i]].sick;
 	}
 }
 

@@ -15,7 +15,11 @@ def extents(settings):
     Every fourth LU has blocks of 4096 bytes.
     """
     groups, count = list(settings["groups"]), settings["lus"]
-    return [(f"disk{i}", groups[i * len(groups) // count], settings["lu_mib"] * MIB,
+    first = settings.get("first_lus")
+
+    def place(i):
+        return i * len(groups) // count if first is None else int(i >= first)
+    return [(f"disk{i}", groups[place(i)], settings["lu_mib"] * MIB,
              4096 if i % 4 == 3 else 512) for i in range(count)]
 
 

@@ -40,6 +40,7 @@ DEFAULTS = {
     "purpose": "test",             # who made it: for `lab status` and `tests/demo --stop`
     "lus": 4,
     "lu_mib": 64,
+    "first_lus": None,             # so many LUs are the first group's; None: shared out evenly
     "fault_disk": False,           # the shared disk is tests/faultdisk, which can go wrong
     "extent_settings": {},         # more keys of every extent
     "extents": {},                 # and of those that are named
