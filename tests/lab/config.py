@@ -7,6 +7,12 @@ import secrets
 from layout import CLUSTER, HOST_NETWORKS, NETWORKS, NODES, TARGET, address
 
 MIB = 1 << 20
+# Ways to authenticate; with the setting "chap" there is a target for each, with one LU.
+KINDS = ("none", "chap", "mutual")
+USER, SECRET = "guest", "guest-secret-16b"
+PEER, PEER_SECRET = "array", "array-secret-16b"
+SECRETS = (f"yoke: 1\nusers:\n  - name: {USER}\n    secret: {SECRET}\n    peer_name: {PEER}\n"
+           f"    peer_secret: {PEER_SECRET}\n")
 
 
 def extents(settings):
@@ -29,6 +35,11 @@ def luns(settings, group):
     return mine[0], mine[-1]
 
 
+def kind_target(kind):
+    """The target for one of KINDS."""
+    return f"{TARGET}-{kind}"
+
+
 def yoke_yaml(settings):
     """The text of yoke.yaml, the same for both controllers."""
     lines = ["# SPDX-License-Identifier: BSD-3-Clause", "yoke: 1", f"cluster: {CLUSTER}",
@@ -49,10 +60,23 @@ def yoke_yaml(settings):
                   f"    size: {size // MIB}MiB", f"    block_size: {block}", f"    group: {group}",
                   *(f"    {k}: {v}" for k, v in {**settings.get("extent_settings", {}),
                                                  **settings.get("extents", {}).get(name, {})}.items())]
+    kinds = KINDS if settings.get("chap") else ()
+    for kind in kinds:
+        lines += [f"  - name: {kind}", "    type: file", f"    path: /srv/yoke/{kind}.img", "    size: 16MiB",
+                  f"    group: {next(iter(settings['groups']))}"]
     lines += ["targets:", f"  - name: {TARGET}", "    alias: array1", "    luns:"]
     for lun, (name, _, _, _) in enumerate(extents(settings)):
         lines += [f"      - lun: {lun}", f"        extent: {name}"]
-    extra = {**settings.get("yoke_settings", {}), **({"portal_adoption": "yes"} if settings["adoption"] else {})}
+    for kind in kinds:
+        lines += [f"  - name: {kind_target(kind)}", f"    initiator_groups: [{kind}]", "    luns:",
+                  "      - lun: 0", f"        extent: {kind}"]
+    if kinds:
+        lines.append("initiator_groups:")
+    for kind in kinds:
+        lines += [f"  - name: {kind}", f"    auth: {kind}"]
+        lines += [f"    users: [{USER}]"] if kind != "none" else []
+    extra = {**settings.get("yoke_settings", {}), **({"portal_adoption": "yes"} if settings["adoption"] else {}),
+             **({"secrets": "/etc/yoke/secrets.yaml"} if kinds else {})}
     if extra:
         lines.append("settings:")
         lines += [f"  {key}: {value}" for key, value in extra.items()]
@@ -69,9 +93,10 @@ def write(layout, settings):
     for node in NODES:
         place = layout.node(node) / "yoke"
         (place / "yoke.yaml").write_text(yoke_yaml(settings), encoding="utf-8")
-        descriptor = os.open(place / "interconnect.key", os.O_WRONLY | os.O_CREAT, 0o600)
-        os.write(descriptor, key.encode())
-        os.close(descriptor)
+        for name, text in (("interconnect.key", key), ("secrets.yaml", SECRETS)):
+            descriptor = os.open(place / name, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.write(descriptor, text.encode())
+            os.close(descriptor)
     layout.shared.mkdir()
     for name, _, size, _ in extents(settings):
         with open(layout.shared / f"{name}.img", "wb") as file:

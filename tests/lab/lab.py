@@ -53,6 +53,7 @@ DEFAULTS = {
     "fake_clock": False,           # yoked obeys a file "clock" beside its yoke.yaml (libfaketime)
     "deaths": None,                # of a daemon, until it is left alone; None: as the product has it
     "adoption": False,             # portal adoption: portals' addresses are the daemons'
+    "chap": False,                 # targets for every way to authenticate (config.KINDS)
     "yoke_settings": {},
     "iscsi": {},                   # the iscsi section of yoke.yaml
     "isns": {},                    # its isns section

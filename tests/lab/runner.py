@@ -2,10 +2,12 @@
 """Runs the lab's tests: every test_*.py beside this file and in the folders of FOLDERS, every
 function test_* in it, in order.
 
-A module may have SETTINGS, the settings of its lab. A function that takes an argument is given the
-module's lab, up and settled; after it the lab is healed (unless the module has QUICK_HEAL: its
-tests do that themselves), and replaced when that does not succeed or the test failed. A function passes when it returns, is skipped when it raises Skip, else fails; a
-text that it returns goes with the result.
+A module may have SETTINGS, the settings of its lab; modules in a row that name the same object share
+one lab. A module may have begin(lab), called while a new lab settles. A function that takes an argument
+is given the module's lab, up and settled; after it the lab is healed (unless the module has QUICK_HEAL:
+its tests do that themselves, or leave nothing to heal), and replaced when that does not succeed or the
+test failed. A function passes when it returns, is skipped when it raises Skip, else fails; a text that
+it returns goes with the result.
 """
 
 import importlib
@@ -79,6 +81,7 @@ class Runner:
     def __init__(self):
         self.counts = {"PASS": 0, "FAIL": 0, "SKIP": 0}
         self.lab = None
+        self.settings = None
 
     def report(self, word, name, started, text=""):
         self.counts[word] += 1
@@ -89,6 +92,15 @@ class Runner:
             self.lab.down()
             self.lab = None
 
+    def make_lab(self, module):
+        """The lab of a module; one that was made for the same settings will do."""
+        if self.lab is None:
+            self.settings = getattr(module, "SETTINGS", {})
+            self.lab = Lab(**self.settings).up()
+            getattr(module, "begin", lambda lab: None)(self.lab)
+            self.lab.wait_settled()
+        return self.lab
+
     def one(self, module, name, function):
         folder = Path(module.__file__).parent.name
         label = f"{folder}/{module.__name__.removeprefix('test_')}.{name.removeprefix('test_')}"
@@ -96,10 +108,7 @@ class Runner:
         try:
             arguments = []
             if inspect.signature(function).parameters:
-                if self.lab is None:
-                    self.lab = Lab(**getattr(module, "SETTINGS", {})).up()
-                    self.lab.wait_settled()
-                arguments = [self.lab]
+                arguments = [self.make_lab(module)]
             note = function(*arguments)
             if arguments and not getattr(module, "QUICK_HEAL", False):
                 self.lab.heal()
@@ -118,9 +127,10 @@ class Runner:
         """Runs all tests of these modules; true when none failed."""
         try:
             for module in modules(names):
+                if getattr(module, "SETTINGS", None) is not self.settings:
+                    self.drop_lab()
                 for name, function in functions(module, only):
                     self.one(module, name, function)
-                self.drop_lab()
         finally:
             self.drop_lab()
         print(f"{self.counts['PASS']} passed, {self.counts['FAIL']} failed, "

@@ -19,7 +19,7 @@ TOP = Path(__file__).resolve().parents[2]
 PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo", "vm")
 LAB_SINGLE = ("single",)
 PEER = ("alone", "pair", "sanitized")
-VM = ("guest", "logins", "multipath")
+VM = ("guest", "changes", "logins", "multipath")
 SIM_BUG_MOVES = "3000"  # within which a planted bug must be found
 
 # A lab waits for timers most of the time: so many run side by side, in namespaces of their own.
@@ -93,6 +93,11 @@ class Check:
         for bug in command([program, "--bugs"], nice=10).split():
             with self.report.test(f"sim/bug.{bug}"):
                 command([program, "--moves", SIM_BUG_MOVES, "--bug", bug], timeout=600, nice=10)
+
+    def image(self):
+        """The guest's image in advance; what is wrong with it, the tests that need it tell."""
+        subprocess.run(["nice", "-n", "19", sys.executable, "-B", TOP / "tests/vm/image.py", TOP / "build/vm"],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
     def demo(self):
         with self.report.test("demo"):

@@ -26,6 +26,9 @@ IDENT = 11  # last byte of the guest's addresses
 INITIATOR = "iqn.2026-01.org.example:guest"
 BOOT_LIMIT_S = 120
 MEMORY_MB = 768
+MARK = "==== next"
+# One lab and one guest for all modules.
+SETTINGS = {"lus": 4, "adoption": True, "chap": True}
 # What no command of a test may bring into the kernel's log.
 COMPLAINTS = ("I/O error", "Sense Key", "Unexpected", "unsupported", "timed out", "Aborting", "WARNING:",
               "BUG:", "failed", "conn error", "session recovery", "DID_")
@@ -39,13 +42,13 @@ class Done:
 
 
 class Guest:
-    """The machine. `mark` is how much of its kernel's log has been looked at; `logged_in` and `map`
-    are for the tests, which share it."""
+    """The machine. `mark` is how much of its kernel's log has been looked at; `user`, the module whose
+    sessions it has, and `map` are for the tests, which share it."""
 
     def __init__(self, lab):
         self.lab = lab
         self.mark = 0
-        self.logged_in = False
+        self.user = None
         self.map = None
         self.boot_s = None
         self.process = None
@@ -56,10 +59,17 @@ class Guest:
         self._start()
 
     @classmethod
-    def of(cls, lab):
-        """The guest of a lab, booted at the first call."""
+    def begin(cls, lab):
+        """Starts the guest of a lab, which boots while the lab settles."""
         if getattr(lab, "guest", None) is None:
             lab.guest = cls(lab)
+
+    @classmethod
+    def of(cls, lab):
+        """The guest of a lab, ready for commands."""
+        cls.begin(lab)
+        if lab.guest.agent is None:
+            lab.guest.wait_boot()
         return lab.guest
 
     def _start(self):
@@ -88,6 +98,9 @@ class Guest:
         with open(self.lab.layout.log("guest-qemu"), "wb") as log:
             self.process = subprocess.Popen(self._switch(["nice", "-n", "5", *map(str, words)]),
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait_boot(self):
+        """Waits until the guest takes commands."""
         wait_for(self._booted, BOOT_LIMIT_S, f"the guest has booted; see {self.console}", 0.2)
         self.agent = Agent(self.socket)
         self.boot_s = time.monotonic() - self.started
@@ -127,6 +140,17 @@ class Guest:
             time.sleep(pause)
             pause = min(0.2, pause * 1.5)
 
+    def stop(self, pid, pidfile, what):
+        """Ends a started command whose main process is named in a file of the guest; the Done."""
+        self.attempt(f"kill $(cat {pidfile})")
+        return self.finish(pid, 60, what)
+
+    def clock(self):
+        """The guest's clock, in seconds since 1970, as of the middle of the exchange."""
+        started = time.monotonic()
+        told = self.agent.ask("guest-get-time") / 1e9
+        return told + (time.monotonic() - started) / 2
+
     def attempt(self, text, timeout=60):
         """Runs a shell command to its end, whatever that is."""
         return self.finish(self.start(text), timeout, text)
@@ -137,6 +161,15 @@ class Guest:
         check(done.status == 0, f"in the guest: {text}\nexit status {done.status}\n{done.output}")
         return done.output
 
+    def run_all(self, lines, timeout=60):
+        """Runs shell commands one after the other, which must all succeed; what each has printed. One
+        exchange with the agent, which takes longer than most commands."""
+        script = "".join(f"{{ {line}\n}} || {{ echo 'of: '{shlex.quote(line)}; exit 9; }}; echo '{MARK}'\n"
+                         for line in lines)
+        done = self.attempt(script, timeout + len(lines))
+        check(done.status == 0, f"in the guest, exit status {done.status}:\n{done.output}")
+        return done.output.split(MARK + "\n")[:-1]
+
     # ----- the initiator ------------------------------------------------------------------------
 
     def disk(self, portal, lun):
@@ -145,18 +178,23 @@ class Guest:
 
     def log_in(self, portals, **settings):
         """Discovers at the first portal and logs in to all of these, with node settings."""
-        self.run(f"iscsiadm -m discovery -t sendtargets -p {portals[0]}")
-        for name, value in settings.items():
-            self.run(f"iscsiadm -m node -T {TARGET} -o update -n {shlex.quote(name)} "
-                     f"-v {shlex.quote(str(value))}")
-        for portal in portals:
-            self.run(f"iscsiadm -m node -T {TARGET} -p {portal} --login")
-        self.run("udevadm settle --timeout=30")
+        update = " ".join(f"-n {shlex.quote(name)} -v {shlex.quote(str(value))}"
+                          for name, value in settings.items())
+        node = f"iscsiadm -m node -T {TARGET}"
+        self.run(f"set -e; iscsiadm -m discovery -t sendtargets -p {portals[0]}\n"
+                 + (f"{node} -o update {update}\n" if update else "")
+                 + f"for p in {' '.join(portals)}; do {node} -p $p --login; done", 120)
+        self.settle()
+
+    def settle(self):
+        """Waits until udev has done its work."""
+        self.run("udevadm settle --timeout=120", 130)
 
     def log_out(self):
         """Ends every session and forgets every node."""
-        self.attempt("iscsiadm -m node --logoutall=all; iscsiadm -m node -o delete; "
-                     "udevadm settle --timeout=30")
+        self.user = None
+        self.attempt("iscsiadm -m node --logoutall=all; iscsiadm -m node -o delete", 120)
+        self.settle()
 
     # ----- the kernel's log ---------------------------------------------------------------------
 
@@ -167,10 +205,15 @@ class Guest:
         """What the kernel said until now is not looked at."""
         self.mark = len(self.kernel_log())
 
-    def check_log(self, allowed=()):
-        """The kernel has said nothing against the target since the last look."""
+    def fresh_log(self):
+        """What the kernel has said since the last look."""
         lines = self.kernel_log()
         fresh, self.mark = lines[self.mark:], len(lines)
+        return fresh
+
+    def check_log(self, allowed=()):
+        """The kernel has said nothing against the target since the last look."""
+        fresh = self.fresh_log()
         bad = [line for line in fresh if any(word in line for word in COMPLAINTS)
                and not any(word in line for word in allowed)]
         check(not bad, "the guest's kernel complains:\n" + "\n".join(bad))

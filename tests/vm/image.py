@@ -31,7 +31,7 @@ tr wc seq test [ true false env date uname hostname ps kill pidof dmesg touch fi
 dirname readlink expr mknod mountpoint stty sync tee timeout truncate du df mktemp id od""".split()
 MODULES = """virtio_pci virtio_net virtio_console sd_mod sg iscsi_tcp dm_mod dm_multipath
 dm_service_time dm_round_robin dm_queue_length scsi_dh_alua crc32c_generic crc32c_intel
-crct10dif_generic ext4""".split()
+crct10dif_generic ext4 tcp_diag inet_diag""".split()
 # Loaded at run time by name, so that ldd does not see them.
 LIBRARIES = ("libgcc_s.so.1", "libnss_files.so.2")
 FOLDERS = ("/lib/x86_64-linux-gnu/multipath", "/lib/multipath")
@@ -46,6 +46,8 @@ TEXTS = {
             "tty disk lp cdrom dialout audio video tape input kvm render sgx kmem".split(), 5)),
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "etc/hosts": "127.0.0.1 localhost\n",
+    # Tests wait for multipathd's next look at priorities; by default that is up to 20 s away.
+    "etc/multipath/conf.d/quick.conf": "defaults {\n\tmax_polling_interval 5\n}\n",
 }
 
 
@@ -140,6 +142,7 @@ class Root:
             path = Path("/usr/lib/udev/rules.d") / f"{name}.rules"
             if path.exists():
                 self.file(path)
+        (self.folder / "etc/multipath/conf.d").mkdir(parents=True)
         for name, text in TEXTS.items():
             (self.folder / name).write_text(text, encoding="ascii")
         self.file(TOP / "docs/multipath.conf", "etc/multipath.conf")
@@ -183,7 +186,7 @@ def stamp():
 
 def make(place):
     """Makes kernel and initramfs in a folder unless they are there; returns both paths."""
-    place = Path(place)
+    place = Path(place).resolve()
     place.mkdir(parents=True, exist_ok=True)
     wanted = stamp()
     mark = place / "stamp"

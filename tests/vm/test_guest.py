@@ -8,12 +8,13 @@ of 4096 bytes.
 
 import re
 
-from guest import Guest
+from guest import SETTINGS, Guest  # SETTINGS is for the runner
 from layout import TARGET
 from questions import home, wait_whole
 from runner import check
 
-SETTINGS = {"lus": 4}
+begin = Guest.begin
+QUICK_HEAL = True  # nothing to heal
 OWNER, OTHER = "10.77.1.1:3260", "10.77.1.2:3260"
 PATHS = (OWNER, OTHER)
 MISCOMPARE = 14  # exit status of sg3_utils
@@ -22,19 +23,23 @@ MISCOMPARE = 14  # exit status of sg3_utils
 def ready(lab):
     """The guest, logged in at one portal of each controller; g1 at home."""
     guest = Guest.of(lab)
-    if not guest.logged_in:
+    if guest.user != __name__:
         wait_whole(lab)
         guest.log_out()
         guest.log_in(PATHS)
-        guest.logged_in = True
+        guest.user = __name__
         guest.forget_log()
     home(lab, "g1")
     return guest
 
 
-def both(guest, command, lun=0):
-    """What a command prints at the owner's path and at the other's; {} stands for the device."""
-    return [guest.run(command.replace("{}", guest.disk(portal, lun))) for portal in PATHS]
+def both(guest, *commands, lun=0):
+    """What commands print at the owner's path and at the other's; {} stands for the device. A pair
+    of texts, or a list of pairs when there are several commands."""
+    disks = [guest.disk(portal, lun) for portal in PATHS]
+    texts = guest.run_all([command.replace("{}", disk) for command in commands for disk in disks])
+    pairs = [texts[i:i + 2] for i in range(0, len(texts), 2)]
+    return pairs if len(commands) > 1 else pairs[0]
 
 
 def expect(texts, *patterns):
@@ -56,7 +61,7 @@ def test_boots_and_logs_in(lab):
     for portal in lab.portals():
         check(f"{portal}," in listed and TARGET in listed, f"{portal} is not listed:\n{listed}")
     guest.log_in(PATHS)
-    guest.logged_in = True
+    guest.user = __name__
     said = "\n".join(guest.check_log())
     check(said.count("alua: supports implicit TPGS") == 8, f"the ALUA handler missed a path:\n{said}")
     for group, count in ((1, 4), (2, 4)):
@@ -68,23 +73,20 @@ def test_boots_and_logs_in(lab):
 def test_inquiry_and_vpd(lab):
     """sg_inq; sg_vpd with every page that is listed."""
     guest = ready(lab)
-    texts = both(guest, "sg_inq {}")
+    texts, listed, ids = both(guest, "sg_inq {}", "sg_vpd -p sv -q {}", "sg_vpd -p di {}")
     same(texts)
     expect(texts, r"PDT=0", r"TPGS=1", r"CmdQue=1", r"3PC=1", r"Vendor identification: YOKE",
            r"Unit serial number: \w+")
-    listed = both(guest, "sg_vpd -p sv -q {}")
     same(listed)
     pages = re.findall(r"\[(\w+)\]", listed[0])
     for needed in ("sn", "di", "ei", "mpp", "sp", "tpc", "bl", "bdc", "lbpv"):
         check(needed in pages, f"VPD page {needed} is not listed: {pages}")
-    for page in pages:
-        texts = both(guest, f"sg_vpd -p {page} {{}}")
+    for page, texts in zip(pages, both(guest, *(f"sg_vpd -p {page} {{}}" for page in pages))):
         expect(texts, r"VPD page")
         if page != "di":  # which has the port's own designators
             same(texts)
         check("unexpected" not in texts[0].lower() and "bad" not in texts[0].lower(),
               f"sg_vpd does not like page {page}:\n{texts[0]}")
-    ids = both(guest, "sg_vpd -p di {}")
     expect(ids, r"designator type: NAA", r"Target port group: 0x[12]", r"Relative target port: 0x[12]01",
            rf"{re.escape(TARGET)},t,0x000[12]")
     check(re.findall(r"0x6\w{31}", ids[0]) == re.findall(r"0x6\w{31}", ids[1]),
@@ -95,13 +97,12 @@ def test_inquiry_and_vpd(lab):
 def test_luns_and_capacity(lab):
     """sg_luns and sg_readcap."""
     guest = ready(lab)
-    texts = both(guest, "sg_luns {}")
+    texts, sizes = both(guest, "sg_luns {}", "sg_readcap --long {}")
     same(texts)
     expect(texts, r"imples 4 lun entries", r"^\s*0003000000000000")
-    texts = both(guest, "sg_readcap --long {}")
-    same(texts)
-    expect(texts, r"Last LBA=131071 ", r"block length=512 bytes", r"lbpme=1, lbprz=1", r"exponent=3")
-    texts = both(guest, "sg_readcap --long {}", 3)
+    same(sizes)
+    expect(sizes, r"Last LBA=131071 ", r"block length=512 bytes", r"lbpme=1, lbprz=1", r"exponent=3")
+    texts = both(guest, "sg_readcap --long {}", lun=3)
     same(texts)
     expect(texts, r"Last LBA=16383 ", r"block length=4096 bytes")
     guest.check_log()
@@ -110,31 +111,28 @@ def test_luns_and_capacity(lab):
 def test_opcodes_logs_modes(lab):
     """sg_opcodes, sg_logs, sg_modes."""
     guest = ready(lab)
-    texts = both(guest, "sg_opcodes --mask {}")
+    texts, one, logs, modes, *_ = both(guest, "sg_opcodes --mask {}", "sg_opcodes --opcode=0x93 {}",
+                                       "sg_logs --all {}", "sg_modes --all {}", "sg_turs {}", "sg_requests {}")
     same(texts)
     expect(texts, r"Read\(16\)", r"Compare and write", r"Unmap", r"Extended copy\(LID1\)",
            r"Persistent reserve out", r"Report target port groups")
-    expect(both(guest, "sg_opcodes --opcode=0x93 {}"), r"93 [0-9a-f]")
-    texts = both(guest, "sg_logs --all {}")
-    expect(texts, r"Supported log pages", r"Write error counter page", r"Logical block provisioning page",
+    expect(one, r"93 [0-9a-f]")
+    expect(logs, r"Supported log pages", r"Write error counter page", r"Logical block provisioning page",
            r"Used LBA mapping threshold resource count")
-    texts = both(guest, "sg_modes --all {}")
-    same(texts)
-    expect(texts, r"WP=0, DpoFua=1", r">> Caching", r">> Control", r">> Informational exceptions")
-    both(guest, "sg_turs {}")
-    both(guest, "sg_requests {}")
+    same(modes)
+    expect(modes, r"WP=0, DpoFua=1", r">> Caching", r">> Control", r">> Informational exceptions")
     guest.check_log()
 
 
 def test_rtpg(lab):
     """sg_rtpg in both formats: one group optimized, the other not, the same from both."""
     guest = ready(lab)
-    for option in ("", "--extended"):
-        texts = both(guest, f"sg_rtpg --decode {option} {{}}")
+    pairs = both(guest, "sg_rtpg --decode {}", "sg_rtpg --decode --extended {}")
+    for texts in pairs:
         same(texts)
         expect(texts, r"group id : 0x1 [\s\S]*?0x00 \(active/optimized\)[\s\S]*?0x101",
                r"group id : 0x2 [\s\S]*?0x01 \(active/non optimized\)[\s\S]*?0x201")
-    expect(both(guest, "sg_rtpg --decode --extended {}"), r"Implicit transition time: [1-9]")
+    expect(pairs[1], r"Implicit transition time: [1-9]")
     guest.check_log()
 
 
@@ -144,63 +142,66 @@ def test_persistent_reservations(lab):
     first, second = (guest.disk(portal, 0) for portal in PATHS)
 
     def out(words, disk):
-        guest.run(f"sg_persist -n --out {words} {disk}")
-    expect(both(guest, "sg_persist -n -c {}"), r"Persistent Reservations? [Tt]ype [Mm]ask|Type Mask")
-    out("--register-ignore --param-sark=0xa1", first)
-    out("--register --param-sark=0xb2", second)
-    texts = both(guest, "sg_persist -n -k {}")
-    same(texts)
-    expect(texts, r"2 registered reservation keys", r"0xa1", r"0xb2")
-    out("--reserve --param-rk=0xa1 --prout-type=5", first)
-    texts = both(guest, "sg_persist -n -r {}")
-    same(texts)
-    expect(texts, r"Key ?= ?0xa1", r"Write Exclusive, registrants only")
-    texts = both(guest, "sg_persist -n -s {}")
-    same(texts)
-    expect(texts, r"Relative port address: 0x101", r"Relative port address: 0x201",
+        return f"sg_persist -n --out {words} {disk}"
+
+    def on_both(letter):
+        return [f"sg_turs {disk} >/dev/null; sg_persist -n -{letter} {disk}" for disk in (first, second)]
+    *masks, _, _, k1, k2, _, r1, r2, s1, s2, _ = guest.run_all(
+        on_both("c") + [out("--register-ignore --param-sark=0xa1", first),
+                        out("--register --param-sark=0xb2", second), *on_both("k"),
+                        out("--reserve --param-rk=0xa1 --prout-type=5", first), *on_both("r"), *on_both("s"),
+                        f"dd if=/dev/zero of={second} bs=4k count=1 oflag=direct"])
+    expect(masks, r"Persistent Reservations? [Tt]ype [Mm]ask|Type Mask")
+    same((k1, k2))
+    expect((k1, k2), r"2 registered reservation keys", r"0xa1", r"0xb2")
+    same((r1, r2))
+    expect((r1, r2), r"Key ?= ?0xa1", r"Write Exclusive, registrants only")
+    same((s1, s2))
+    expect((s1, s2), r"Relative port address: 0x101", r"Relative port address: 0x201",
            r"iqn\.2026-01\.org\.example:guest,i,0x")
-    guest.run(f"dd if=/dev/zero of={second} bs=4k count=1 oflag=direct")
-    out("--register --param-rk=0xb2 --param-sark=0", second)
+    guest.run(out("--register --param-rk=0xb2 --param-sark=0", second))
     refused = guest.attempt(f"dd if=/dev/zero of={second} bs=4k count=1 oflag=direct")
     check(refused.status != 0, "who is not registered any more could write")
-    guest.attempt(f"sg_turs {second}")
-    out("--register --param-sark=0xb2", second)
-    out("--preempt --param-rk=0xb2 --param-sark=0xa1 --prout-type=7", second)
-    texts = [guest.run(f"sg_turs {disk} >/dev/null; sg_persist -n -r {disk}")
-             for disk in (first, second)]
+    _, _, _, *texts = guest.run_all(
+        [f"sg_turs {second} || true", out("--register --param-sark=0xb2", second),
+         out("--preempt --param-rk=0xb2 --param-sark=0xa1 --prout-type=7", second), *on_both("r")])
     expect(texts, r"Write Exclusive, all registrants")
-    out("--clear --param-rk=0xb2", second)
-    texts = [guest.run(f"sg_turs {disk} >/dev/null; sg_persist -n -k {disk}")
-             for disk in (first, second)]
+    _, *texts = guest.run_all([out("--clear --param-rk=0xb2", second), *on_both("k")])
     expect(texts, r"NO registered reservation keys")
     guest.check_log(allowed=(
         "reservation conflict", "reservation error", "critical nexus error", "Sense Key", "FAILED Result"))
 
 
 def test_xcopy(lab):
-    """sg_xcopy between LUs of one owner, started at either controller."""
+    """sg_xcopy between LUs of one owner and of both, started at either controller."""
     guest = ready(lab)
-    guest.run("head -c 2097152 /dev/urandom >/tmp/random")
+    guest.run("head -c 1048576 /dev/urandom >/tmp/random")
     for portal in PATHS:
-        source, target = guest.disk(portal, 0), guest.disk(portal, 1)
-        guest.run(f"dd if=/tmp/random of={source} bs=1M count=2 oflag=direct")
-        guest.run(f"sg_write_same --16 --lba=0 --num=4096 --ndob {target}")
-        text = guest.run(f"sg_xcopy if={source} of={target} bs=512 count=4096 2>&1")
-        check("4096" in text, f"sg_xcopy: {text}")
-        guest.run(f"dd if={target} bs=1M count=2 iflag=direct | cmp - /tmp/random")
+        source = guest.disk(portal, 0)
+        guest.run(f"dd if=/tmp/random of={source} bs=1M count=1 oflag=direct")
+        for lun in (1, 2):
+            target = guest.disk(portal, lun)
+            _, text, _ = guest.run_all([
+                f"sg_write_same --16 --lba=0 --num=2048 --ndob {target}",
+                f"sg_xcopy if={source} of={target} bs=512 count=2048 2>&1",
+                f"dd if={target} bs=1M count=1 iflag=direct | cmp -n 1048576 - /tmp/random"])
+            check("2048" in text, f"sg_xcopy: {text}")
     guest.check_log()
 
 
 def test_reset(lab):
-    """sg_reset of the LU at either path, with a reader beside it: the host goes on."""
+    """sg_reset of the LU and of the target at either path, with a reader beside it: the host goes on."""
     guest = ready(lab)
     for portal in PATHS:
         disk = guest.disk(portal, 0)
-        reader = guest.start(f"dd if={disk} of=/dev/null bs=64k count=512 iflag=direct")
-        guest.run(f"sg_reset --device --no-escalate {disk}")
-        done = guest.finish(reader, 60, "a reader beside a reset")
-        check(done.status == 0, f"the reader failed: {done.output}")
-        guest.run(f"sg_turs {disk}")
+        guest.run("set -e\n"
+                  f"dd if={disk} of=/dev/null bs=64k count=256 iflag=direct & reader=$!\n"
+                  f"sg_reset --device --no-escalate {disk}\nsg_reset --target --no-escalate {disk}\n"
+                  f"wait $reader\nsg_turs {disk}")
+    # Every LU of the target has something to tell at each path.
+    told = guest.run("for d in /dev/disk/by-path/*-lun-?; do for i in 1 2 3; do sg_turs -v $d && continue 2; done; "
+                     "exit 1; done")
+    check(told.count("Unit Attention") >= 3, f"a reset of the target is not told:\n{told}")
     said = "\n".join(guest.check_log())
     check("Power-on or device reset occurred" in said, f"no unit attention told:\n{said}")
 
@@ -210,25 +211,25 @@ def test_write_commands(lab):
     guest = ready(lab)
     guest.run("seq 500000 | head -c 1048576 >/tmp/text; head -c 512 /tmp/text >/tmp/block;"
               "head -c 512 /dev/zero >/tmp/zeros; cat /tmp/block /tmp/zeros >/tmp/swap")
+
+    def holds(disk, block, count, file, skip=0):
+        return (f"dd if={disk} bs=512 skip={block} count={count} iflag=direct | "
+                f"cmp -n {512 * count} - {file} 0 {skip}")
     for here, there in (PATHS, PATHS[::-1]):
         mine, other = guest.disk(here, 1), guest.disk(there, 1)
-        guest.run(f"dd if=/tmp/text of={mine} bs=1M count=1 oflag=direct")
-        guest.run(f"sg_unmap --lba=0 --num=1024 {mine}")
-        check("deallocated" in guest.run(f"sg_get_lba_status --lba=0 {other}").splitlines()[2],
-              "what was unmapped is not deallocated")
-        guest.run(f"dd if={other} bs=512 count=1024 iflag=direct | cmp -n 524288 - /dev/zero")
-        guest.run(f"dd if={other} bs=512 skip=1024 count=1024 iflag=direct | "
-                  "cmp -n 524288 - /tmp/text 0 524288")
-        guest.run(f"sg_write_same --16 --in=/tmp/block --lba=8 --num=64 {mine}")
-        for block in (8, 71):
-            guest.run(f"dd if={other} bs=512 skip={block} count=1 iflag=direct | cmp - /tmp/block")
-        guest.run(f"dd if={other} bs=512 skip=72 count=1 iflag=direct | cmp - /tmp/zeros")
-        words = "sg_compare_and_write --in=/tmp/swap --lba=9 --num=1 --xferlen=1024"
-        guest.run(f"{words} {mine}")
-        guest.run(f"dd if={other} bs=512 skip=9 count=1 iflag=direct | cmp - /tmp/zeros")
-        status = guest.attempt(f"{words} {other}").status
-        check(status == MISCOMPARE, f"a second COMPARE AND WRITE ends with {status}")
-        guest.run(f"sg_sync {mine} && sg_verify --lba=0 --count=128 {other}")
+        swap = f"sg_compare_and_write --in=/tmp/swap --lba=9 --num=1 --xferlen=1024 {{}}; echo status=$?"
+        told = guest.run_all([
+            f"dd if=/tmp/text of={mine} bs=1M count=1 oflag=direct",
+            f"sg_unmap --force --lba=0 --num=1024 {mine}",
+            f"sg_get_lba_status --lba=0 {other}",
+            holds(other, 0, 1024, "/dev/zero"), holds(other, 1024, 1024, "/tmp/text", 512 * 1024),
+            f"sg_write_same --16 --in=/tmp/block --lba=8 --num=64 {mine}",
+            holds(other, 8, 1, "/tmp/block"), holds(other, 71, 1, "/tmp/block"), holds(other, 72, 1, "/tmp/zeros"),
+            swap.format(mine), holds(other, 9, 1, "/tmp/zeros"), swap.format(other),
+            f"sg_sync {mine} && sg_verify --lba=0 --count=128 {other}"])
+        check("deallocated" in told[2].splitlines()[2], f"what was unmapped is not deallocated: {told[2]}")
+        check("status=0\n" in told[9], f"COMPARE AND WRITE: {told[9]}")
+        check(f"status={MISCOMPARE}\n" in told[11], f"a second COMPARE AND WRITE: {told[11]}")
     guest.check_log()
 
 
@@ -236,18 +237,18 @@ def test_file_system(lab):
     """mkfs.ext4, files, fstrim; mounted again through the other controller; blkdiscard -z."""
     guest = ready(lab)
     first, second = (guest.disk(portal, 0) for portal in PATHS)
-    guest.run(f"mkfs.ext4 -q {first} && mount -t ext4 {first} /mnt", 90)
-    guest.run("for i in 1 2 3 4; do head -c 3000000 /dev/urandom >/mnt/$i; done; "
-              "cd /mnt && sha256sum 1 2 3 4 >/tmp/sums && cp /tmp/sums sums && rm 4 && sync", 90)
-    trimmed = guest.run("fstrim -v /mnt")
-    size = re.search(r"\((\d+) bytes\)", trimmed)
-    check(size and int(size[1]) > 3000000, f"fstrim: {trimmed}")
-    guest.run(f"umount /mnt && e2fsck -fn {second} && mount -t ext4 -o ro {second} /mnt", 90)
-    guest.run("cd /mnt && head -n 3 sums | sha256sum -c -")
-    guest.run("umount /mnt")
-    check("deallocated" in guest.run(f"sg_get_lba_status --lba=0 --maxlen=65536 {second}"),
-          "nothing is deallocated")
-    guest.run(f"blkdiscard --zeroout {first}", 90)
-    guest.run(f"dd if={second} bs=1M iflag=direct | cmp -n 67108864 - /dev/zero", 90)
-    guest.run(f"blkdiscard {second}", 90)
+    trimmed = guest.run_all([
+        f"mkfs.ext4 -q {first} && mount -t ext4 {first} /mnt",
+        "cd /mnt && for i in 1 2 3 4; do head -c 2000000 /dev/urandom >$i; done; "
+        "sha256sum 1 2 3 4 >sums && rm 4 && sync; cd /",
+        "fstrim -v /mnt",
+        f"umount /mnt && e2fsck -fn {second} && mount -t ext4 -o ro {second} /mnt",
+        "cd /mnt && head -n 3 sums | sha256sum -c - && cd / && umount /mnt",
+        f"sg_get_lba_status --lba=0 --maxlen=65536 {second}"], 180)
+    size = re.search(r"\((\d+) bytes\)", trimmed[2])
+    check(size and int(size[1]) > 2000000, f"fstrim: {trimmed[2]}")
+    check("deallocated" in trimmed[5], f"nothing is deallocated: {trimmed[5]}")
+    guest.run_all([f"blkdiscard --zeroout {first}",
+                   f"dd if={second} bs=1M iflag=direct | cmp -n 67108864 - /dev/zero",
+                   f"blkdiscard {second}"], 180)
     guest.check_log()
