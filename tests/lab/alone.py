@@ -91,9 +91,13 @@ def stop(lab):
 
 
 class Sanitized:
-    """The daemon of the build with sanitizers while the block runs; then it must have no complaint."""
+    """The daemon of the build with sanitizers while the block runs; then it must have no complaint.
 
-    def __init__(self, lab):
+    `name` is the configuration's, /etc/yoke/NAME.yaml.
+    """
+
+    def __init__(self, lab, name="single"):
+        self.config = f"/etc/yoke/{name}.yaml"
         stage = os.environ.get("YOKE_STAGE_SANITIZED", "")
         self.daemon = os.path.join(stage, "usr/sbin/yoked")
         if not os.path.exists(self.daemon):
@@ -107,7 +111,7 @@ class Sanitized:
         stop(self.lab)
         with open(self.output, "wb") as log:
             self.process = self.lab["a"].start(
-                [self.daemon, "-f", "-c", "/etc/yoke/single.yaml", "--controller", "a"], timeout=0,
+                [self.daemon, "-f", "-c", self.config, "--controller", "a"], timeout=0,
                 stdout=log, stderr=log)
         wait_for(lambda: answers(self.lab), 20, "the sanitized daemon answers")
         return self

@@ -17,7 +17,7 @@ from report import Failed, Report, command
 
 TOP = Path(__file__).resolve().parents[2]
 PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo", "vm")
-LAB_SINGLE = ("single",)
+LAB_SINGLE = ("single", "bad")
 PEER = ("alone", "pair", "sanitized")
 VM = ("guest", "changes", "logins", "multipath")
 SIM_BUG_MOVES = "3000"  # within which a planted bug must be found
