@@ -290,7 +290,7 @@ static const struct conf_key keys_iscsi[] = {
 		FIELD(conf_iscsi, nop_interval_s),
 		.unit = "s",
 		.max = 3600,
-		.initial = "4s",
+		.initial = "3s",
 		.help = "An idle connection is probed with a NOP-In after this time; 0 means "
 			"never.",
 	},
@@ -302,7 +302,7 @@ static const struct conf_key keys_iscsi[] = {
 		.unit = "s",
 		.min = 1,
 		.max = 3600,
-		.initial = "4s",
+		.initial = "3s",
 		.help = "A connection whose initiator does not answer the probe for this time is "
 			"closed. Both together should be shorter than the time after which hosts "
 			"send commands again by another path (Linux with docs/multipath.conf: 9 "

@@ -13,7 +13,7 @@ from load import Load
 from questions import home, wait_whole
 from runner import check
 
-# Times of the target and of the host in the proportion of the defaults: 8 s, and 9 s and more. The host does
+# Times of the target and of the host in the proportion of the defaults: 6 s, and 7 s and more. The host does
 # not log in again before TCP has delivered: that would end the old connection.
 PINGS = "iscsi: {nop_interval: 2s, nop_timeout: 1s}\n"
 HOST = ("--plain-close", "--nop-interval", "2000", "--nop-timeout", "2500", "--depth", "8",

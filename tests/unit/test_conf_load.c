@@ -727,7 +727,7 @@ static void test_diff(void **state)
 		"added targets[" T1 "].luns[2] online\n"
 		"changed settings.log_level info>debug online\n"
 		"changed settings.hold_limit 1500ms>2s online\n"
-		"changed iscsi.nop_interval 4s>7s online\n");
+		"changed iscsi.nop_interval 3s>7s online\n");
 	assert_changes(base,
 		CLUSTER "groups: [{name: g1, home: b, failback: auto}, {name: g2, home: b}]\n"
 			"extents:\n"
