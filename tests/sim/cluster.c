@@ -174,7 +174,8 @@ static void order(struct node *node)
 		for (uint8_t i = 1; i <= 2; i++) {
 			struct node *to = &node->sim->node[i];
 
-			if (corosync_of(to)->joined && (to == node || connected(node))) {
+			if (corosync_of(to)->joined && to->alive &&
+				(to == node || connected(node))) {
 				struct delivery *copy = sim_memory(node->sim, sizeof(*copy));
 
 				*copy = *d;
@@ -212,7 +213,7 @@ static void members_put(struct node *node, struct node *left, bool node_down)
 {
 	struct delivery *d = sim_memory(node->sim, sizeof(*d));
 
-	if (!corosync_of(node)->joined) {
+	if (!corosync_of(node)->joined || !node->alive) {
 		return;
 	}
 	for (uint8_t i = 1; i <= 2; i++) {
@@ -430,7 +431,7 @@ struct transport *transport_new(const struct transport_setup *setup, char *error
 
 	(void)error;
 	(void)error_size;
-	daemon_left(node); /* Corosync has noticed by now */
+	corosync_of(node)->joined = false; /* its former life: the other has heard of its end */
 	t->node = node;
 	t->setup = *setup;
 	corosync_of(node)->transport = t;

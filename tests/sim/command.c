@@ -196,6 +196,10 @@ static bool unlock_draw(struct command *command)
 			command->session = session;
 			command->fixed = true;
 			command->op.client = session->index;
+			if (i / 2 == 0 && (!session->key || session->key_unsure)) {
+				key_draw(command, session); /* a release needs the key */
+				return true;
+			}
 			command->op.sector = HISTORY_LOCK;
 			command->op.unit = command->lu = i / 2;
 			command->op.kind = HISTORY_RELEASE;

@@ -193,9 +193,11 @@ static bool watch_key_lost(void *ctx, uint16_t group)
 
 static void watch_renew(void *ctx, unsigned ms)
 {
-	const struct group_serve *serve = scsi_serve(node_of_serve(ctx)->scsi);
+	struct node *node = node_of_serve(ctx);
+	const struct group_serve *serve = scsi_serve(node->scsi);
 
-	if (node_of_serve(ctx)->sim->bug != BUG_NO_LEASE) {
+	node->lease_until_ns = node->sim->now_ns + (ms + 2) * MS;
+	if (node->sim->bug != BUG_NO_LEASE) {
 		serve->renew(serve->ctx, ms);
 	}
 }
@@ -567,6 +569,7 @@ void node_start(struct node *node)
 	memset(node->view, 0, sizeof(node->view));
 	memset(node->applied_table, 0, sizeof(node->applied_table));
 	node->entries = NULL;
+	node->lease_until_ns = UINT64_MAX;
 	sim_reactors_new(node);
 	node->ship = ship_new(&ship, error, sizeof(error));
 	node->scsi = node->ship ? scsi_new(&scsi, error, sizeof(error)) : NULL;

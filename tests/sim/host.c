@@ -482,6 +482,22 @@ static void written_twice(struct attempt *attempt)
 	}
 }
 
+/* I9: who slept past its lease acknowledges nothing before it has looked around. */
+static void lease_check(const struct attempt *attempt)
+{
+	const struct command *command = attempt->command;
+	const struct node *node = attempt->session->node;
+	enum what what = command->what;
+
+	/* What goes through the ledger is acknowledged by both. */
+	if (what != KEY && what != LOCK && what != UNLOCK && attempt->status == SCSI_GOOD &&
+		node->view[command->lu].access == GROUP_LOCAL &&
+		node->sim->now_ns > node->lease_until_ns) {
+		sim_wrong(node->sim, "I9: controller %u serves host %u past its lease", node->id,
+			command->host->index);
+	}
+}
+
 static void task_outcome(struct attempt *attempt)
 {
 	struct scsi_task *task = &attempt->task;
@@ -511,6 +527,7 @@ static void task_outcome(struct attempt *attempt)
 			attempt->status, attempt->sense, task->rerun ? ", run again" : "",
 			task->aborted ? ", aborted" : "");
 		written_twice(attempt);
+		lease_check(attempt);
 	}
 	if (!task->aborted) {
 		told_check(attempt);

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +45,15 @@ const char *const sim_bug_names[BUG_COUNT] = {
 	[BUG_NO_CLAIM] = "no-claim",
 };
 
+static volatile sig_atomic_t stopped; /* asked to end: after this seed, with what there is */
 static uint64_t running_seed;
 static bool finished;
+
+static void stop(int number)
+{
+	(void)number;
+	stopped = true;
+}
 
 /* A daemon that is killed frees nothing, and neither does the kernel here. */
 int __lsan_is_turned_off(void);
@@ -310,7 +319,12 @@ int main(int argc, char **argv)
 		}
 	}
 	atexit(tell_seed);
-	for (seed = first; !wrong[0] && totals.moves < wanted; seed++) {
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
+	/* Tables for 16,384 LUs come and go with each daemon: the kernel need not hear of it. */
+	mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	for (seed = first; !wrong[0] && !stopped && totals.moves < wanted; seed++) {
 		seed_run(seed, &options, &totals, wrong, sizeof(wrong));
 	}
 	finished = true;

@@ -82,6 +82,7 @@ struct node {
 	bool lied_back; /* and a member again */
 	uint32_t pid;
 	bool ready; /* portals are open */
+	uint64_t lease_until_ns; /* the reactors may serve without another word */
 	struct stable stable;
 	struct conf conf;
 	struct conf_controller controllers[2];

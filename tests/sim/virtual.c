@@ -211,7 +211,7 @@ bool sim_step(struct sim *sim)
 	event = event_take(sim);
 	sim->now_ns = event.at_ns;
 	sim->steps++;
-	if (event.node && event.life != event.node->life) {
+	if (event.node && (event.life != event.node->life || !event.node->alive)) {
 		return true;
 	}
 	if (event.node && event.node->frozen) {

@@ -20,7 +20,7 @@ PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo
 LAB_SINGLE = ("single", "bad")
 PEER = ("alone", "pair", "sanitized")
 VM = ("guest", "changes", "logins", "multipath")
-SIM_BUG_MOVES = "3000"  # within which a planted bug must be found
+SIM_BUG_MOVES = "10000"  # within which a planted bug must be found
 
 # A lab waits for timers most of the time: so many run side by side, in namespaces of their own.
 LANES = 2
