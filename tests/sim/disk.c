@@ -42,6 +42,7 @@ struct request {
 	bool fua;
 	bool applied;
 	bool pending; /* not applied yet */
+	bool lied_about; /* its sender was, when it was submitted */
 	uint64_t offset, length;
 	uint64_t epoch; /* of the owner of record when it was submitted */
 	uint64_t dirty; /* of a flush: what it is about */
@@ -292,7 +293,13 @@ static void write_apply(struct sim *sim, struct request *request)
 		sim->totals->refused_by_key++;
 		return;
 	}
-	if (sim->owner[lu] != from || sim->owner_epoch[lu] != request->epoch) {
+	/*
+	 * What it sent while fencing had lied about it is not acknowledged, and the key refuses it;
+	 * but between the release and the claim of a later handover nobody holds the key.
+	 */
+	if (request->lied_about && disk->keyed && !disk->keys[lu].holder) {
+		sim->totals->gap_writes++;
+	} else if (sim->owner[lu] != from || sim->owner_epoch[lu] != request->epoch) {
 		sim_wrong(sim,
 			"I1: a write of controller %u to LU %u is applied while the owner is %u",
 			from, lu, sim->owner[lu]);
@@ -410,6 +417,7 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 		.op = io->op,
 		.fua = io->fua,
 		.pending = true,
+		.lied_about = extent->node->lied_about,
 		.epoch = sim->owner_epoch[extent->lu],
 		.dirty = disk->dirty[extent->node->id][extent->lu],
 		.offset = io->offset_bytes,

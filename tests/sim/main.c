@@ -260,10 +260,10 @@ static void tell_totals(const struct totals *t, double took_s)
 	       ",\"operations\":%" PRIu64 ",\"shipped\":%" PRIu64 ",\"run_again\":%" PRIu64
 	       ",\"entries\":%" PRIu64 ",\"refused_by_key\":%" PRIu64 ",\"uas\":%" PRIu64
 	       ",\"retries\":%" PRIu64 ",\"events\":%" PRIu64 ",\"unjudged\":%" PRIu64
-	       ",\"moves_per_s\":%.0f}\n",
+	       ",\"gap_writes\":%" PRIu64 ",\"moves_per_s\":%.0f}\n",
 		t->moves, t->handovers, t->seeds, t->faults, t->crashes, t->commands, t->operations,
 		t->shipped, t->reruns, t->entries, t->refused_by_key, t->uas, t->retries, t->events,
-		t->unjudged, (double)t->moves / took_s);
+		t->unjudged, t->gap_writes, (double)t->moves / took_s);
 }
 
 int main(int argc, char **argv)

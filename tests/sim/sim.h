@@ -116,7 +116,7 @@ struct node {
 /* What has happened, summed up. */
 struct totals {
 	uint64_t seeds, faults, moves, handovers, takeovers, commands, operations, shipped, reruns,
-		refused_by_key, entries, crashes, uas, retries, events, unjudged;
+		refused_by_key, entries, crashes, uas, retries, events, unjudged, gap_writes;
 };
 
 struct sim {
