@@ -27,6 +27,21 @@ static void view_arrived(struct mailbox_msg *msg)
 	scsi_hold_release(core, group);
 }
 
+/*
+ * The group is served again while a drain is under way (the move was rolled back). What reactors
+ * have answered so far is not true any more once the next view holds it again.
+ */
+static void drains_spoil(struct scsi *scsi, uint16_t group)
+{
+	struct scsi_round *round;
+
+	qb_list_for_each_entry (round, &scsi->rounds, link) {
+		if (round->drain && round->group == group) {
+			round->spoilt = true;
+		}
+	}
+}
+
 void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg)
 {
 	struct scsi *scsi = ctx;
@@ -36,6 +51,9 @@ void scsi_publish(void *ctx, const struct group_view *view, void (*applied)(void
 		scsi->conf->groups[view->group].name, (unsigned long long)view->epoch, view->owner,
 		view->table, group_access_name(view->access));
 	round->view = *view;
+	if (view->access != GROUP_HELD) {
+		drains_spoil(scsi, view->group);
+	}
 	scsi_round_start(round);
 	scsi_ledger_view(scsi, view);
 }
@@ -82,5 +100,6 @@ void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg
 	struct scsi_round *round = scsi_round_new(ctx, drain_arrived, drained, arg);
 
 	round->group = group;
+	round->drain = true;
 	scsi_round_start(round);
 }

@@ -7,6 +7,12 @@ static void round_ended(struct mailbox_msg *msg)
 {
 	struct scsi_round *round = container_of(msg, struct scsi_round, msg);
 
+	if (round->spoilt) {
+		round->spoilt = false;
+		atomic_store_explicit(&round->left, round->scsi->core_count, memory_order_relaxed);
+		scsi_round_start(round);
+		return;
+	}
 	qb_list_del(&round->link);
 	if (round->done) {
 		round->done(round->arg);

@@ -24,6 +24,8 @@ struct scsi_round {
 	struct scsi *scsi;
 	struct group_view view; /* a view */
 	uint16_t group; /* a drain */
+	bool drain;
+	bool spoilt; /* control thread: its answers count for nothing, it is asked again */
 	void *what; /* anything else, by fn */
 	void (*done)(void *arg);
 	void *arg;

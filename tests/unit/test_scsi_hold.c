@@ -220,6 +220,33 @@ static void drain_waits_for_the_store_at_every_reactor(void **state)
 	assert_int_equal(t[2].dones, 1);
 }
 
+/*
+ * Reactor 0 has answered, reactor 1 has not, and the move is rolled back. What reactor 0 begins
+ * before the next move holds the group again is waited for all the same.
+ */
+static void a_drain_begins_anew_when_the_group_was_served_between(void **state)
+{
+	unsigned drained = 0;
+
+	rig_store.wait = true;
+	write_go(&t[1], 1, 2, 2);
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	rig->serve->drain(rig->serve->ctx, 0, count, &drained);
+	rig_run(rig);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	assert_int_equal(rig_store_run(), 1);
+	rig_run(rig);
+	assert_int_equal(drained, 0);
+	write_go(&t[0], 0, 1, 1);
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	assert_int_equal(drained, 0);
+	assert_int_equal(rig_store_run(), 1);
+	rig_run(rig);
+	assert_int_equal(drained, 1);
+	assert_int_equal(t[0].dones + t[1].dones, 2);
+	rig_store.wait = false;
+}
+
 static void drain_of_an_idle_group_and_of_one_that_is_served(void **state)
 {
 	unsigned drained = 0;
@@ -677,6 +704,7 @@ int main(void)
 		TEST(the_other_group_goes_on),
 		TEST(what_runs_here_answers_while_held),
 		TEST(drain_waits_for_the_store_at_every_reactor),
+		TEST(a_drain_begins_anew_when_the_group_was_served_between),
 		TEST(drain_of_an_idle_group_and_of_one_that_is_served),
 		TEST(a_handover_ships_what_was_held),
 		TEST(shipped_data_and_sense_come_back),
