@@ -33,9 +33,13 @@ bool faults_all_served(struct sim *sim)
  * While fencing has lied, the keys of the disk keep data safe, but reservations are only at the
  * survivor: nothing may happen to that one until the other knows.
  */
-static bool lied(const struct sim *sim)
+static bool lied(struct sim *sim)
 {
-	return sim->lies || sim->node[1].lied_about || sim->node[2].lied_about;
+	if (sim->lie_open && !sim->lies && !sim->node[1].lied_about && !sim->node[2].lied_about &&
+		faults_all_served(sim)) {
+		sim->lie_open = false;
+	}
+	return sim->lie_open;
 }
 
 /* One that lives, the owner of a group more often than not. */
@@ -198,7 +202,7 @@ static void fault_lie(struct sim *sim)
 	struct node *node = victim(sim);
 
 	if (node && disk_has_keys(sim) && faults_all_served(sim) && !sim_other(node)->frozen) {
-		sim->lies = true;
+		sim->lies = sim->lie_open = true;
 		pacemaker_fencing(sim, FENCING_LIES);
 		freeze(node, true, (2500 + sim_below(sim, 4000)) * MS);
 	}

@@ -132,6 +132,7 @@ struct sim {
 	uint32_t pids;
 	enum sim_bug bug;
 	bool lies; /* fencing does, now */
+	bool lie_open; /* it did, and not everybody knows yet */
 	bool calm; /* liveness: nothing breaks any more */
 	bool trace;
 	char wrong[256]; /* the first violation; "" = none */
