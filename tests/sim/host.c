@@ -683,9 +683,34 @@ void hosts_free(struct hosts *hosts)
 	free(hosts);
 }
 
+/*
+ * Nexuses ask for the lock of LU 0 only once they have a key, and keep one for ever; RESERVE on LU
+ * 1 needs none. To the judge all are registered from the beginning.
+ */
+static void nexuses_register(struct sim *sim)
+{
+	struct hosts *hosts = hosts_of(sim);
+
+	for (unsigned i = 0; i < SIM_LUS * NEXUSES; i++) {
+		struct history_op op = {.id = ++hosts->ids,
+			.unit = i % SIM_LUS,
+			.sector = HISTORY_LOCK,
+			.client = i / SIM_LUS,
+			.kind = HISTORY_REGISTER,
+			.outcome = HISTORY_OK,
+			.attempts = 1,
+			.invoked_ns = ++hosts->clock};
+
+		op.returned_ns = ++hosts->clock;
+		history_add(&sim->history, &op);
+	}
+}
+
 void hosts_begin(struct sim *sim)
 {
 	struct hosts *hosts = hosts_of(sim);
+
+	nexuses_register(sim);
 
 	for (unsigned h = 0; h < SIM_HOSTS; h++) {
 		login_later(&hosts->all[h].sessions[1]);
