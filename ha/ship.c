@@ -348,6 +348,9 @@ void ship_free(struct ship *ship)
 	}
 	ship_peer_events_free(ship->down, ship->port_count);
 	ship_tls_free(ship->tls);
+	for (unsigned i = 0; ship->ports && i < ship->port_count; i++) {
+		ship_kept_free(&ship->ports[i].kept);
+	}
 	free(ship->ports);
 	free(ship);
 }

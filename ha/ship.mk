@@ -2,7 +2,7 @@
 # The interconnect; included from ha/local.mk.
 libyokeha_a_SOURCES += \
 	ha/ship.c ha/ship_private.h \
-	ha/ship_cmd.c ha/ship_cmd.h \
+	ha/ship_cmd.c ha/ship_cmd.h ha/ship_kept.c ha/ship_kept.h \
 	ha/ship_conn.c ha/ship_conn.h \
 	ha/ship_frame.c ha/ship_frame.h \
 	ha/ship_in.c ha/ship_in.h \

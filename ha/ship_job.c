@@ -22,6 +22,7 @@ struct ship_job {
 	uint8_t lu[16];
 	enum ship_job_state state;
 	bool ran; /* the device server had it: task_end() is due */
+	bool known; /* it ran in a connection that is lost: the answer of then */
 	bool again; /* answer: never ran */
 	bool abort; /* asked for by the peer */
 	struct buf *buf; /* data-out, of in->pool */
@@ -91,7 +92,7 @@ static bool ship_job_fill(struct ship_conn *conn, struct ship_tx *tx)
 	if (result.aborted) {
 		result.status = SCSI_TASK_ABORTED; /* should anybody look at it: not GOOD */
 	}
-	if (job->ran && !job->again && !result.aborted) {
+	if ((job->ran || job->known) && !job->again && !result.aborted) {
 		result.status = task->status;
 		result.in_length = task->in_length;
 		result.sense_length = task->sense_length;
@@ -116,6 +117,9 @@ static void ship_job_done(struct scsi_task *task)
 	struct ship_in *in = job->in;
 
 	in->jobs_running--;
+	if (!task->again && !task->aborted && ship_job_in_bytes(job) == 0) {
+		ship_kept_put(&in->conn.port->kept, task);
+	}
 	if (in->conn.state == SHIP_CLOSED) {
 		ship_job_release(job);
 		ship_in_check_end(in);
@@ -136,6 +140,11 @@ static void ship_job_run(struct ship_job *job)
 	const struct group_serve *serve = ship_job_serve(job);
 	struct ship_in *in = job->in;
 
+	if (job->task.rerun && ship_kept_get(&in->conn.port->kept, &job->task)) {
+		job->known = true;
+		ship_job_answer(job);
+		return;
+	}
 	job->state = SHIP_JOB_RUNNING;
 	job->ran = true;
 	in->jobs_running++;
@@ -195,7 +204,7 @@ const char *ship_job_command(
 	job->tag = frame->tag;
 	job->epoch = frame->epoch;
 	job->received = job->sent = 0;
-	job->ran = job->again = job->abort = false;
+	job->ran = job->known = job->again = job->abort = false;
 	ship_job_task_set(job, &command);
 	job->charge_bytes = ship_charge_bytes(command.out_bytes);
 	in->active_bytes += job->charge_bytes;

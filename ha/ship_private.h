@@ -7,6 +7,7 @@
 
 #include "ha/ship_conn.h"
 #include "ha/ship_in.h"
+#include "ha/ship_kept.h"
 #include "ha/ship_out.h"
 #include "yoke/ha.h"
 
@@ -43,6 +44,7 @@ struct ship_port {
 	struct ship_out out;
 	struct qb_list_head
 		ins; /* of struct ship_in: connections, and those whose tasks still run */
+	struct ship_kept kept; /* answers to the peer's reactor of the same number */
 	struct ship_counters counters;
 };
 

@@ -200,4 +200,7 @@ BUGS = [
     Bug("closed-bytes-read", "what a host has left in a closed connection is done", "I3", "daemon/iscsi/conn.c",
         "	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {", "	if (events & EPOLLERR && !(events & EPOLLIN)) {",
         ("test_iscsi_session",)),
+    Bug("answered-again-done-twice", "a command whose answer was lost with its connection is done a second time", "I3",
+        "ha/ship_job.c", "	if (job->task.rerun && ship_kept_get(", "	if (false && ship_kept_get(",
+        ("test_ship_flow",)),
 ]

@@ -64,6 +64,9 @@ static void fake_finish(struct pair_side *side, struct scsi_task *task)
 	} else if (!task->aborted && task->cdb[0] == PAIR_WRITE) {
 		assert_int_equal(task->out_length, bytes);
 		memcpy(side->disk + offset, task->buf->data, bytes);
+		if (task->tag < sizeof(side->done)) {
+			side->done_twice += side->done[task->tag]++ > 0;
+		}
 	} else if (!task->aborted && task->cdb[0] == PAIR_READ) {
 		task->buf = buf_get(reactor_buffers(task->reactor), bytes);
 		assert_non_null(task->buf);

@@ -51,6 +51,8 @@ struct pair_side {
 	struct qb_list_head nexus_list;
 	unsigned held_count;
 	unsigned runs, reruns, aborts, nexuses, double_runs;
+	uint8_t done[1 << 18]; /* how often the write of this tag was done */
+	unsigned done_twice;
 	unsigned tmfs;
 	bool tmf_hold;
 	void (*tmf_done)(void *arg);
