@@ -145,6 +145,28 @@ static bool request_get(struct scsi_task *task, struct scsi_sanitize *asked)
 	return false;
 }
 
+/*
+ * The operation has ended here, and its host may ask elsewhere next: GOOD when every controller has
+ * gone past that end, too. An entry about an operation that is over changes nothing.
+ */
+static void settle(struct scsi_task *task)
+{
+	struct scsi_entry entry = scsi_ledger_entry(task, SCSI_ENTRY_WIPED);
+	struct cursor c = scsi_ledger_begin(task, ENTRY_BYTES);
+
+	entry.serial = 0; /* it is not the command's own entry, which is there already */
+	entry.action = SCSI_WIPED_SO_FAR;
+	entry.sanitize.id = task->serial;
+	task->settled = true;
+	if (c.size == 0) {
+		task->status = SCSI_GOOD; /* no memory to ask; done it is */
+		scsi_task_finish(task);
+		return;
+	}
+	scsi_entry_put(&c, &entry);
+	scsi_ledger_send(task, &c);
+}
+
 void scsi_sanitize_run(struct scsi_task *task)
 {
 	const struct scsi_snapshot *snapshot = scsi_snapshot_of(task);
@@ -153,6 +175,10 @@ void scsi_sanitize_run(struct scsi_task *task)
 
 	/* It is not counted in its group, so a drain does not wait for its end. */
 	task->epoch = task->nexus->core->groups[task->lu->group].view.epoch;
+	if (task->settled) {
+		settle(task);
+		return;
+	}
 	/* A conflict goes before what is wrong with the list; not so for what may have been done.
 	 */
 	if (!task->rerun && snapshot && scsi_snapshot_conflicts(task, snapshot)) {
@@ -180,7 +206,7 @@ static void await(struct scsi_task *task)
 	const struct scsi_sanitize *sanitize = sanitize_of(task);
 
 	if (!sanitize || sanitize->id != task->serial) {
-		scsi_task_finish(task); /* it ended well */
+		settle(task); /* it ended well */
 	} else if (sanitize->phase == SCSI_SANITIZE_FAILED) {
 		scsi_set_sense(task, SENSE_SANITIZE_FAILED);
 		scsi_task_finish(task);
@@ -192,7 +218,7 @@ static void await(struct scsi_task *task)
 
 void scsi_sanitize_recorded(struct scsi_task *task)
 {
-	if (task->row->action == SCSI_SANITIZE_EXIT) {
+	if (task->row->action == SCSI_SANITIZE_EXIT || task->settled) {
 		scsi_task_finish(task);
 		return;
 	}

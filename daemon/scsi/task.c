@@ -49,6 +49,7 @@ void scsi_task_init(struct scsi_task *task)
 	task->abort_wanted = false;
 	task->tell_abort = false;
 	task->in_ledger = false;
+	task->settled = false;
 	task->unsure = false;
 	task->in_store = false;
 	task->in_order = false;

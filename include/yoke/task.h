@@ -106,6 +106,7 @@ struct scsi_task {
 	struct qb_list_head wait_link; /* held, blocked by order, waiting for a buffer, or doomed */
 	struct qb_list_head lu_link; /* the LU's tasks on this reactor */
 	struct scsi_itl *itl; /* I_T_L nexus; NULL without a unit and for a shipped task */
+	bool settled; /* SANITIZE that has ended: asks whether every controller knows */
 	struct extent_io io;
 	struct iovec iov;
 	struct buf *work; /* second buffer of commands that need one */
