@@ -61,12 +61,15 @@ static void claim_end(struct scsi_claim *claim, int err)
 	}
 }
 
-/* Claims one LU; 0, -EAGAIN or another negative errno. */
+/*
+ * Claims one LU; 0, -EAGAIN or another negative errno. One that was well when it was last looked at
+ * is not looked at again: hosts wait, and there may be thousands.
+ */
 static int claim_one(struct scsi_claim *claim, struct scsi_lu *lu)
 {
 	int err = extent_claim(lu->extent, claim->scsi->controller, claim->epoch);
 
-	if (err == 0) {
+	if (err == 0 && lu->sick) {
 		err = extent_check(lu->extent);
 		if (err) {
 			extent_release(lu->extent);

@@ -244,13 +244,7 @@ void extent_io_advance(struct extent_io *io, size_t bytes)
 
 int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch)
 {
-	int err = extent->ops->claim ? extent->ops->claim(extent, (uint8_t)controller, epoch) : 0;
-
-	if (!err) {
-		log_debug("extent %s: claimed for controller %u, epoch %llu", extent->config.name,
-			controller, (unsigned long long)epoch);
-	}
-	return err;
+	return extent->ops->claim ? extent->ops->claim(extent, (uint8_t)controller, epoch) : 0;
 }
 
 void extent_release(struct extent *extent)
