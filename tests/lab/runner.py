@@ -3,7 +3,7 @@
 function test_* in it, in order.
 
 A module may have SETTINGS, the settings of its lab; modules in a row that name the same object share
-one lab. A module may have begin(lab), called while a new lab settles. A function that takes an argument
+one lab. A module may have while_settling(lab), called while a new lab settles. A function that takes an argument
 is given the module's lab, up and settled; after it the lab is healed (unless the module has QUICK_HEAL:
 its tests do that themselves, or leave nothing to heal), and replaced when that does not succeed or the
 test failed. A function passes when it returns, is skipped when it raises Skip, else fails; a text that
@@ -97,7 +97,7 @@ class Runner:
         if self.lab is None:
             self.settings = getattr(module, "SETTINGS", {})
             self.lab = Lab(**self.settings).up()
-            getattr(module, "begin", lambda lab: None)(self.lab)
+            getattr(module, "while_settling", lambda lab: None)(self.lab)
             self.lab.wait_settled()
         return self.lab
 

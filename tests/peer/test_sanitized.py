@@ -10,7 +10,7 @@ SETTINGS = {"cluster": False}
 def test_suite(lab):
     """The complete iscsi-test-cu."""
     with alone.Sanitized(lab):
-        return ways.suite(lab, alone.PORTALS, "ram")
+        return ways.suite(lab, alone.PORTALS, "ram", alone.PLAIN)
 
 
 def test_lu_reset_on_the_wire(lab):

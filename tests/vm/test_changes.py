@@ -10,7 +10,7 @@ from runner import check
 from test_guest import ready
 from test_online import NEW, original, reload, with_new, write
 
-begin = Guest.begin
+while_settling = Guest.begin
 QUICK_HEAL = True  # nothing to heal
 MTU, SAN, INTERFACE = 9000, "san1", "eth1"
 # Linux names a LUN by its two bytes, and above 255 these have the flat method in front.

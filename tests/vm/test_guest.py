@@ -13,7 +13,7 @@ from layout import TARGET
 from questions import home, wait_whole
 from runner import check
 
-begin = Guest.begin
+while_settling = Guest.begin
 QUICK_HEAL = True  # nothing to heal
 OWNER, OTHER = "10.77.1.1:3260", "10.77.1.2:3260"
 PATHS = (OWNER, OTHER)

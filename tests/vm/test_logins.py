@@ -10,7 +10,7 @@ from guest import SETTINGS, Guest  # SETTINGS is for the runner
 from layout import NODES, portals
 from runner import check
 
-begin = Guest.begin
+while_settling = Guest.begin
 QUICK_HEAL = True  # nothing to heal
 DIGESTS = ("None", "CRC32C")
 # FirstBurstLength, MaxBurstLength, MaxRecvDataSegmentLength

@@ -13,7 +13,7 @@ from questions import move, other, owner, wait_whole
 from runner import check
 from writer import Writer
 
-begin = Guest.begin
+while_settling = Guest.begin
 # What docs/multipath.conf advises for iscsid.conf.
 NODE = {"node.conn[0].timeo.noop_out_interval": 2, "node.conn[0].timeo.noop_out_timeout": 2,
         "node.session.timeo.replacement_timeout": 5, "node.session.iscsi.DefaultTime2Wait": 0}
