@@ -198,10 +198,9 @@ def test_reset(lab):
                   f"dd if={disk} of=/dev/null bs=64k count=256 iflag=direct & reader=$!\n"
                   f"sg_reset --device --no-escalate {disk}\nsg_reset --target --no-escalate {disk}\n"
                   f"wait $reader\nsg_turs {disk}")
-    # Every LU of the target has something to tell at each path.
-    told = guest.run("for d in /dev/disk/by-path/*-lun-?; do for i in 1 2 3; do sg_turs -v $d && continue 2; done; "
-                     "exit 1; done")
-    check(told.count("Unit Attention") >= 3, f"a reset of the target is not told:\n{told}")
+    # Every LU of the target has something to tell at each path, if the kernel has not heard it yet.
+    guest.run("for d in /dev/disk/by-path/*-lun-?; do for i in 1 2 3; do sg_turs $d && continue 2; done; "
+              "exit 1; done")
     said = "\n".join(guest.check_log())
     check("Power-on or device reset occurred" in said, f"no unit attention told:\n{said}")
 
@@ -213,7 +212,7 @@ def test_write_commands(lab):
               "head -c 512 /dev/zero >/tmp/zeros; cat /tmp/block /tmp/zeros >/tmp/swap")
 
     def holds(disk, block, count, file, skip=0):
-        return (f"dd if={disk} bs=512 skip={block} count={count} iflag=direct | "
+        return (f"dd if={disk} bs={512 * count} skip={512 * block} count=1 iflag=direct,skip_bytes | "
                 f"cmp -n {512 * count} - {file} 0 {skip}")
     for here, there in (PATHS, PATHS[::-1]):
         mine, other = guest.disk(here, 1), guest.disk(there, 1)
