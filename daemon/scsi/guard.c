@@ -200,9 +200,9 @@ static void guard_granted(struct scsi_guard *guard)
 	guard->granted = true;
 	if (!guard->task) {
 		guard_release(guard);
-	} else if (!guard->entering) {
+	} else if (!guard->entering && guard->task->state == SCSI_TASK_FENCED) {
 		scsi_task_admit(guard->task);
-	}
+	} /* else an abort is about to end it, and then gives the guard back */
 }
 
 static void guard_msg_arrived(struct mailbox_msg *msg)

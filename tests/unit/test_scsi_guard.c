@@ -337,6 +337,36 @@ static void an_abort_of_one_that_waits(void **state)
 	assert_int_equal(caw[1].t.status, SCSI_GOOD);
 }
 
+/*
+ * One abort ends both: a write that waits for a guard, and a COMPARE AND WRITE that waits for that
+ * write. The end of the write gives the other its guard, and it must not begin: it ends next.
+ */
+static void an_abort_of_two_that_wait_for_each_other(void **state)
+{
+	static struct sent first, write, caw, after;
+
+	rig_store.wait = true;
+	SEND_CAW(&first, 0, 8, 0, 0x11);
+	rig_run(rig);
+	SEND_WRITE(&write, OTHER, 8, 2, 0x77);
+	SEND_CAW(&caw, OTHER, 9, 0, 0x22);
+	rig_run(rig);
+	assert_int_equal(caw.t.task.state, SCSI_TASK_FENCED);
+	assert_int_equal(rig_store.reads, 1);
+	abort_set(OTHER);
+	assert_int_equal(write.t.dones, 1);
+	assert_int_equal(caw.t.dones, 1);
+	assert_true(write.t.aborted && caw.t.aborted);
+	settle();
+	assert_int_equal(rig_store.reads, 1);
+	assert_int_equal(caw.t.dones, 1);
+	assert_int_equal(first.t.status, SCSI_GOOD);
+	/* its guard is gone with it */
+	SEND_CAW(&after, 0, 9, 0, 0x33);
+	settle();
+	assert_int_equal(after.t.status, SCSI_GOOD);
+}
+
 static void an_abort_of_one_that_runs(void **state)
 {
 	static struct sent caw, read;
@@ -508,6 +538,7 @@ int main(void)
 		TEST(first_come_first_served),
 		TEST(a_long_queue_does_not_need_a_long_stack),
 		TEST(an_abort_of_one_that_waits),
+		TEST(an_abort_of_two_that_wait_for_each_other),
 		TEST(an_abort_of_one_that_runs),
 		TEST(a_drain_does_not_wait_for_it),
 		TEST(a_lost_lease),
