@@ -22,6 +22,7 @@
 #define PASSES_END  64u
 #define BUFFER_SIZE (1u << 20)
 #define CONNECTIONS 3u
+#define PIECES_MAX  512u /* that bytes are sent in: a pass for each takes its time */
 
 static struct conf_address portal = {.addr.ss_family = AF_INET, .text = "192.0.2.1:3260"};
 static struct conf_controller controller = {
@@ -151,6 +152,9 @@ static void answers_take(void)
 /* In pieces of `split` bytes; what does not fit is lost, like the rest of a dead connection. */
 static void send_split(const uint8_t *bytes, size_t n, size_t split)
 {
+	if (split && n / split > PIECES_MAX) {
+		split = n / PIECES_MAX;
+	}
 	while (n && now->fd) {
 		size_t piece = split && split < n ? split : n;
 		ssize_t sent = send(now->fd, bytes, piece, MSG_NOSIGNAL);
