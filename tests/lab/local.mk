@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The cluster lab, the demo, tests/check: nothing to compile.
 EXTRA_DIST += tests/lab/atomic_writer.py tests/lab/test_intent.py tests/lab/test_sanitize.py
-EXTRA_DIST += tests/lab/test_drill.py tests/lab/test_many.py
+EXTRA_DIST += tests/lab/test_drill.py tests/lab/many
 EXTRA_DIST += tests/check tests/demo tests/functions.sh tests/packages \
 	tests/lab/alone.py tests/lab/bmc.py tests/lab/cgroups.py tests/lab/chassis tests/lab/cluster.py tests/lab/config.py \
 	tests/lab/demo.py tests/lab/faultdisk.py tests/lab/fence_lab tests/lab/lab tests/lab/lab.py tests/lab/layout.py \

@@ -10,7 +10,8 @@ from load import program
 from questions import home, move, probe, wait_whole
 from runner import check
 
-SETTINGS = {"lus": 2, "lu_mib": 16, "extent_settings": {"threshold_used": "4MiB"}}
+SETTINGS = {"lus": 2, "lu_mib": 16, "extent_settings": {"threshold_used": "4MiB"},
+            "iscsi": {"nop_interval": "60s"}}  # the listening hosts sleep, and answer nothing
 TUR = "000000000000"
 PAUSE = "@12000"  # longer than two periods in which stores are asked
 MIB_OF = "4100{lba:08x}00080000"  # WRITE SAME(10), 2048 blocks
