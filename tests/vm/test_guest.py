@@ -194,10 +194,13 @@ def test_reset(lab):
     guest = ready(lab)
     for portal in PATHS:
         disk = guest.disk(portal, 0)
-        guest.run("set -e\n"
-                  f"dd if={disk} of=/dev/null bs=64k count=256 iflag=direct & reader=$!\n"
+        # The reader goes on until both are done; sg_turs may be the first that is told of the last one.
+        guest.run("set -e\nrm -f /tmp/done /tmp/reads\n"
+                  f"(until [ -e /tmp/done ]; do dd if={disk} of=/dev/null bs=64k count=16 iflag=direct || exit 1; "
+                  "echo >>/tmp/reads; done) & reader=$!\n"
+                  "until [ -s /tmp/reads ]; do sleep 0.01; done\n"
                   f"sg_reset --device --no-escalate {disk}\nsg_reset --target --no-escalate {disk}\n"
-                  f"wait $reader\nsg_turs {disk}")
+                  f"touch /tmp/done\nwait $reader\nsg_turs {disk} || sg_turs {disk}")
     # Every LU of the target has something to tell at each path, if the kernel has not heard it yet.
     guest.run("for d in /dev/disk/by-path/*-lun-?; do for i in 1 2 3; do sg_turs $d && continue 2; done; "
               "exit 1; done")
