@@ -68,7 +68,6 @@ bool scsi_set_identifying_decode(struct scsi_task *task)
 void scsi_set_identifying_run(struct scsi_task *task)
 {
 	struct scsi_entry entry = scsi_ledger_entry(task, SCSI_ENTRY_IDENTIFY);
-	struct cursor c;
 
 	if (task->out_length < task->out_bytes) {
 		scsi_set_sense(task, SENSE_PARAMETER_LIST_LENGTH);
@@ -79,11 +78,5 @@ void scsi_set_identifying_run(struct scsi_task *task)
 	if (task->out_bytes) {
 		memcpy(entry.info, task->buf->data, task->out_bytes);
 	}
-	c = scsi_ledger_begin(task, ENTRY_BYTES);
-	if (c.size == 0) {
-		scsi_task_finish(task);
-		return;
-	}
-	scsi_entry_put(&c, &entry);
-	scsi_ledger_send(task, &c);
+	scsi_ledger_record(task, &entry, ENTRY_BYTES);
 }

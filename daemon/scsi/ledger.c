@@ -238,6 +238,18 @@ void scsi_ledger_send(struct scsi_task *task, const struct cursor *entry)
 	mailbox_post(task->nexus->core->scsi->control, &task->msg);
 }
 
+void scsi_ledger_record(struct scsi_task *task, const struct scsi_entry *entry, size_t most_bytes)
+{
+	struct cursor c = scsi_ledger_begin(task, most_bytes);
+
+	if (c.size == 0) {
+		scsi_task_finish(task);
+		return;
+	}
+	scsi_entry_put(&c, entry);
+	scsi_ledger_send(task, &c);
+}
+
 void scsi_ledger_thresholds(const struct scsi_lu *lu, uint8_t reached,
 	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result), void *arg)
 {

@@ -21,6 +21,11 @@ void scsi_ledger_end(struct scsi *scsi);
 struct cursor scsi_ledger_begin(struct scsi_task *task, size_t bytes);
 /* Sends what the cursor wrote; the task ends with the result. It is not looked at again here. */
 void scsi_ledger_send(struct scsi_task *task, const struct cursor *entry);
+/*
+ * Both, for an entry that is complete and takes `most_bytes` at most; without memory the task ends
+ * BUSY. On the task's reactor.
+ */
+void scsi_ledger_record(struct scsi_task *task, const struct scsi_entry *entry, size_t most_bytes);
 /* What an entry of the task has in common with every other. */
 struct scsi_entry scsi_ledger_entry(const struct scsi_task *task, uint8_t kind);
 

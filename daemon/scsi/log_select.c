@@ -139,14 +139,8 @@ static int list_read(struct scsi_task *task, struct log_set sets[SETS_MOST])
 static void others_tell(struct scsi_task *task)
 {
 	struct scsi_entry entry = scsi_ledger_entry(task, SCSI_ENTRY_LOG);
-	struct cursor c = scsi_ledger_begin(task, ENTRY_BYTES);
 
-	if (c.size == 0) {
-		scsi_task_finish(task);
-		return;
-	}
-	scsi_entry_put(&c, &entry);
-	scsi_ledger_send(task, &c);
+	scsi_ledger_record(task, &entry, ENTRY_BYTES);
 }
 
 void scsi_log_select_run(struct scsi_task *task)

@@ -180,7 +180,6 @@ void scsi_mode_select_run(struct scsi_task *task)
 {
 	struct scsi_entry entry = scsi_ledger_entry(task, SCSI_ENTRY_MODE);
 	const struct scsi_snapshot *snapshot = scsi_snapshot_of(task);
-	struct cursor c;
 
 	/* A conflict goes before what is wrong with the list; not so for what may have been done.
 	 */
@@ -198,11 +197,5 @@ void scsi_mode_select_run(struct scsi_task *task)
 		return;
 	}
 	entry.flags = task->cdb[1] & SP ? SCSI_ENTRY_SAVE : 0;
-	c = scsi_ledger_begin(task, ENTRY_BYTES);
-	if (c.size == 0) {
-		scsi_task_finish(task);
-		return;
-	}
-	scsi_entry_put(&c, &entry);
-	scsi_ledger_send(task, &c);
+	scsi_ledger_record(task, &entry, ENTRY_BYTES);
 }

@@ -9,14 +9,8 @@
 static void entry_send(struct scsi_task *task, enum scsi_entry_kind kind)
 {
 	struct scsi_entry entry = scsi_ledger_entry(task, (uint8_t)kind);
-	struct cursor c = scsi_ledger_begin(task, ENTRY_BYTES);
 
-	if (c.size == 0) {
-		scsi_task_finish(task);
-		return;
-	}
-	scsi_entry_put(&c, &entry);
-	scsi_ledger_send(task, &c);
+	scsi_ledger_record(task, &entry, ENTRY_BYTES);
 }
 
 void scsi_reserve_run(struct scsi_task *task)

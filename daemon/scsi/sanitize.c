@@ -171,7 +171,6 @@ void scsi_sanitize_run(struct scsi_task *task)
 {
 	const struct scsi_snapshot *snapshot = scsi_snapshot_of(task);
 	struct scsi_entry entry = scsi_ledger_entry(task, SCSI_ENTRY_SANITIZE);
-	struct cursor c;
 
 	/* It is not counted in its group, so a drain does not wait for its end. */
 	task->epoch = task->nexus->core->groups[task->lu->group].view.epoch;
@@ -189,13 +188,7 @@ void scsi_sanitize_run(struct scsi_task *task)
 		scsi_task_finish(task);
 		return;
 	}
-	c = scsi_ledger_begin(task, ENTRY_BYTES);
-	if (c.size == 0) {
-		scsi_task_finish(task);
-		return;
-	}
-	scsi_entry_put(&c, &entry);
-	scsi_ledger_send(task, &c);
+	scsi_ledger_record(task, &entry, ENTRY_BYTES);
 }
 
 /* ----- its end -------------------------------------------------------------------------------- */
