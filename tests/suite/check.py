@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs the parts of tests/check side by side: labs in lanes, what needs only the processor below them."""
 
+import contextlib
 import os
 import queue
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 import model
 import style
 from build import KINDS, Builder
-from report import Failed, Report, command
+from report import RUNNING, Failed, Report, command
 
 TOP = Path(__file__).resolve().parents[2]
 PARTS = ("style", "unit", "model", "sim", "dist", "lab", "single", "peer", "demo", "vm")
@@ -96,8 +97,8 @@ class Check:
 
     def image(self):
         """The guest's image in advance; what is wrong with it, the tests that need it tell."""
-        subprocess.run(["nice", "-n", "19", sys.executable, "-B", TOP / "tests/vm/image.py", TOP / "build/vm"],
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        with contextlib.suppress(Failed):
+            command([sys.executable, "-B", TOP / "tests/vm/image.py", TOP / "build/vm"], nice=19)
 
     def demo(self):
         with self.report.test("demo"):
@@ -133,7 +134,7 @@ class Check:
 
     def timed_lane(self, jobs):
         """Takes one job after the other, until none is left."""
-        while True:
+        while not RUNNING.interrupted:
             try:
                 need, call = jobs.get_nowait()
             except queue.Empty:
@@ -159,6 +160,8 @@ class Check:
             self.dist()
         if "style" in self.parts and self.build(self.patient, "product"):
             style.run_installed(self.report, TOP / "build/stage")
+        if "vm" in self.parts:
+            self.image()
 
     def run(self):
         jobs = queue.Queue()
@@ -169,8 +172,14 @@ class Check:
                   for _ in range(LANES)]
         for lane in lanes:
             lane.start()
-        for lane in lanes:
-            lane.join()
+        try:
+            for lane in lanes:
+                lane.join()
+        except KeyboardInterrupt:
+            RUNNING.interrupt()  # the labs have heard it themselves, and clean up
+            for lane in lanes:
+                lane.join()
+            raise
         # An emulated machine leaves no processor to others, and others' clocks run beside it.
         if "vm" in self.parts and self.build(self.timed, "product"):
             self.guard(lambda: self.lab(VM))
@@ -196,7 +205,11 @@ def main():
         print(f"check: no part {' '.join(unknown)}; parts: {' '.join(PARTS)}", file=sys.stderr)
         return 2
     check = Check(source, parts)
-    check.run()
+    try:
+        check.run()
+    except KeyboardInterrupt:
+        print("check: interrupted", file=sys.stderr)
+        return 130
     if check.report.failed:
         print(f"failed: {' '.join(check.report.failed)}")
     print(check.report.last_line(), flush=True)

@@ -2,7 +2,9 @@
 """One line for each test, from several threads at once; the count at the end."""
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -74,18 +76,70 @@ class Skipped(Exception):
     """A test cannot run here; the text says why."""
 
 
+def yielding(words, nice):
+    """A command line that leaves the processor to others. Where the kernel shares time between
+    sessions first (sched(7), autogroup), a nice value counts within its session alone: so the
+    program gets a session of its own (`start_new_session`), and that the value."""
+    return ["sh", "-c", '{ echo "$0" >/proc/self/autogroup; } 2>/dev/null; exec nice -n "$0" "$@"',
+            str(nice), *words]
+
+
 def command(args, cwd=None, env=None, timeout=900, nice=0):
     """Runs a program; returns what it printed, Failed with that when its exit code is not 0."""
-    words = (["nice", "-n", str(nice)] if nice else []) + [str(a) for a in args]
+    words = [str(a) for a in args]
+    told = " ".join(words)
     try:
-        done = subprocess.run(words, cwd=cwd, env=env, timeout=timeout, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              errors="replace", check=False)
-    except subprocess.TimeoutExpired as error:
-        output = (error.output or b"").decode(errors="replace")
-        raise Failed(f"{output}\n{' '.join(words)}: no end after {timeout} s") from error
+        process = subprocess.Popen(yielding(words, nice) if nice else words, cwd=cwd, env=env,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, errors="replace",
+                                   start_new_session=bool(nice))
     except OSError as error:
         raise Failed(f"{words[0]}: {error}") from error
-    if done.returncode:
-        raise Failed(f"{done.stdout}\n{' '.join(words)}: exit code {done.returncode}")
-    return done.stdout
+    with RUNNING.entered(process.pid if nice else None), process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            RUNNING.kill(process, nice)
+            raise Failed(f"{process.communicate()[0]}\n{told}: no end after {timeout} s") from error
+    if process.returncode:
+        raise Failed(f"{output}\n{told}: exit code {process.returncode}")
+    return output
+
+
+class Running:
+    """The sessions that command() has made: a Ctrl-C at the terminal does not reach them."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.sessions = set()
+        self.interrupted = False
+
+    @contextlib.contextmanager
+    def entered(self, session):
+        """While a command runs in `session`, or in the terminal's when that is None."""
+        with self.lock:
+            if self.interrupted and session:
+                os.killpg(session, signal.SIGTERM)
+            self.sessions.add(session)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.sessions.discard(session)
+
+    @staticmethod
+    def kill(process, nice):
+        if nice:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+    def interrupt(self):
+        """Ends what runs; nothing new is to begin."""
+        with self.lock:
+            self.interrupted = True
+            for session in self.sessions - {None}:
+                os.killpg(session, signal.SIGTERM)
+
+
+RUNNING = Running()
