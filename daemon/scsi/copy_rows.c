@@ -8,7 +8,7 @@
 #define LENGTH4 0xff, 0xff, 0xff, 0xff
 #define NONE4	0x00, 0x00, 0x00, 0x00
 
-const struct scsi_row scsi_copy_out_rows[32] = {
+const struct scsi_row scsi_copy_out_rows[SCSI_ACTIONS] = {
 	[0x00] = {.name = "EXTENDED COPY(LID1)",
 		.opcode = 0x83,
 		.action = 0x00,
@@ -86,7 +86,7 @@ const struct scsi_row scsi_copy_out_rows[32] = {
 		.run = scsi_copy_abort_run},
 };
 
-const struct scsi_row scsi_copy_in_rows[32] = {
+const struct scsi_row scsi_copy_in_rows[SCSI_ACTIONS] = {
 	[0x00] = {.name = "RECEIVE COPY STATUS(LID1)",
 		.opcode = 0x84,
 		.action = 0x00,

@@ -232,4 +232,5 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/scsi_cdb/reserve.bin \
 	tests/fuzz/corpus/scsi_cdb/same.bin \
 	tests/fuzz/corpus/scsi_cdb/unmap.bin \
+	tests/fuzz/corpus/scsi_cdb/variable.bin \
 	tests/fuzz/corpus/scsi_cdb/verify.bin

@@ -20,7 +20,7 @@
 #define IN_ANY	    (SCSI_IN_STANDBY | SCSI_IN_UNAVAILABLE | SCSI_IN_TRANSITIONING | SCSI_IN_OFFLINE)
 #define IN_CAPACITY (SCSI_IN_STANDBY | SCSI_IN_UNAVAILABLE | SCSI_IN_TRANSITIONING)
 
-static const struct scsi_row maintenance_in[32] = {
+static const struct scsi_row maintenance_in[SCSI_ACTIONS] = {
 	[0x05] = {.name = "REPORT IDENTIFYING INFORMATION",
 		.opcode = 0xa3,
 		.action = 0x05,
@@ -81,7 +81,7 @@ static const struct scsi_row maintenance_in[32] = {
 		.run = scsi_rstmf_run},
 };
 
-static const struct scsi_row maintenance_out[32] = {
+static const struct scsi_row maintenance_out[SCSI_ACTIONS] = {
 	[0x06] = {.name = "SET IDENTIFYING INFORMATION",
 		.opcode = 0xa4,
 		.action = 0x06,
@@ -115,7 +115,7 @@ static const struct scsi_row maintenance_out[32] = {
 		.run = scsi_stpg_run},
 };
 
-static const struct scsi_row service_action_in_16[32] = {
+static const struct scsi_row service_action_in_16[SCSI_ACTIONS] = {
 	[0x10] = {.name = "READ CAPACITY(16)",
 		.opcode = 0x9e,
 		.action = 0x10,
@@ -137,6 +137,25 @@ static const struct scsi_row service_action_in_16[32] = {
 		.has_action = true,
 		.cdb_length = 16,
 		.usage = {0x9e, 0x12, ANY8, ANY4, 0xff, CONTROL},
+		.where = SCSI_RUNS_OWNER,
+		.direction = SCSI_DATA_IN,
+		.reserved = SCSI_RESERVED_READS,
+		.order = SCSI_ORDER_FREE,
+		.nominal_s = 1,
+		.recommended_s = 60,
+		.decode = scsi_lba_status_decode,
+		.run = scsi_lba_status_run},
+};
+
+/* CDBs of 32 bytes. READ(32) and its like are for media with protection information only. */
+static const struct scsi_row variable_length[SCSI_ACTIONS] = {
+	[0x12] = {.name = "GET LBA STATUS(32)",
+		.opcode = SCSI_VARIABLE_CDB,
+		.action = 0x12,
+		.has_action = true,
+		.cdb_length = 32,
+		.usage = {SCSI_VARIABLE_CDB, CONTROL, ZERO4, 0x00, 0x18, 0x00, 0x12, 0xff, 0x00,
+			ANY8, ANY4, ZERO4, ANY4},
 		.where = SCSI_RUNS_OWNER,
 		.direction = SCSI_DATA_IN,
 		.reserved = SCSI_RESERVED_READS,
@@ -546,6 +565,9 @@ const struct scsi_row scsi_rows[256] = {
 		.opcode = 0x5f,
 		.flags = SCSI_ACTION_IS_FIELD,
 		.actions = scsi_pr_out_rows},
+	[SCSI_VARIABLE_CDB] = {.name = "VARIABLE LENGTH CDB",
+		.opcode = SCSI_VARIABLE_CDB,
+		.actions = variable_length},
 	[0x83] = {.name = "THIRD-PARTY COPY OUT", .opcode = 0x83, .actions = scsi_copy_out_rows},
 	[0x84] = {.name = "THIRD-PARTY COPY IN", .opcode = 0x84, .actions = scsi_copy_in_rows},
 	[0x88] = {.name = "READ(16)",
@@ -773,7 +795,7 @@ const struct scsi_row *scsi_row_get(uint8_t opcode, uint16_t action)
 	const struct scsi_row *row = &scsi_rows[opcode];
 
 	if (row->actions) {
-		if (action >= 32) {
+		if (action >= SCSI_ACTIONS) {
 			return NULL;
 		}
 		row = &row->actions[action];
@@ -785,5 +807,12 @@ const struct scsi_row *scsi_row_get(uint8_t opcode, uint16_t action)
 
 const struct scsi_row *scsi_row_find(const uint8_t *cdb)
 {
-	return scsi_row_get(cdb[0], scsi_rows[cdb[0]].actions ? cdb[1] & 0x1f : 0);
+	uint16_t action = 0;
+
+	if (cdb[0] == SCSI_VARIABLE_CDB) {
+		action = be16_get(cdb + 8);
+	} else if (scsi_rows[cdb[0]].actions) {
+		action = cdb[1] & 0x1f;
+	}
+	return scsi_row_get(cdb[0], action);
 }

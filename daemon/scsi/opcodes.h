@@ -56,6 +56,10 @@ enum {
 	SCSI_PASSES_SANITIZE = 1 << 8, /* runs beside a sanitize operation (SBC-4 4.11) */
 };
 
+#define SCSI_ACTIONS	  32u /* service actions below an opcode that the table can hold */
+#define SCSI_ROW_CDB_MAX  32u /* bytes of the longest CDB of a row */
+#define SCSI_VARIABLE_CDB 0x7f /* the opcode whose service action stands in bytes 8 and 9 */
+
 struct scsi_row {
 	const char *name;
 	/* Checks the CDB, sets out_bytes or in_bytes and buf_bytes; false with the outcome set. */
@@ -66,14 +70,16 @@ struct scsi_row {
 	void (*recorded)(struct scsi_task *task);
 	/* Does this LU have the command? NULL: every LU has. */
 	bool (*available)(const struct scsi_lu *lu);
-	/* For an opcode with service actions: 32 rows; then only this and `name` are set. */
+	/* For an opcode with service actions: SCSI_ACTIONS rows; then only this and `name` are set.
+	 */
 	const struct scsi_row *actions;
 	uint8_t opcode;
 	uint8_t action;
 	uint8_t cdb_length;
 	/* Bits that are looked at, byte by byte; any other bit set is refused. [0] and the service
-	 * action hold the codes themselves, as REPORT SUPPORTED OPERATION CODES wants them. */
-	uint8_t usage[16];
+	 * action hold the codes themselves, as REPORT SUPPORTED OPERATION CODES wants them; so does
+	 * the ADDITIONAL CDB LENGTH of a variable length CDB. */
+	uint8_t usage[SCSI_ROW_CDB_MAX];
 	uint8_t where; /* enum scsi_where */
 	uint8_t direction; /* enum scsi_direction */
 	uint8_t reserved; /* enum scsi_reserved */
@@ -87,16 +93,22 @@ struct scsi_row {
 
 extern const struct scsi_row scsi_rows[256];
 /* Below 83 and 84 (copy_rows.c). */
-extern const struct scsi_row scsi_pr_in_rows[32];
-extern const struct scsi_row scsi_pr_out_rows[32];
-extern const struct scsi_row scsi_copy_out_rows[32];
-extern const struct scsi_row scsi_copy_in_rows[32];
-extern const struct scsi_row scsi_sanitize_rows[32]; /* below 48 (sanitize.c) */
+extern const struct scsi_row scsi_pr_in_rows[SCSI_ACTIONS];
+extern const struct scsi_row scsi_pr_out_rows[SCSI_ACTIONS];
+extern const struct scsi_row scsi_copy_out_rows[SCSI_ACTIONS];
+extern const struct scsi_row scsi_copy_in_rows[SCSI_ACTIONS];
+extern const struct scsi_row scsi_sanitize_rows[SCSI_ACTIONS]; /* below 48 (sanitize.c) */
 
-/* The row of a CDB whose first two bytes are there; NULL when there is none. */
+/* The row of a CDB, of which 10 bytes are there; NULL when there is none. */
 const struct scsi_row *scsi_row_find(const uint8_t *cdb);
 /* Row `opcode`, and `action` below it if it has any; NULL for a hole. */
 const struct scsi_row *scsi_row_get(uint8_t opcode, uint16_t action);
+
+/* Which byte of its CDB is CONTROL: the last one, but of a variable length CDB (SPC-4 4.2.3). */
+static inline unsigned scsi_row_control_byte(const struct scsi_row *row)
+{
+	return row->opcode == SCSI_VARIABLE_CDB ? 1 : row->cdb_length - 1u;
+}
 
 static inline bool scsi_row_uses_ledger(const struct scsi_row *row)
 {

@@ -9,7 +9,7 @@
 #define NONE2	0x00, 0x00
 #define NONE5	NONE2, NONE2, 0x00
 
-const struct scsi_row scsi_pr_in_rows[32] = {
+const struct scsi_row scsi_pr_in_rows[SCSI_ACTIONS] = {
 	[0x00] = {.name = "PERSISTENT RESERVE IN, READ KEYS",
 		.opcode = 0x5e,
 		.action = 0x00,
@@ -72,7 +72,7 @@ const struct scsi_row scsi_pr_in_rows[32] = {
 		.run = scsi_pr_full_status_run},
 };
 
-const struct scsi_row scsi_pr_out_rows[32] = {
+const struct scsi_row scsi_pr_out_rows[SCSI_ACTIONS] = {
 	[0x00] = {.name = "PERSISTENT RESERVE OUT, REGISTER",
 		.opcode = 0x5f,
 		.action = 0x00,

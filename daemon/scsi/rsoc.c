@@ -17,7 +17,7 @@
 #define SUPPORT_NO     0x01
 #define SUPPORT_YES    0x03
 #define TIMEOUT_BYTES  12
-#define ROW_BYTES_MOST (8 + TIMEOUT_BYTES)
+#define ROW_BYTES_MOST (8 + TIMEOUT_BYTES) /* of ALL; a CDB of 32 bytes fits into the rest */
 #define ROWS_MOST      256 /* more than the table has; the cursor would tell */
 
 enum {
@@ -77,7 +77,7 @@ static void all_put(const struct scsi_task *task, struct cursor *c)
 {
 	cursor_put_u32(c, 0);
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
-		unsigned actions = scsi_rows[opcode].actions ? 32 : 1;
+		unsigned actions = scsi_rows[opcode].actions ? SCSI_ACTIONS : 1;
 
 		for (unsigned action = 0; action < actions; action++) {
 			all_row_put(task, c, scsi_row_get((uint8_t)opcode, (uint16_t)action));

@@ -262,7 +262,7 @@ void scsi_sanitize_check(struct scsi_core *core)
 	.reserved = SCSI_RESERVED_CONFLICT, .order = SCSI_ORDER_FREE, .nominal_s = 1,   \
 	.recommended_s = UINT16_MAX, .run = scsi_sanitize_run, .recorded = scsi_sanitize_recorded
 
-const struct scsi_row scsi_sanitize_rows[32] = {
+const struct scsi_row scsi_sanitize_rows[SCSI_ACTIONS] = {
 	[SCSI_SANITIZE_OVERWRITE] = {SANITIZE_ROW, .name = "SANITIZE, OVERWRITE",
 		.action = SCSI_SANITIZE_OVERWRITE,
 		.usage = {0x48, 0xa1, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04}, .direction = SCSI_DATA_OUT,

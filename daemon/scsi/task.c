@@ -12,7 +12,8 @@
 #include "yoke/log.h"
 #include "yoke/util.h"
 
-#define CONTROL_NACA 0x04
+#define CONTROL_NACA	  0x04
+#define ADDITIONAL_LENGTH 7 /* ADDITIONAL CDB LENGTH of a variable length CDB */
 
 static const char *const state_names[SCSI_TASK_STATE_COUNT] = {
 	[SCSI_TASK_STARTED] = "started",
@@ -89,15 +90,19 @@ static bool usage_check(struct scsi_task *task)
 {
 	const struct scsi_row *row = task->row;
 
+	if (row->opcode == SCSI_VARIABLE_CDB &&
+		task->cdb[ADDITIONAL_LENGTH] != row->usage[ADDITIONAL_LENGTH]) {
+		scsi_set_cdb_field(task, ADDITIONAL_LENGTH, -1);
+		return false;
+	}
 	for (unsigned i = 1; i < row->cdb_length; i++) {
 		uint8_t allowed = row->usage[i];
 		uint8_t bad;
 
-		if (i == 1 && row->has_action) {
-			allowed |= 0x1f;
-		}
-		if (i == row->cdb_length - 1u) {
+		if (i == scsi_row_control_byte(row)) {
 			allowed &= (uint8_t)~CONTROL_NACA; /* known, and not supported */
+		} else if (i == 1 && row->has_action) {
+			allowed |= 0x1f;
 		}
 		bad = task->cdb[i] & (uint8_t)~allowed;
 		if (bad) {

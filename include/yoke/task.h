@@ -118,6 +118,7 @@ struct scsi_task {
 	uint64_t since_ms; /* reactor time it was first held; 0 = never */
 	uint32_t buf_bytes; /* data-in buffer to get before it runs; 0 = none */
 	uint32_t step; /* of a command that takes several I/Os */
+	bool submitting; /* of such a one: inside the call that begins an I/O */
 	uint8_t state; /* enum scsi_task_state */
 	bool in_store; /* counted in its group: a drain waits for it */
 	bool in_order; /* counted in its I_T_L nexus: ORDERED tasks wait for it */
@@ -129,7 +130,7 @@ struct scsi_task {
 	uint32_t ledger_result; /* enum scsi_result */
 	struct mailbox_msg msg; /* to the control thread and back */
 	bool unsure; /* held with an I/O that is done, until it may be acknowledged */
-	int unsure_res; /* what that I/O came to */
+	int unsure_res; /* what that I/O came to, or one that was over inside its own call */
 
 	/* --- private to the interconnect at the ingress --- */
 	struct qb_list_head ship_link;

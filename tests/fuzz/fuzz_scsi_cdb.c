@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/scsi/core.h"
+#include "daemon/scsi/opcodes.h"
 #include "tests/fuzz/drive.h"
 #include "yoke/cursor.h"
 #include "yoke/scsi.h"
@@ -285,6 +286,10 @@ static bool command_next(
 	command->task.tag = ++tag;
 	command->task.done = command_done;
 	memcpy(command->task.cdb, cdb, 16);
+	if (cdb[0] == SCSI_VARIABLE_CDB && length >= 16) { /* the rest of its CDB */
+		memcpy(command->task.cdb + 16, data, 16);
+		command->task.cdb_length = 32;
+	}
 	command_run(command, data, length);
 	return true;
 }

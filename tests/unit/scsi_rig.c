@@ -562,7 +562,7 @@ void rig_task_set(struct rig_task *t, struct scsi_nexus *nexus, unsigned lun, co
 	t->task.lun[1] = (uint8_t)lun;
 	t->task.tag = ++tag;
 	memcpy(t->task.cdb, cdb, length);
-	t->task.cdb_length = 16;
+	t->task.cdb_length = (uint8_t)(length > 16 ? length : 16);
 	t->task.done = rig_task_done;
 }
 
@@ -608,6 +608,18 @@ uint32_t rig_do(struct rig *rig, struct rig_task *t, struct scsi_nexus *nexus, u
 	rig_run(rig);
 	assert_int_equal(t->dones, 1);
 	return rig_outcome(t);
+}
+
+void rig_cdb_make(uint8_t cdb[RIG_CDB_BYTES], unsigned opcode, unsigned action)
+{
+	memset(cdb, 0, RIG_CDB_BYTES);
+	cdb[0] = (uint8_t)opcode;
+	if (opcode == SCSI_VARIABLE_CDB) {
+		cdb[7] = RIG_CDB_BYTES - 8;
+		be16_put(cdb + 8, (uint16_t)action);
+	} else {
+		cdb[1] = (uint8_t)action;
+	}
 }
 
 void rig_assert_hex(const uint8_t *got, size_t length, const char *expected)

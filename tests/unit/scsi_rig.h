@@ -153,6 +153,9 @@ uint32_t rig_do(struct rig *rig, struct rig_task *t, struct scsi_nexus *nexus, u
 	const uint8_t *cdb, unsigned length, const void *out, uint32_t out_length);
 /* key << 16 | asc << 8 | ascq of a task that ended with CHECK CONDITION, else its status. */
 uint32_t rig_outcome(const struct rig_task *t);
+/* A CDB of nothing but an opcode and its service action, wherever that stands. */
+#define RIG_CDB_BYTES SCSI_ROW_CDB_MAX
+void rig_cdb_make(uint8_t cdb[RIG_CDB_BYTES], unsigned opcode, unsigned action);
 #define RIG_CDB(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
 /* "00 12 ab" against bytes, with a readable complaint. */

@@ -132,7 +132,7 @@ static void lba_status(void **state)
 	rig_store.data[0][32 * 512 + 77] = 1;
 	rig_store.data[0][47 * 512] = 1;
 	assert_int_equal(STATUS(0, 512), SCSI_GOOD);
-	ANSWER("00 00 00 54 00 00 00 00 "
+	ANSWER("00 00 00 54 00 00 00 07 "
 	       "00 00 00 00 00 00 00 00 00 00 00 10 01 00 00 00 "
 	       "00 00 00 00 00 00 00 10 00 00 00 08 00 00 00 00 "
 	       "00 00 00 00 00 00 00 18 00 00 00 08 01 00 00 00 "
@@ -140,12 +140,12 @@ static void lba_status(void **state)
 	       "00 00 00 00 00 00 00 30 00 00 07 d0 01 00 00 00");
 	/* from the middle of a run; as many as there is room for */
 	assert_int_equal(STATUS(18, 24), SCSI_GOOD);
-	ANSWER("00 00 00 14 00 00 00 00 00 00 00 00 00 00 00 12 00 00 00 06 00 00 00 00");
+	ANSWER("00 00 00 14 00 00 00 03 00 00 00 00 00 00 00 12 00 00 00 06 00 00 00 00");
 	assert_int_equal(STATUS(18, 40), SCSI_GOOD);
-	ANSWER("00 00 00 24 00 00 00 00 00 00 00 00 00 00 00 12 00 00 00 06 00 00 00 00 "
+	ANSWER("00 00 00 24 00 00 00 03 00 00 00 00 00 00 00 12 00 00 00 06 00 00 00 00 "
 	       "00 00 00 00 00 00 00 18 00 00 00 08 01 00 00 00");
 	assert_int_equal(STATUS(2047, 64), SCSI_GOOD);
-	ANSWER("00 00 00 14 00 00 00 00 00 00 00 00 00 00 07 ff 00 00 00 01 01 00 00 00");
+	ANSWER("00 00 00 14 00 00 00 07 00 00 00 00 00 00 07 ff 00 00 00 01 01 00 00 00");
 	assert_int_equal(STATUS(0, 0), SCSI_GOOD);
 	assert_int_equal(t.in_length, 0);
 	assert_int_equal(STATUS(0, 4), SCSI_GOOD);
@@ -155,7 +155,58 @@ static void lba_status(void **state)
 	assert_int_equal(
 		DO(0, NULL, 0, 0x93, 9, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0), SCSI_GOOD);
 	assert_int_equal(STATUS(8, 24), SCSI_GOOD);
-	ANSWER("00 00 00 14 00 00 00 00 00 00 00 00 00 00 00 08 00 00 00 08 01 00 00 00");
+	ANSWER("00 00 00 14 00 00 00 03 00 00 00 00 00 00 00 08 00 00 00 08 01 00 00 00");
+}
+
+/* The CDB of 32 bytes: a report type and a scan length besides. */
+#define STATUS32(type, lba, scan, element, n)                                                   \
+	DO(0, NULL, 0, 0x7f, 0, 0, 0, 0, 0, 0, 0x18, 0, 0x12, type, 0, 0, 0, 0, 0, 0, 0,        \
+		(lba) >> 8, (lba)&0xff, 0, 0, (scan) >> 8, (scan)&0xff, 0, 0, 0, element, 0, 0, \
+		(n) >> 8, (n)&0xff)
+
+static void lba_status_of_a_type(void **state)
+{
+	/* blocks 16 to 23 and 32 to 47 hold something */
+	rig_store.data[0][16 * 512] = 1;
+	rig_store.data[0][32 * 512 + 77] = 1;
+	rig_store.data[0][47 * 512] = 1;
+	/* all, as many as there is room for, and as far as it may look */
+	assert_int_equal(STATUS32(0, 18, 0, 0, 24), SCSI_GOOD);
+	ANSWER("00 00 00 14 00 00 00 03 00 00 00 00 00 00 00 12 00 00 00 06 00 00 00 00");
+	assert_int_equal(STATUS32(0, 18, 10, 0, 512), SCSI_GOOD);
+	ANSWER("00 00 00 24 00 00 00 05 "
+	       "00 00 00 00 00 00 00 12 00 00 00 06 00 00 00 00 "
+	       "00 00 00 00 00 00 00 18 00 00 00 04 01 00 00 00");
+	/* mapped ones; the first is not where it starts to look */
+	assert_int_equal(STATUS32(2, 0, 0, 0, 512), SCSI_GOOD);
+	ANSWER("00 00 00 24 00 00 00 07 "
+	       "00 00 00 00 00 00 00 10 00 00 00 08 00 00 00 00 "
+	       "00 00 00 00 00 00 00 20 00 00 00 10 00 00 00 00");
+	assert_int_equal(STATUS32(2, 0, 20, 0, 512), SCSI_GOOD);
+	ANSWER("00 00 00 14 00 00 00 05 00 00 00 00 00 00 00 10 00 00 00 04 00 00 00 00");
+	assert_int_equal(STATUS32(2, 0, 16, 0, 512), SCSI_GOOD);
+	ANSWER("00 00 00 04 00 00 00 05");
+	/* deallocated ones, also as those that are not mapped; and anchored ones: there are none */
+	for (uint8_t type = 1; type <= 3; type += 2) {
+		assert_int_equal(STATUS32(type, 20, 20, 0, 512), SCSI_GOOD);
+		ANSWER("00 00 00 14 00 00 00 05 00 00 00 00 00 00 00 18 00 00 00 08 01 00 00 00");
+	}
+	assert_int_equal(STATUS32(4, 0, 0, 0, 512), SCSI_GOOD);
+	ANSWER("00 00 00 04 00 00 00 07");
+	/* the shorter CDB has a report type too */
+	assert_int_equal(
+		DO(0, NULL, 0, 0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 24, 0, 0, 2, 0, 2, 0), SCSI_GOOD);
+	ANSWER("00 00 00 14 00 00 00 07 00 00 00 00 00 00 00 20 00 00 00 10 00 00 00 00");
+}
+
+static void lba_status_32_refuses(void **state)
+{
+	assert_int_equal(STATUS32(0, 2048, 0, 0, 24), OUT_OF_RANGE);
+	assert_int_equal(STATUS32(5, 0, 0, 0, 24), INVALID_FIELD);
+	assert_int_equal(be16_get(t.sense + 16), 10);
+	assert_int_equal(STATUS32(16, 0, 0, 0, 24), INVALID_FIELD); /* errors are not known ahead */
+	assert_int_equal(STATUS32(0, 0, 0, 1, 24), INVALID_FIELD); /* no storage elements */
+	assert_int_equal(be16_get(t.sense + 16), 27);
 }
 
 static void lba_status_refuses(void **state)
@@ -164,7 +215,7 @@ static void lba_status_refuses(void **state)
 	assert_int_equal(DO(0, NULL, 0, 0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 				 0, 0, 0, 24, 0, 0),
 		OUT_OF_RANGE);
-	assert_int_equal(DO(0, NULL, 0, 0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 1, 0),
+	assert_int_equal(DO(0, NULL, 0, 0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 5, 0),
 		INVALID_FIELD);
 	assert_int_equal(be16_get(t.sense + 16), 14);
 	rig_store.error = -EIO;
@@ -313,6 +364,8 @@ int main(void)
 		TEST(log_counts_at_every_reactor),
 		TEST(log_tells_what_the_store_says_of_space),
 		TEST(lba_status),
+		TEST(lba_status_of_a_type),
+		TEST(lba_status_32_refuses),
 		TEST(lba_status_refuses),
 		TEST(defects),
 		TEST(diagnostics),

@@ -37,10 +37,10 @@ static void row_print(const struct scsi_row *row, char *line, size_t size)
 	static const char *const directions[] = {"none", "in", "out"};
 	static const char *const reserved[] = {"allowed", "reads", "conflict"};
 	static const char *const orders[] = {"free", "queued"};
-	char usage[33];
+	char usage[2 * SCSI_ROW_CDB_MAX + 1];
 	char action[3] = "--";
 
-	for (unsigned i = 0; i < row->cdb_length && i < 16; i++) {
+	for (unsigned i = 0; i < row->cdb_length && i < SCSI_ROW_CDB_MAX; i++) {
 		snprintf(usage + 2 * i, 3, "%02x", row->usage[i]);
 	}
 	if (row->has_action) {
@@ -124,12 +124,15 @@ static void row_check(const struct scsi_row *row, unsigned opcode, unsigned acti
 	assert_int_equal(row->opcode, opcode);
 	assert_int_equal(row->action, action);
 	assert_int_equal(row->usage[0], opcode);
-	assert_true(row->cdb_length >= 6 && row->cdb_length <= 16);
-	assert_int_equal(row->usage[row->cdb_length - 1], 0x04); /* NACA is looked at */
-	for (unsigned i = row->cdb_length; i < 16; i++) {
+	assert_true(row->cdb_length >= 6 && row->cdb_length <= SCSI_ROW_CDB_MAX);
+	assert_int_equal(row->usage[scsi_row_control_byte(row)], 0x04); /* NACA is looked at */
+	for (unsigned i = row->cdb_length; i < SCSI_ROW_CDB_MAX; i++) {
 		assert_int_equal(row->usage[i], 0);
 	}
-	if (row->has_action) {
+	if (opcode == SCSI_VARIABLE_CDB) {
+		assert_int_equal(row->usage[7], row->cdb_length - 8);
+		assert_int_equal(be16_get(row->usage + 8), action);
+	} else if (row->has_action) {
 		assert_int_equal(row->usage[1] & 0x1f, action);
 	}
 	/* What changes the medium is never let through by a reservation, and waits its turn; but
@@ -170,18 +173,28 @@ static void holes_are_refused(void **state)
 	rig_serve(rig);
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
 		for (unsigned action = 0; action < 32; action++) {
-			uint8_t cdb[16] = {(uint8_t)opcode, (uint8_t)action};
+			uint8_t cdb[RIG_CDB_BYTES];
 			struct rig_task t;
 
+			rig_cdb_make(cdb, opcode, action);
 			if (!scsi_row_find(cdb)) {
-				assert_int_equal(
-					rig_do(rig, &t, rig->nexus[0], 0, cdb, 16, NULL, 0),
+				assert_int_equal(rig_do(rig, &t, rig->nexus[0], 0, cdb, sizeof(cdb),
+							 NULL, 0),
 					scsi_rows[opcode].flags & SCSI_ACTION_IS_FIELD ? 0x052400
 										       : 0x052000);
 			}
 		}
 	}
 	rig_free(rig);
+}
+
+/* Does the bit belong to the service action, and so to the choice of the row? */
+static bool names_action(const struct scsi_row *row, unsigned bit)
+{
+	if (row->opcode == SCSI_VARIABLE_CDB) {
+		return bit / 8 == 8 || bit / 8 == 9;
+	}
+	return row->has_action && bit / 8 == 1 && bit % 8 < 5;
 }
 
 /* Each bit that the usage mask does not know is refused, with a pointer to it. */
@@ -196,19 +209,22 @@ static void reserved_bits_are_refused(void **state)
 		const struct scsi_row *row = row_at(expected[i].opcode, action);
 
 		for (unsigned bit = 8; bit < row->cdb_length * 8u; bit++) {
-			uint8_t cdb[16] = {row->opcode, (uint8_t)action};
+			uint8_t cdb[RIG_CDB_BYTES];
 			uint8_t mask = (uint8_t)(1 << bit % 8);
-			bool is_action = row->has_action && bit / 8 == 1 && bit % 8 < 5;
-			bool is_naca = bit / 8 == row->cdb_length - 1u && mask == 0x04;
+			bool is_naca = bit / 8 == scsi_row_control_byte(row) && mask == 0x04;
+			/* The length of a longer CDB is no set of bits: all of it is wrong. */
+			bool is_length = row->opcode == SCSI_VARIABLE_CDB && bit / 8 == 7;
 			struct rig_task t;
 
-			if (is_action || (row->usage[bit / 8] & mask && !is_naca)) {
+			if (names_action(row, bit) || (row->usage[bit / 8] & mask && !is_naca)) {
 				continue;
 			}
+			rig_cdb_make(cdb, row->opcode, action);
 			cdb[bit / 8] |= mask;
 			assert_int_equal(
-				rig_do(rig, &t, rig->nexus[0], 0, cdb, 16, NULL, 0), 0x052400);
-			assert_int_equal(t.sense[15], 0xc8 | bit % 8);
+				rig_do(rig, &t, rig->nexus[0], 0, cdb, sizeof(cdb), NULL, 0),
+				0x052400);
+			assert_int_equal(t.sense[15], is_length ? 0xc0 : 0xc8 | bit % 8);
 			assert_int_equal(be16_get(t.sense + 16), bit / 8);
 		}
 	}
@@ -229,6 +245,15 @@ static void short_cdb_and_aca_are_refused(void **state)
 	t.task.attribute = SCSI_ATTR_ACA;
 	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
 	assert_int_equal(rig_outcome(&t), 0x052400);
+	/* one of 32 bytes without its extended part, and one that says it is longer than it is */
+	rig_task_set(&t, rig->nexus[0], 0, RIG_CDB(0x7f, 0, 0, 0, 0, 0, 0, 0x18, 0, 0x12));
+	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
+	assert_int_equal(rig_outcome(&t), 0x052400);
+	rig_task_set(&t, rig->nexus[0], 0, RIG_CDB(0x7f, 0, 0, 0, 0, 0, 0, 0x38, 0, 0x12));
+	t.task.cdb_length = 32;
+	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
+	assert_int_equal(rig_outcome(&t), 0x052400);
+	assert_int_equal(be16_get(t.sense + 16), 7);
 	rig_free(rig);
 }
 

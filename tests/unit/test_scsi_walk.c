@@ -9,7 +9,7 @@
 
 #include "scsi_pair.h"
 
-#define ACTIONS	 32 /* of bits 4 to 0 of byte 1 */
+#define ACTIONS	 SCSI_ACTIONS
 #define LUNS	 4 /* of the rig: thin, 4096-byte blocks, read-only; the last has no unit */
 #define LUN_NONE 77
 #define LUN_RO	 2
@@ -30,9 +30,10 @@ static void walk_opcode(unsigned host, unsigned opcode, unsigned lun, struct out
 	struct pair *pair = pair_new();
 
 	for (unsigned action = 0; action < ACTIONS; action++) {
-		uint8_t cdb[16] = {(uint8_t)opcode, (uint8_t)action};
+		uint8_t cdb[RIG_CDB_BYTES];
 		struct rig_task t;
 
+		rig_cdb_make(cdb, opcode, action);
 		got->outcome[action] = pair_do(pair, &t, host, lun, cdb, sizeof(cdb), NULL, 0);
 		got->in_length[action] = t.in_length;
 	}
@@ -52,10 +53,12 @@ static bool has_row(unsigned opcode)
 /* What must come of a command with nothing but opcode and service action in its CDB. */
 static void outcome_check(unsigned opcode, unsigned action, unsigned lun, uint32_t outcome)
 {
-	const uint8_t cdb[16] = {(uint8_t)opcode, (uint8_t)action};
-	const struct scsi_row *row = scsi_row_find(cdb);
+	const struct scsi_row *row = scsi_row_get((uint8_t)opcode, (uint16_t)action);
 	bool right;
 
+	if (!scsi_rows[opcode].actions) {
+		row = scsi_row_get((uint8_t)opcode, 0); /* byte 1 is none of its name */
+	}
 	if (lun == LUN_NONE && !(row && row->flags & SCSI_WITHOUT_LU)) {
 		right = outcome == 0x052500;
 	} else if (!row) {
@@ -157,7 +160,7 @@ static void answer_check(struct pair *pair, unsigned host, unsigned lun, const u
 	uint32_t in_length = UINT32_MAX, sense_length = UINT32_MAX;
 
 	for (unsigned p = 0; p < PATTERNS; p++) {
-		rig_task_set(&t[p], pair->nexus[host], lun, cdb, 16);
+		rig_task_set(&t[p], pair->nexus[host], lun, cdb, RIG_CDB_BYTES);
 		poison(pair, patterns[p]);
 		rig_task_go(&t[p], NULL, 0);
 		pair_run(pair);
@@ -178,8 +181,8 @@ static void lengths_set(const struct scsi_row *row, uint8_t *cdb)
 	static const struct {
 		uint8_t opcode, byte;
 	} places[] = {{0x03, 4}, {0x08, 4}, {0x12, 4}, {0x1a, 4}, {0x1c, 4}, {0x28, 8}, {0x37, 8},
-		{0x3c, 7}, {0x4d, 7}, {0x5a, 7}, {0x5e, 7}, {0x84, 12}, {0x88, 13}, {0x9e, 12},
-		{0xa0, 8}, {0xa3, 8}, {0xa8, 9}, {0xb7, 8}};
+		{0x3c, 7}, {0x4d, 7}, {0x5a, 7}, {0x5e, 7}, {0x7f, 30}, {0x84, 12}, {0x88, 13},
+		{0x9e, 12}, {0xa0, 8}, {0xa3, 8}, {0xa8, 9}, {0xb7, 8}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		if (places[i].opcode == row->opcode) {
@@ -205,8 +208,9 @@ static void no_byte_of_an_answer_is_left_over(void **state)
 				scsi_row_get((uint8_t)opcode, (uint16_t)action);
 
 			for (unsigned choice = 0; choice < 256 && row; choice++) {
-				uint8_t cdb[16] = {(uint8_t)opcode, (uint8_t)action};
+				uint8_t cdb[RIG_CDB_BYTES];
 
+				rig_cdb_make(cdb, opcode, action);
 				if (row->direction != SCSI_DATA_IN) {
 					break;
 				}
@@ -236,7 +240,7 @@ static void every_index_of_rsoc(void **state)
 			unsigned actions = form >= 2 && has_row(opcode) ? ACTIONS : 1;
 
 			for (unsigned action = 0; action < actions; action++) {
-				uint8_t cdb[16] = {0xa3, 0x0c, (uint8_t)(0x80 | form),
+				uint8_t cdb[RIG_CDB_BYTES] = {0xa3, 0x0c, (uint8_t)(0x80 | form),
 					(uint8_t)opcode, 0, (uint8_t)action, 0, 0, 0x10, 0};
 
 				answer_check(pair, A, opcode % 3, cdb);
@@ -253,8 +257,8 @@ static void no_byte_of_sense_is_left_over(void **state)
 
 	for (unsigned form = 0; form < 2; form++) {
 		for (unsigned opcode = 0; opcode < 256; opcode++) {
-			uint8_t cdb[16] = {(uint8_t)opcode, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff,
-				0xff, 0xff, 0xff};
+			uint8_t cdb[RIG_CDB_BYTES] = {(uint8_t)opcode, 0x1f, 0xff, 0xff, 0xff, 0xff,
+				0xff, 0xff, 0xff, 0xff};
 
 			answer_check(pair, A, 0, cdb);
 			answer_check(pair, B, 0, cdb);

@@ -228,8 +228,11 @@ def test_write_commands(lab):
             f"sg_write_same --16 --in=/tmp/block --lba=8 --num=64 {mine}",
             holds(other, 8, 1, "/tmp/block"), holds(other, 71, 1, "/tmp/block"), holds(other, 72, 1, "/tmp/zeros"),
             swap.format(mine), holds(other, 9, 1, "/tmp/zeros"), swap.format(other),
-            f"sg_sync {mine} && sg_verify --lba=0 --count=128 {other}"])
+            f"sg_sync {mine} && sg_verify --lba=0 --count=128 {other}",
+            f"sg_get_lba_status --32 --report-type=3 --scan-len=64 --lba=960 --maxlen=512 {other}"])
         check("deallocated" in told[2].splitlines()[2], f"what was unmapped is not deallocated: {told[2]}")
+        check("scan length" in told[13] and "RTP=1" in told[13] and
+              re.search(r"LBA: 0x0*3c0 .*blocks: *64 .*deallocated", told[13]), f"GET LBA STATUS(32): {told[13]}")
         check("status=0\n" in told[9], f"COMPARE AND WRITE: {told[9]}")
         check(f"status={MISCOMPARE}\n" in told[11], f"a second COMPARE AND WRITE: {told[11]}")
     guest.check_log()
