@@ -10,6 +10,14 @@
 #define TELL_MS	   500 /* how old the other's knowledge of our hosts may be */
 #define TELL_AGAIN 10 /* rounds after which it is told the same again */
 
+/* Tells neighbours and hosts again where the portals of a controller are now. */
+struct again {
+	struct adoption *adoption;
+	uint8_t controller;
+	qb_loop_timer_handle timer;
+	bool armed;
+};
+
 struct adoption {
 	const struct conf *conf;
 	uint8_t controller, other;
@@ -24,6 +32,7 @@ struct adoption {
 	uint8_t told[PORTAL_HOSTS_BYTES_MAX], bytes[PORTAL_HOSTS_BYTES_MAX];
 	size_t told_size;
 	unsigned rounds;
+	struct again again[YOKE_CONTROLLERS + 1];
 };
 
 struct adoption *adoption_new(
@@ -44,8 +53,42 @@ struct adoption *adoption_new(
 		free(a);
 		return NULL;
 	}
+	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
+		a->again[c] = (struct again){.adoption = a, .controller = c};
+	}
 	portal_give(a->portal, a->other);
 	return a;
+}
+
+static void again_stop(struct again *again)
+{
+	if (again->armed) {
+		qb_loop_timer_del(again->adoption->loop, again->timer);
+		again->armed = false;
+	}
+}
+
+static void again_fired(void *arg);
+
+static void again_start(struct again *again)
+{
+	unsigned ms = portal_again_ms(again->adoption->portal, again->controller);
+
+	again_stop(again);
+	if (ms) {
+		again->armed =
+			qb_loop_timer_add(again->adoption->loop, QB_LOOP_LOW,
+				ms * QB_TIME_NS_IN_MSEC, again, again_fired, &again->timer) == 0;
+	}
+}
+
+static void again_fired(void *arg)
+{
+	struct again *again = arg;
+
+	again->armed = false;
+	portal_again(again->adoption->portal, again->controller);
+	again_start(again);
 }
 
 void adoption_free(struct adoption *adoption)
@@ -56,6 +99,9 @@ void adoption_free(struct adoption *adoption)
 	if (adoption->timer_armed) {
 		qb_loop_timer_del(adoption->loop, adoption->timer);
 	}
+	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
+		again_stop(&adoption->again[c]);
+	}
 	portal_give(adoption->portal, adoption->other);
 	portal_give(adoption->portal, adoption->controller);
 	portal_free(adoption->portal);
@@ -64,7 +110,10 @@ void adoption_free(struct adoption *adoption)
 
 int adoption_open(struct adoption *adoption, char *error, size_t error_size)
 {
-	return portal_take(adoption->portal, adoption->controller, error, error_size);
+	int err = portal_take(adoption->portal, adoption->controller, error, error_size);
+
+	again_start(&adoption->again[adoption->controller]);
+	return err;
 }
 
 /* ----- hosts ---------------------------------------------------------------------------------- */
@@ -141,6 +190,7 @@ int adoption_take(struct adoption *adoption)
 	log_notice("portals of controller %u adopted; connections of hosts to be reset: %u",
 		adoption->other, portal_hosts_count(adoption->portal));
 	portal_hosts_reset(adoption->portal);
+	again_start(&adoption->again[adoption->other]);
 	return 0;
 }
 
@@ -154,5 +204,6 @@ static void given_back(void *arg)
 
 void adoption_give_back(struct adoption *adoption)
 {
+	again_stop(&adoption->again[adoption->other]);
 	iscsi_give_back(adoption->iscsi, given_back, adoption);
 }

@@ -9,8 +9,12 @@
 
 #include "yoke/cursor.h"
 #include "yoke/log.h"
+#include "yoke/util.h"
 
 #define HOSTS_VERSION 1
+
+/* About 0.2 s and 1 s after the first time. */
+static const unsigned again_ms[] = {200, 800};
 
 struct portal {
 	const struct conf *conf;
@@ -19,6 +23,11 @@ struct portal {
 	void *ctx;
 	struct portal_host *hosts; /* of the other controller */
 	unsigned host_count;
+	struct {
+		bool here; /* its addresses are on this controller's interfaces */
+		bool reset; /* its hosts' connections were to be reset */
+		unsigned told; /* again, so many times */
+	} of[YOKE_CONTROLLERS + 1];
 };
 
 struct portal *portal_new(
@@ -67,6 +76,19 @@ static uint8_t prefix_of(const struct conf_interface *interface, const struct co
 	return address->addr.ss_family == AF_INET ? (uint8_t)(prefix - 96) : prefix;
 }
 
+static void address_announce(struct portal *p, const struct conf_interface *interface,
+	const struct conf_address *address)
+{
+	int err = p->ops->announce(p->ctx, interface->name, address);
+
+	if (err < 0) {
+		log_warning(
+			"portal %s: cannot be announced on interface %s: %s; neighbours find it "
+			"when they ask again",
+			address->text, interface->name, strerror(-err));
+	}
+}
+
 static int address_take(
 	struct portal *p, const struct conf_address *address, char *error, size_t error_size)
 {
@@ -91,13 +113,7 @@ static int address_take(
 			address->text, interface->name, strerror(-err));
 		return err;
 	}
-	err = p->ops->announce(p->ctx, interface->name, address);
-	if (err < 0) {
-		log_warning(
-			"portal %s: cannot be announced on interface %s: %s; neighbours find it "
-			"when they ask again",
-			address->text, interface->name, strerror(-err));
-	}
+	address_announce(p, interface, address);
 	return 0;
 }
 
@@ -130,6 +146,11 @@ int portal_take(struct portal *portal, uint8_t controller, char *error, size_t e
 			return err;
 		}
 	}
+	if (c) {
+		portal->of[controller].here = true;
+		portal->of[controller].reset = false;
+		portal->of[controller].told = 0;
+	}
 	return 0;
 }
 
@@ -137,6 +158,9 @@ void portal_give(struct portal *portal, uint8_t controller)
 {
 	const struct conf_controller *c = conf_controller_by_id(portal->conf, controller);
 
+	if (c) {
+		portal->of[controller].here = false;
+	}
 	for (unsigned i = 0; c && i < c->portal_count; i++) {
 		address_give(portal, &c->portals[i]);
 	}
@@ -246,6 +270,9 @@ void portal_hosts_reset(struct portal *portal)
 	unsigned failed = 0;
 	int last = 0;
 
+	if (other) {
+		portal->of[other->id].reset = true;
+	}
 	for (unsigned i = 0; other && i < portal->host_count; i++) {
 		const struct portal_host *host = &portal->hosts[i];
 		int err = portal->ops->provoke(
@@ -258,5 +285,35 @@ void portal_hosts_reset(struct portal *portal)
 		log_warning("portals: %u of %u connections of hosts could not be reset: %s; those "
 			    "hosts find out by their own time-outs",
 			failed, portal->host_count, strerror(-last));
+	}
+}
+
+/* ----- again ---------------------------------------------------------------------------------- */
+
+unsigned portal_again_ms(const struct portal *portal, uint8_t controller)
+{
+	const struct conf_controller *c = conf_controller_by_id(portal->conf, controller);
+	unsigned told = c ? portal->of[controller].told : 0;
+
+	return c && portal->of[controller].here && told < ARRAY_SIZE(again_ms) ? again_ms[told] : 0;
+}
+
+void portal_again(struct portal *portal, uint8_t controller)
+{
+	const struct conf_controller *c = conf_controller_by_id(portal->conf, controller);
+
+	if (!portal_again_ms(portal, controller)) {
+		return;
+	}
+	portal->of[controller].told++;
+	for (unsigned i = 0; i < c->portal_count; i++) {
+		const struct conf_interface *interface = interface_of(portal, &c->portals[i]);
+
+		if (interface) {
+			address_announce(portal, interface, &c->portals[i]);
+		}
+	}
+	if (portal->of[controller].reset) {
+		portal_hosts_reset(portal);
 	}
 }

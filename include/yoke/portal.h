@@ -75,4 +75,14 @@ unsigned portal_hosts_count(const struct portal *portal);
 /* Provokes the reset of every connection that hosts had to the other controller's portals. */
 void portal_hosts_reset(struct portal *portal);
 
+/*
+ * Packets get lost, and who misses one finds out by its own time-outs. So what portal_take() told
+ * the neighbours about the addresses of `controller`, and portal_hosts_reset() its hosts, is told
+ * again: portal_again_ms() says after how many ms from the last time, 0 = that was often enough, or
+ * the addresses have been given back. Told too often it harms nobody: a connection that is not
+ * there any more is not made by an ACK.
+ */
+unsigned portal_again_ms(const struct portal *portal, uint8_t controller);
+void portal_again(struct portal *portal, uint8_t controller);
+
 #endif

@@ -205,6 +205,69 @@ static void test_hosts_are_reset(void **state)
 	assert_int_equal(portal_hosts_count(f->portal), 0);
 }
 
+/* A packet that is lost is sent again, twice, by itself; not once the addresses are gone. */
+static void test_told_again(void **state)
+{
+	struct fixture *f = *state;
+	struct portal_host host = host4(1, "10.77.1.10", 40000);
+	static const char again[] = "say 10.77.1.2:3260 san0; say [fd00::2]:3261 san1; ack "
+				    "10.77.1.2:3260 0a4d010a:40000; ";
+	uint8_t bytes[64];
+	size_t size = portal_hosts_encode(&host, 1, bytes, sizeof(bytes));
+	char error[256];
+
+	assert_int_equal(portal_again_ms(f->portal, 2), 0);
+	assert_int_equal(portal_hosts_set(f->portal, bytes, size), 0);
+	for (int life = 0; life < 2; life++) {
+		assert_int_equal(portal_take(f->portal, 2, error, sizeof(error)), 0);
+		portal_hosts_reset(f->portal);
+		assert_int_equal(portal_again_ms(f->portal, 2), 200);
+		f->fake.log[0] = '\0';
+		portal_again(f->portal, 2);
+		assert_string_equal(f->fake.log, again);
+		assert_int_equal(portal_again_ms(f->portal, 2), 800);
+		f->fake.log[0] = '\0';
+		portal_again(f->portal, 2);
+		assert_string_equal(f->fake.log, again);
+		assert_int_equal(portal_again_ms(f->portal, 2), 0);
+		f->fake.log[0] = '\0';
+		portal_again(f->portal, 2);
+		assert_string_equal(f->fake.log, "");
+		portal_give(f->portal, 2);
+	}
+	/* Given back in between. */
+	assert_int_equal(portal_take(f->portal, 2, error, sizeof(error)), 0);
+	portal_hosts_reset(f->portal);
+	portal_again(f->portal, 2);
+	portal_give(f->portal, 2);
+	f->fake.log[0] = '\0';
+	assert_int_equal(portal_again_ms(f->portal, 2), 0);
+	portal_again(f->portal, 2);
+	assert_string_equal(f->fake.log, "");
+}
+
+/* Its own portals move as well, when it returns; no host of theirs is reset by that. */
+static void test_own_told_again(void **state)
+{
+	struct fixture *f = *state;
+	struct portal_host host = host4(1, "10.77.1.10", 40000);
+	uint8_t bytes[64];
+	size_t size = portal_hosts_encode(&host, 1, bytes, sizeof(bytes));
+	char error[256];
+
+	assert_int_equal(portal_hosts_set(f->portal, bytes, size), 0);
+	assert_int_equal(portal_take(f->portal, 1, error, sizeof(error)), 0);
+	assert_int_equal(portal_again_ms(f->portal, 1), 200);
+	assert_int_equal(portal_again_ms(f->portal, 2), 0);
+	f->fake.log[0] = '\0';
+	portal_again(f->portal, 1);
+	assert_string_equal(f->fake.log, "say 10.77.1.1:3260 san0; say [fd00::1]:3260 san1; ");
+	/* What could not be taken is not told of. */
+	f->fake.fails = "fd00::2";
+	assert_int_equal(portal_take(f->portal, 2, error, sizeof(error)), -ENODEV);
+	assert_int_equal(portal_again_ms(f->portal, 2), 0);
+}
+
 /* Bytes from outside: whatever is wrong with them, what was known stays. */
 static void test_hosts_refused(void **state)
 {
@@ -319,6 +382,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_adopted_portals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failure_is_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hosts_are_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_told_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_told_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hosts_refused, setup, teardown),
 		cmocka_unit_test(test_arp),
 		cmocka_unit_test(test_na),
