@@ -112,6 +112,7 @@ struct ha_group {
 	uint64_t sent_prepare, sent_drained, sent_commit, sent_saved, sent_ready;
 	uint64_t sent_rollback, sent_released;
 	bool sent_move;
+	bool move_undo; /* the target of a move that was asked for here has been lost */
 	int score; /* -1 = none, -2 = not known yet */
 
 	struct group_view view; /* last published */

@@ -338,6 +338,21 @@ static void move_send(struct machine *m, struct ha_group *g, uint8_t to)
 	m->ops->send(m->ctx, &msg);
 }
 
+/*
+ * The target of a move was lost: who asked is told so, and must not find the group there later,
+ * when the target is back. The MOVE itself may still be under way.
+ */
+static void move_undo_step(struct machine *m, struct ha_group *g)
+{
+	if (!g->move_undo || g->sent_move) {
+		return;
+	}
+	g->move_undo = false;
+	if (g->owner == m->self && g->preferred == m->other && !machine_has_peer(m)) {
+		move_send(m, g, m->self);
+	}
+}
+
 static void move_step(struct machine *m, struct ha_group *g)
 {
 	uint64_t now = m->ops->now_ms(m->ctx);
@@ -350,6 +365,10 @@ static void move_step(struct machine *m, struct ha_group *g)
 		}
 		if (g->phase == PHASE_SERVING && g->owner == r->controller) {
 			request_end(g, i--, HA_OK, "moved");
+		} else if (r->controller == m->other && !machine_has_peer(m)) {
+			g->move_undo = true;
+			request_end(g, i--, HA_NO_PEER,
+				"the other controller was lost before the group had moved");
 		} else if (r->deadline_ms && now >= r->deadline_ms) {
 			request_end(g, i--, HA_TIMEOUT,
 				"the group has not moved in time; Pacemaker moves it by its scores "
@@ -357,6 +376,7 @@ static void move_step(struct machine *m, struct ha_group *g)
 				"-1rA), or a resource that is not managed?");
 		}
 	}
+	move_undo_step(m, g);
 }
 
 /* Why the group cannot go there now, as its promotion score would be a poor one; NULL = it can. */

@@ -7,7 +7,7 @@ import time
 from lab import wait_for
 from layout import NODES, portals
 from load import Load
-from questions import agree, clean, constraints, home, owner, probe, wait_whole
+from questions import agree, clean, constraints, group, home, owner, probe, wait_whole
 from runner import check
 
 SETTINGS = {"lus": 4, "lu_mib": 16, "yoke_settings": {"explicit_alua": "yes"}}
@@ -56,14 +56,19 @@ def test_hosts_move_groups(lab):
 
 
 def test_cannot(lab):
-    """The other controller is not there: 4/67/0A at once, and the group stays."""
+    """The other controller is not there: 4/67/0A as soon as that is known, and the group stays."""
     wait_whole(lab)
     home(lab, "g1")
     lab["b"].power_off()
+    before = time.monotonic()
+    answer = stpg(lab, portals("a")[0], 0, "b")
+    check(answer == "02 4/67/0a", f"to a controller that has just lost its power: {answer}")
+    check(time.monotonic() - before < 7, "it waited for the limit of 8 s")
     wait_for(lambda: not lab["a"].yokectl("status")["peer"]["member"], 20, "a knows that b is gone")
     before = time.monotonic()
     answer = stpg(lab, portals("a")[0], 0, "b")
     check(answer == "02 4/67/0a", f"to a controller that is off: {answer}")
     check(time.monotonic() - before < 6, "it took long to say so")
+    check(group(lab, "g1", at="a")["preferred"] == "a", "it would go to b when b is back")
     check(owner(lab, "g1") == "a", "the owner has changed")
     lab["b"].power_on()

@@ -203,6 +203,64 @@ static void test_move_by_scores(void **state)
 	sim_free(sim);
 }
 
+/*
+ * The target is lost while its move waits: whoever asked is told at once and not after the
+ * time-out, and the group does not go there when it is back. The same when MOVE is delivered after
+ * the loss.
+ */
+static void test_move_target_lost(void **state)
+{
+	static const enum machine_left how[] = {LEFT_NODE, LEFT_PROCESS};
+
+	for (int i = 0; i < 4; i++) {
+		struct sim *sim = sim_pair(1, 1);
+		int result;
+
+		sim_move(sim, 1, 0, 2, 8000, &result);
+		if (i / 2) {
+			sim_run(sim);
+			assert_int_equal(sim_group(sim, 1, 0)->preferred, 2);
+		}
+		assert_int_equal(result, -1);
+		sim_kill(sim, 2, how[i % 2]);
+		sim_run(sim);
+		assert_int_equal(result, HA_NO_PEER);
+		assert_int_equal(sim_group(sim, 1, 0)->owner, 1);
+		assert_int_equal(sim_group(sim, 1, 0)->preferred, 1);
+		assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL);
+		sim_boot(sim, 2);
+		sim_run(sim);
+		assert_int_equal(sim_group(sim, 2, 0)->preferred, 1);
+		assert_int_equal(sim->node[1].score[0], 1000);
+		/* The next one is a new one. */
+		sim_link(sim, true);
+		sim_start(sim, 2, 0);
+		sim_run(sim);
+		sim_move(sim, 1, 0, 2, 8000, &result);
+		sim_run(sim);
+		assert_int_equal(sim_group(sim, 1, 0)->preferred, 2);
+		sim_promote(sim, 2, 0, NULL);
+		sim_run(sim);
+		assert_int_equal(result, HA_OK);
+		sim_free(sim);
+	}
+}
+
+/* The owner is lost while the move to this controller waits: it goes on as a takeover. */
+static void test_move_owner_lost(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+	int result;
+
+	sim_move(sim, 2, 0, 2, 8000, &result);
+	sim_run(sim);
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_int_equal(sim_group(sim, 2, 0)->owner, 2);
+	sim_free(sim);
+}
+
 static void test_scores(void **state)
 {
 	struct sim *sim = sim_pair(1, 1);
@@ -569,6 +627,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_move_by_scores),
+		cmocka_unit_test(test_move_target_lost),
+		cmocka_unit_test(test_move_owner_lost),
 		cmocka_unit_test(test_scores),
 		cmocka_unit_test(test_dead_owner_comes_back),
 		cmocka_unit_test(test_failback),
