@@ -83,6 +83,7 @@ struct ha_group {
 	enum ha_phase phase;
 	uint64_t epoch; /* of the owner */
 	uint64_t top; /* highest ever proposed; while preparing, the proposal */
+	uint64_t past; /* highest that was found on record, and that nobody in sync knew of */
 	uint8_t owner; /* 0 = none */
 	uint8_t preferred; /* 0 = never decided: home */
 	uint8_t target; /* who prepares */

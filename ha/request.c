@@ -87,8 +87,17 @@ static bool take_is_safe(struct machine *m, struct ha_group *g)
 	return false;
 }
 
+/* Served here under an epoch that is not the newest (I2): taken once more, under a newer one. */
+static bool is_outdated(const struct machine *m, const struct ha_group *g)
+{
+	return g->phase == PHASE_SERVING && g->owner == m->self && g->epoch < g->past;
+}
+
 static bool wants_prepare(const struct machine *m, const struct ha_group *g)
 {
+	if (is_outdated(m, g)) {
+		return !g->sent_prepare && !g->retiring && m->quorate && !m->suspect;
+	}
 	return g->wanted && !g->sent_prepare && !g->retiring && m->quorate && !m->suspect &&
 	       (g->phase == PHASE_IDLE || g->phase == PHASE_LOST ||
 		       (g->phase == PHASE_SERVING && g->owner != m->self));
@@ -96,7 +105,10 @@ static bool wants_prepare(const struct machine *m, const struct ha_group *g)
 
 static void promote_step(struct machine *m, struct ha_group *g)
 {
-	if (g->owner == m->self && g->phase == PHASE_SERVING && !g->retiring) {
+	uint64_t newest = g->top > g->past ? g->top : g->past;
+
+	if (g->owner == m->self && g->phase == PHASE_SERVING && !g->retiring &&
+		!is_outdated(m, g)) {
 		g->wanted = false;
 		g->proofless = false;
 		group_requests_end(g, REQUEST_PROMOTE, HA_OK, "owner");
@@ -112,7 +124,7 @@ static void promote_step(struct machine *m, struct ha_group *g)
 		}
 		return;
 	}
-	g->sent_prepare = g->top + (m->unsure ? HA_EPOCH_JUMP : 1);
+	g->sent_prepare = newest + (m->unsure ? HA_EPOCH_JUMP : 1);
 	group_send(m, g, MESSAGE_PREPARE, g->sent_prepare);
 }
 

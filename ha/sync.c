@@ -103,6 +103,29 @@ void sync_status_step(struct machine *m)
  */
 
 /*
+ * The epoch of group i at controller c as it is now. Who was about to take the group when it spoke
+ * may have committed since: then there is only forward, whoever is back meanwhile (I2).
+ */
+static uint64_t epoch_now(const struct machine *m, unsigned i, uint8_t c)
+{
+	const struct message_group *s = &m->said[c]->groups[i];
+	bool takes = m->said[c]->in_sync && s->phase == PHASE_PREPARING && s->target == c;
+
+	for (unsigned k = 0; k < m->replay_count && takes && !s->waiting; k++) {
+		const struct message *msg = &m->replay[k];
+
+		if (msg->sender != c || msg->group != i || msg->epoch != s->top) {
+			continue;
+		}
+		if (msg->type == MESSAGE_COMMIT) {
+			return s->top;
+		}
+		takes = msg->type != MESSAGE_ROLLBACK;
+	}
+	return s->epoch;
+}
+
+/*
  * How much the word of controller c counts for group i: who is in sync comes before who is not,
  * then the epoch, then the owner itself, then who has not lost the owner from sight, then who is
  * about to take the group.
@@ -111,12 +134,13 @@ static bool is_better(const struct machine *m, unsigned i, uint8_t c, uint8_t th
 {
 	const struct message_state *a = m->said[c], *b = m->said[than];
 	const struct message_group *ga = &a->groups[i], *gb = &b->groups[i];
+	uint64_t epoch_a = epoch_now(m, i, c), epoch_b = epoch_now(m, i, than);
 
 	if (a->in_sync != b->in_sync) {
 		return a->in_sync;
 	}
-	if (ga->epoch != gb->epoch) {
-		return ga->epoch > gb->epoch;
+	if (epoch_a != epoch_b) {
+		return epoch_a > epoch_b;
 	}
 	if ((ga->owner == c) != (gb->owner == than)) {
 		return ga->owner == c;
@@ -201,6 +225,31 @@ static bool disowns(const struct machine *m, const struct ha_group *g, uint8_t c
 					       (own->owner != c || own->epoch != record->epoch));
 }
 
+/*
+ * A controller has on record an epoch that who counts has not even seen proposed: the two went on
+ * alone in turn. Nobody owns the group: then that epoch counts (I2). Else the owner takes the group
+ * once more under a newer one, see promote_step().
+ */
+static void past_regard(struct machine *m, struct ha_group *g, uint8_t best)
+{
+	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
+		uint64_t epoch = m->got[c] ? m->said[c]->groups[g->index].epoch : 0;
+
+		if (epoch > m->said[best]->groups[g->index].top && epoch > g->past) {
+			g->past = epoch;
+		}
+	}
+	if (g->epoch >= g->past) {
+		return;
+	}
+	log_warning("group %s: both controllers went on alone in turn; epoch %" PRIu64
+		    " of controller %u counts, a newer one than %" PRIu64 " follows",
+		m->conf->groups[g->index].name, g->epoch, best, g->past);
+	if (g->phase == PHASE_IDLE) {
+		g->epoch = g->past;
+	}
+}
+
 static void choose(struct machine *m, struct ha_group *g)
 {
 	uint8_t best = best_of(m, g->index);
@@ -235,6 +284,7 @@ static void choose(struct machine *m, struct ha_group *g)
 	if (g->phase != PHASE_PREPARING && top > g->top) {
 		g->top = top;
 	}
+	past_regard(m, g, best);
 }
 
 static bool digest_differs(const struct machine *m)

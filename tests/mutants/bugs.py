@@ -203,4 +203,8 @@ BUGS = [
     Bug("answered-again-done-twice", "a command whose answer was lost with its connection is done a second time", "I3",
         "ha/ship_job.c", "	if (job->task.rerun && ship_kept_get(", "	if (false && ship_kept_get(",
         ("test_ship_flow",)),
+    Bug("commit-overruled", "an owner that is back overrules a COMMIT that came before all had spoken", "I2", "ha/sync.c",
+        "			return s->top;", "			return s->epoch;", ("test_ha_sim",)),
+    Bug("record-overruled", "an owner goes on under an older epoch than a joiner has on record", "I2", "ha/request.c",
+        "g->owner == m->self && g->epoch < g->past;", "false;", ("test_ha_sim",)),
 ]

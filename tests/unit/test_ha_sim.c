@@ -248,6 +248,81 @@ static void test_takeover(void **state)
 	}
 }
 
+/* Both agree on who owns, and that one serves. */
+static void expect_agreed(struct sim *sim)
+{
+	const struct ha_group *a = sim_group(sim, 1, 0), *b = sim_group(sim, 2, 0);
+
+	assert_int_equal(a->phase, PHASE_SERVING);
+	assert_int_equal(b->phase, PHASE_SERVING);
+	assert_int_equal(a->owner, b->owner);
+	assert_int_equal(a->epoch, b->epoch);
+	assert_int_equal(sim_access(sim, a->owner, 0), GROUP_LOCAL);
+}
+
+/*
+ * Fencing lies, and the owner is back at any step of the takeover: who has committed goes on. It
+ * went back to the owner's older epoch when its COMMIT came while the two told each other (I2).
+ */
+static void test_back_at_takeover(void **state)
+{
+	unsigned rolled_back = 0, gone_on = 0;
+
+	for (unsigned k = 0; k < 40; k++) {
+		for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+			struct sim *sim = sim_pair(seed * 1000 + k, 2);
+			uint64_t epoch = sim_group(sim, 2, 0)->epoch;
+
+			sim->frozen[2] = true;
+			sim->lied = true;
+			sim_split(sim);
+			steps(sim, k);
+			sim_heal(sim);
+			steps(sim, sim_random(sim, 10));
+			sim->frozen[2] = false;
+			sim_run(sim);
+			sim_link(sim, true);
+			sim_run(sim);
+			expect_agreed(sim);
+			rolled_back += sim_group(sim, 1, 0)->epoch == epoch;
+			gone_on += sim_group(sim, 1, 0)->owner == 1;
+			sim_free(sim);
+		}
+	}
+	assert_true(rolled_back > 0 && gone_on > 0);
+}
+
+/*
+ * Both went on alone in turn: who joins has a newer epoch on record than the one that serves. The
+ * owner takes a newer one than both, and without an owner the record counts.
+ */
+static void test_record_ahead(void **state)
+{
+	for (unsigned served = 0; served < 2; served++) {
+		struct sim *sim = sim_pair(7, served ? 1 : 0);
+		uint64_t ahead = sim_group(sim, 1, 0)->top + 1000000;
+
+		sim_kill(sim, 2, LEFT_PROCESS);
+		sim_run(sim);
+		sim->node[2].disk[0].epoch = sim->node[2].disk[0].top = ahead;
+		sim->node[2].disk[0].owner = 2;
+		sim_boot(sim, 2);
+		sim_run(sim);
+		sim_link(sim, true);
+		sim_run(sim);
+		for (uint8_t i = 1; i <= 2; i++) {
+			assert_int_equal(sim_group(sim, i, 0)->owner, served);
+			assert_int_equal(sim_group(sim, i, 0)->epoch, ahead + served);
+			assert_int_equal(sim->node[i].disk[0].epoch, ahead + served);
+			assert_int_equal(sim->node[i].disk[0].top, ahead + served);
+		}
+		if (served) {
+			expect_agreed(sim);
+		}
+		sim_free(sim);
+	}
+}
+
 /* Anything, at any time. */
 static void chaos_step(struct sim *sim)
 {
@@ -377,6 +452,8 @@ int main(void)
 		cmocka_unit_test(test_handover_split_taker_fenced),
 		cmocka_unit_test(test_handover_timeout),
 		cmocka_unit_test(test_takeover),
+		cmocka_unit_test(test_back_at_takeover),
+		cmocka_unit_test(test_record_ahead),
 		cmocka_unit_test(test_chaos),
 	};
 
