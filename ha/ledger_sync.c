@@ -109,7 +109,7 @@ static bool waits(struct machine *m)
 	struct ha_ledger *l = m->ledger;
 	uint64_t now = m->ops->now_ms(m->ctx);
 
-	if (m->pids[m->other] || l->alone || l->index == 0) {
+	if (m->pids[m->other] || l->alone) {
 		return false;
 	}
 	if (!l->wait_until_ms) {

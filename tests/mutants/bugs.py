@@ -207,4 +207,7 @@ BUGS = [
         "			return s->top;", "			return s->epoch;", ("test_ha_sim",)),
     Bug("record-overruled", "an owner goes on under an older epoch than a joiner has on record", "I2", "ha/request.c",
         "g->owner == m->self && g->epoch < g->past;", "false;", ("test_ha_sim",)),
+    Bug("empty-journal-begins", "a controller with an empty journal begins without the other", "I4", "ha/ledger_sync.c",
+        "	if (m->pids[m->other] || l->alone) {", "	if (m->pids[m->other] || l->alone || l->index == 0) {",
+        ("test_ha_ledger",)),
 ]

@@ -47,6 +47,16 @@ static void ua_again(void *arg)
 	itls_seen_set(p->node, p->view.group, false);
 }
 
+static bool owns_any(const struct node *node)
+{
+	for (unsigned g = 0; g < SIM_GROUPS; g++) {
+		if (node->view[g].access == GROUP_LOCAL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void published(void *arg)
 {
 	struct publishing *p = arg;
@@ -54,6 +64,9 @@ static void published(void *arg)
 
 	node->applied_epoch[p->view.group] = p->view.epoch;
 	node->applied_table[p->view.group] = p->view.table;
+	if (node->lied_back && p->view.access != GROUP_LOCAL && !owns_any(node)) {
+		node->lied_about = node->lied_back = false; /* it knows now, on every reactor */
+	}
 	if (node->sim->bug == BUG_UA_DROPPED) {
 		itls_seen_set(node, p->view.group, true);
 	} else if (node->sim->bug == BUG_UA_TWICE) {
@@ -99,16 +112,6 @@ static void owner_check(struct node *node, const struct group_view *view)
 	sim->owner_epoch[g] = view->epoch;
 }
 
-static bool owns_any(const struct node *node)
-{
-	for (unsigned g = 0; g < SIM_GROUPS; g++) {
-		if (node->view[g].access == GROUP_LOCAL) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void watch_publish(
 	void *ctx, const struct group_view *view, void (*applied)(void *arg), void *arg)
 {
@@ -133,8 +136,6 @@ static void watch_publish(
 		if (view->tpg[3 - node->id] == ALUA_UNAVAILABLE) {
 			hosts_node_unseen(sim_other(node));
 		}
-	} else if (node->lied_back && !owns_any(node)) {
-		node->lied_about = node->lied_back = false; /* it knows now */
 	}
 	*p = (struct publishing){node, *view, applied, arg};
 	serve->publish(serve->ctx, view, published, p);

@@ -97,7 +97,7 @@ static bool answers_are_old(struct sim *sim)
 static void record(struct command *command, enum history_outcome outcome)
 {
 	struct host *host = command->host;
-	bool old = command->what == USE && answers_are_old(host->sim);
+	bool old = command->what == USE && command->old;
 
 	if (command->what != SYNC && command->what != KEYS && !old) {
 		command->op.outcome = (uint8_t)outcome;
@@ -171,6 +171,29 @@ void hosts_node_unseen(struct node *node)
 	}
 }
 
+/*
+ * A change of a reservation counts at its owner as soon as it is ordered. When the owner is lost
+ * before it is acknowledged, what others have seen of it may come to nothing.
+ */
+static void change_may_end(struct command *command, struct session *session)
+{
+	struct hosts *hosts = hosts_of(session->host->sim);
+	struct history_op op = {.id = ++hosts->ids,
+		.unit = command->lu,
+		.sector = HISTORY_LOCK,
+		.client = session->index,
+		.kind = HISTORY_ACQUIRE,
+		.outcome = HISTORY_MAYBE,
+		.attempts = 1,
+		.invoked_ns = command->op.invoked_ns};
+
+	if (command->what == LOCK) {
+		release_maybe(session, command->lu, command->op.invoked_ns);
+	} else if (command->what == UNLOCK && command->lu == 0) {
+		history_add(&session->host->sim->history, &op);
+	}
+}
+
 /* What it came to nobody will say. */
 static void fixed_lost(struct command *command, struct session *session)
 {
@@ -178,10 +201,7 @@ static void fixed_lost(struct command *command, struct session *session)
 	if (command->what == LOCK && command->lu == 0) {
 		session->locked[0] = true; /* maybe: to be let go */
 	}
-	if (command->what == LOCK) {
-		/* What was seen of it may come to nothing. */
-		release_maybe(session, command->lu, command->op.invoked_ns);
-	}
+	change_may_end(command, session);
 	command_over(command, HISTORY_MAYBE);
 }
 
@@ -310,7 +330,7 @@ static void keys_answer(struct command *command, const struct attempt *attempt)
 			keys[(key >> 32) - 1] = key;
 		}
 	}
-	for (unsigned n = 0; n < NEXUSES && !answers_are_old(host->sim); n++) {
+	for (unsigned n = 0; n < NEXUSES && !attempt->old; n++) {
 		struct history_op op = command->op;
 
 		op.id = ++hosts->ids;
@@ -416,6 +436,7 @@ static void answered(void *arg)
 		return; /* the host does not listen any more */
 	}
 	attempt->command = NULL;
+	command->old = attempt->old;
 	if (attempt->status == SCSI_GOOD) {
 		good(command, attempt);
 	} else if (attempt->status == SCSI_RESERVATION_CONFLICT) {
@@ -475,6 +496,9 @@ static void written_twice(struct attempt *attempt)
 		(attempt->sense == 0x0e1d00 || attempt->status == SCSI_RESERVATION_CONFLICT)) {
 		command->op.attempts++;
 	}
+	if (attempt->task.rerun) {
+		change_may_end(command, attempt->session);
+	}
 	if (command->what == WRITE &&
 		(attempt->task.rerun ||
 			node->view[command->lu].epoch != attempt->start_epoch[command->lu])) {
@@ -508,6 +532,7 @@ static void task_outcome(struct attempt *attempt)
 		return;
 	}
 	attempt->done = true;
+	attempt->old = answers_are_old(sim);
 	attempt->status = task->status;
 	if (task->status == SCSI_CHECK_CONDITION) {
 		attempt->sense = (uint32_t)(task->sense[2] & 0xf) << 16 |
@@ -646,7 +671,7 @@ static void command_next(void *arg)
 	command->op = (struct history_op){
 		.id = ++hosts->ids, .invoked_ns = ++hosts->clock, .attempts = 1};
 	command->session = NULL;
-	command->fixed = false;
+	command->fixed = command->old = false;
 	command->busy = command_draw(command);
 	if (!command->busy) {
 		think(command);

@@ -51,6 +51,7 @@ struct command {
 	enum what what;
 	unsigned lu;
 	bool fixed; /* means one path: not sent by another */
+	bool old; /* so its answer was */
 	struct session *session; /* of the attempt under way; NULL = between attempts */
 	struct attempt *attempt;
 	struct history_op op;
@@ -66,6 +67,7 @@ struct attempt {
 	uint32_t start_table[SIM_GROUPS];
 	uint64_t start_epoch[SIM_GROUPS];
 	uint8_t status;
+	bool old; /* said while fencing lied about a controller */
 	uint32_t sense; /* key, ASC, ASCQ */
 	uint8_t data[2 * SIM_BLOCK];
 	uint32_t out_bytes, in_bytes;
