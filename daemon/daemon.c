@@ -43,7 +43,7 @@ enum daemon_phase {
 
 struct daemon {
 	const struct conf *conf;
-	struct conf_secrets *secrets;
+	struct conf_secrets *secrets; /* until there is `reload` */
 	const struct conf_controller *controller;
 	qb_loop_t *loop;
 	struct mailbox mailbox;
@@ -210,8 +210,10 @@ static int daemon_reload_make(struct daemon *daemon, char *error, size_t error_s
 	daemon->reload = reload_new(&setup);
 	if (!daemon->reload) {
 		snprintf(error, error_size, "out of memory");
+		return -ENOMEM;
 	}
-	return daemon->reload ? 0 : -ENOMEM;
+	daemon->secrets = NULL; /* are its own now */
+	return 0;
 }
 
 static int32_t daemon_signal(int32_t number, void *data)
@@ -311,7 +313,6 @@ static int daemon_reactors_make(struct daemon *daemon, char *error, size_t error
 	return 0;
 }
 
-/* Before there are threads: reading secrets forks. */
 static int daemon_secrets_load(struct daemon *daemon, char *error, size_t error_size)
 {
 	struct conf_error *errors = NULL;

@@ -288,6 +288,9 @@ int main(int argc, char **argv)
 	struct conf *conf;
 	int code;
 
+	if (conf_secrets_reader(argc, argv)) {
+		return MAIN_OK;
+	}
 	if (!main_options_read(&options, argc, argv, &code)) {
 		return code;
 	}

@@ -19,10 +19,14 @@ struct reload {
 	const struct conf *conf; /* that runs */
 	struct conf *own; /* the same when it came by a reload */
 	struct conf *next; /* prepared */
+	struct conf_secrets *secrets; /* in use */
+	struct conf_secrets *next_secrets; /* prepared with `next`, if secrets_read */
+	bool secrets_read; /* else they stay */
 	bool staged; /* and the file that says so stands beside yoke.yaml */
 	struct scsi_change *change;
 	struct conf *retired; /* was in use until a moment ago */
-	unsigned users; /* parts that may still use it */
+	struct conf_secrets *retired_secrets;
+	unsigned users; /* parts that may still use them */
 	uint8_t wanted[32];
 	bool job_added;
 };
@@ -70,32 +74,6 @@ static bool order_kept(const struct conf *from, const struct conf *to)
 		kept = from->controllers[i].id == to->controllers[i].id;
 	}
 	return kept;
-}
-
-/* Secrets are read at the start only. */
-static void users_check(
-	const struct reload *reload, const struct conf *conf, char *why, size_t size)
-{
-	const struct conf_secrets *secrets = reload->setup.secrets;
-
-	for (unsigned i = 0; i < conf->initiator_group_count; i++) {
-		const struct conf_initiator_group *group = &conf->initiator_groups[i];
-
-		for (unsigned u = 0; u < group->user_count; u++) {
-			bool known = false;
-
-			for (unsigned k = 0; secrets && k < secrets->user_count; k++) {
-				known |= strcmp(secrets->users[k].name, group->users[u]) == 0;
-			}
-			if (!known) {
-				why_add(why, size,
-					"initiator_groups[%s].users: %s is not among the secrets "
-					"that yoked read when it started; restart it for new "
-					"secrets",
-					group->name, group->users[u]);
-			}
-		}
-	}
 }
 
 /* What may not change online; how many changes there are at all, -1 when out of memory. */
@@ -204,6 +182,14 @@ static struct conf *edited_load(const struct reload *reload, const struct edit *
 	return text ? conf_parse(text, strlen(text), reload->conf->path, errors) : NULL;
 }
 
+static void why_errors(char *why, size_t size, struct conf_error *errors)
+{
+	for (const struct conf_error *e = errors; e; e = e->next) {
+		why_add(why, size, "%s", e->text);
+	}
+	conf_errors_free(errors);
+}
+
 /* The file as it is to be, if it may be put in place: NULL with every reason why not. */
 static struct conf *file_load(
 	const struct reload *reload, const struct edit *edit, char *why, size_t size)
@@ -214,10 +200,7 @@ static struct conf *file_load(
 	why[0] = '\0';
 	conf = edited_load(reload, edit, &errors, why, size);
 	if (!conf) {
-		for (const struct conf_error *e = errors; e; e = e->next) {
-			why_add(why, size, "%s", e->text);
-		}
-		conf_errors_free(errors);
+		why_errors(why, size, errors);
 		return NULL;
 	}
 	changes_check(reload, conf, why, size, false);
@@ -226,12 +209,28 @@ static struct conf *file_load(
 			"the order of groups or controllers has changed, which a reload cannot "
 			"do; put them back into their order");
 	}
-	users_check(reload, conf, why, size);
 	if (why[0]) {
 		conf_free(conf);
 		return NULL;
 	}
 	return conf;
+}
+
+/* The secrets that this configuration needs, NULL when it needs none; false with every reason. */
+static bool secrets_load(
+	const struct conf *conf, struct conf_secrets **secrets, char *why, size_t size)
+{
+	struct conf_error *errors;
+
+	*secrets = NULL;
+	if (!conf->secrets_path) {
+		return true;
+	}
+	*secrets = conf_secrets_load(conf, &errors);
+	if (!*secrets) {
+		why_errors(why, size, errors);
+	}
+	return *secrets != NULL;
 }
 
 /* ----- preparing, putting in place ------------------------------------------------------------ */
@@ -242,8 +241,10 @@ static void reload_drop(void *arg)
 
 	scsi_change_drop(reload->change);
 	conf_free(reload->next);
+	conf_secrets_free(reload->next_secrets);
 	reload->change = NULL;
 	reload->next = NULL;
+	reload->next_secrets = NULL;
 	if (reload->staged) {
 		conf_file_unstage(reload->conf->path);
 		reload->staged = false;
@@ -283,11 +284,12 @@ static bool prepare(struct reload *reload, const uint8_t *digest, const struct e
 	if (!reload->next) {
 		return false;
 	}
+	reload->secrets_read = !edit; /* an edit changes nothing else */
 	if (digest && memcmp(digest, reload->next->digest, 32) != 0) {
 		snprintf(why, size,
 			"%s is another one here; copy the new one to both controllers first",
 			reload->conf->path);
-	} else {
+	} else if (edit || secrets_load(reload->next, &reload->next_secrets, why, size)) {
 		reload->change = scsi_change_new(reload->setup.scsi, reload->next, why, size);
 	}
 	if (!reload->change || (edit && !edit_prepare(reload, edit, why, size))) {
@@ -303,9 +305,26 @@ static void unused(void *arg)
 
 	if (--reload->users == 0) {
 		conf_free(reload->retired);
+		conf_secrets_free(reload->retired_secrets);
 		reload->retired = NULL;
+		reload->retired_secrets = NULL;
 		log_notice("configuration: the change is complete");
 	}
+}
+
+static void secrets_activate(struct reload *reload, const struct conf *conf)
+{
+	if (!reload->secrets_read) {
+		return;
+	}
+	if (reload->next_secrets && !conf_secrets_equal(reload->secrets, reload->next_secrets)) {
+		log_notice("configuration: %s has changed: it counts for logins from now on, "
+			   "sessions go on",
+			conf->secrets_path);
+	}
+	reload->retired_secrets = reload->secrets;
+	reload->secrets = reload->next_secrets;
+	reload->next_secrets = NULL;
 }
 
 static void reload_activate(void *arg)
@@ -332,22 +351,35 @@ static void reload_activate(void *arg)
 	reload->own = next;
 	reload->conf = next;
 	reload->next = NULL;
+	secrets_activate(reload, next);
 	scsi_change_apply(reload->change, unused, reload);
 	reload->change = NULL;
 	if (reload->setup.ship) {
 		ship_conf_set(reload->setup.ship, next);
 	}
 	reload->setup.changed(reload->setup.arg, next); /* the cluster layer counts the LUs anew */
-	if (iscsi_conf_set(reload->setup.iscsi, next, unused, reload) < 0) {
-		log_err("configuration: out of memory: targets and initiator groups are as before; "
-			"restart yoked");
+	if (iscsi_conf_set(reload->setup.iscsi, next, reload->secrets, unused, reload) < 0) {
+		log_err("configuration: out of memory: targets, initiator groups and secrets are "
+			"as before; restart yoked");
 	}
 }
 
 /* ----- the administrator ---------------------------------------------------------------------- */
 
+/*
+ * Is there nothing to do? In a cluster the other controller's secrets may be other ones although
+ * these are not: so it is asked whenever there are any.
+ */
+static bool is_what_runs(
+	const struct reload *reload, const struct conf *conf, const struct conf_secrets *secrets)
+{
+	return memcmp(conf->digest, reload->conf->digest, sizeof(conf->digest)) == 0 &&
+	       conf_secrets_equal(secrets, reload->secrets) && !(reload->ha && secrets);
+}
+
 void reload_request(struct reload *reload, ha_done_fn *done, void *arg)
 {
+	struct conf_secrets *secrets = NULL;
 	char why[RELOAD_WHY_BYTES];
 	struct conf *conf;
 
@@ -356,13 +388,11 @@ void reload_request(struct reload *reload, ha_done_fn *done, void *arg)
 		return;
 	}
 	conf = file_load(reload, NULL, why, sizeof(why));
-	if (!conf) {
+	if (!conf || !secrets_load(conf, &secrets, why, sizeof(why))) {
 		log_warning("configuration: %s is not put in place, nothing has changed: %s",
 			reload->conf->path, why);
 		done(arg, HA_FAILED, why);
-		return;
-	}
-	if (memcmp(conf->digest, reload->conf->digest, sizeof(conf->digest)) == 0) {
+	} else if (is_what_runs(reload, conf, secrets)) {
 		done(arg, HA_OK, "nothing to do: the file is what runs");
 	} else if (reload->ha) {
 		ha_conf_change(reload->ha, conf->digest, "", done, arg);
@@ -373,6 +403,7 @@ void reload_request(struct reload *reload, ha_done_fn *done, void *arg)
 		reload_activate(reload);
 		done(arg, HA_OK, "in place");
 	}
+	conf_secrets_free(secrets);
 	conf_free(conf);
 }
 
@@ -460,7 +491,8 @@ static bool reload_prepare(
 		snprintf(why, size, "the change that is asked for is not known here: %s", text);
 		return false;
 	}
-	if (!text[0] && memcmp(digest, reload->conf->digest, 32) == 0) {
+	if (!text[0] && memcmp(digest, reload->conf->digest, 32) == 0 &&
+		!reload->conf->secrets_path) {
 		snprintf(why, size, "it is in place here already");
 		return false;
 	}
@@ -523,6 +555,7 @@ struct reload *reload_new(const struct reload_setup *setup)
 	if (reload) {
 		reload->setup = *setup;
 		reload->conf = setup->conf;
+		reload->secrets = setup->secrets;
 	}
 	return reload;
 }
@@ -546,5 +579,7 @@ void reload_free(struct reload *reload)
 	}
 	conf_free(reload->retired);
 	conf_free(reload->own);
+	conf_secrets_free(reload->retired_secrets);
+	conf_secrets_free(reload->secrets);
 	free(reload);
 }

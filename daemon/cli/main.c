@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "config.h"
+#include "yoke/conf.h"
 
 static const struct {
 	struct option option; /* val is a bit of enum cli_option, or a letter */
@@ -225,6 +226,9 @@ int main(int argc, char **argv)
 	bool help = false;
 	int given, code;
 
+	if (conf_secrets_reader(argc, argv)) {
+		return CLI_OK;
+	}
 	if (!cli.socket || cli.socket[0] == '\0') {
 		cli.socket = YOKE_RUNDIR "/yoked.sock";
 	}

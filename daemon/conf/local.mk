@@ -15,7 +15,7 @@ libyokeconf_a_SOURCES = \
 	daemon/conf/schema.c daemon/conf/schema.h \
 	daemon/conf/schema_objects.c daemon/conf/schema_parts.h \
 	daemon/conf/schema_settings.c \
-	daemon/conf/secrets.c \
+	daemon/conf/secrets.c daemon/conf/secrets.h daemon/conf/secrets_load.c \
 	daemon/conf/suggest.c daemon/conf/suggest.h \
 	daemon/conf/value.c daemon/conf/value.h
 libyokeconf_a_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(OPENSSL_CFLAGS) $(URING_CFLAGS)

@@ -395,6 +395,7 @@ static const struct conf_key keys_initiator_group[] = {
 	{
 		.name = "auth",
 		.type = CONF_TYPE_CHOICE,
+		.flags = CONF_ONLINE,
 		FIELD(conf_initiator_group, auth),
 		CHOICES(conf_choices_auth),
 		.initial = "none",
@@ -406,7 +407,7 @@ static const struct conf_key keys_initiator_group[] = {
 		.name = "users",
 		.type = CONF_TYPE_TEXT,
 		ITEMS(conf_initiator_group, users, user_count),
-		.flags = CONF_SCALARS,
+		.flags = CONF_SCALARS | CONF_ONLINE,
 		.items_max = 1024,
 		.min = 1,
 		.max = 255,

@@ -81,6 +81,7 @@ static const struct conf_key keys_settings[] = {
 	{
 		.name = "secrets",
 		.type = CONF_TYPE_PATH,
+		.flags = CONF_ONLINE,
 		FIELD(conf, secrets_path),
 		.help = "File with the CHAP names and secrets, such as " YOKE_SYSCONFDIR
 			"/yoke/secrets.yaml, mode 0600, the same at both controllers. Required as "
@@ -334,6 +335,7 @@ static const struct conf_key keys_iscsi[] = {
 	{
 		.name = "discovery_auth",
 		.type = CONF_TYPE_CHOICE,
+		.flags = CONF_ONLINE,
 		FIELD(conf_iscsi, discovery_auth),
 		CHOICES(conf_choices_auth),
 		.initial = "none",
@@ -343,7 +345,7 @@ static const struct conf_key keys_iscsi[] = {
 		.name = "discovery_users",
 		.type = CONF_TYPE_TEXT,
 		ITEMS(conf_iscsi, discovery_users, discovery_user_count),
-		.flags = CONF_SCALARS,
+		.flags = CONF_SCALARS | CONF_ONLINE,
 		.items_max = 1024,
 		.min = 1,
 		.max = 255,
@@ -355,7 +357,7 @@ static const struct conf_key keys_iscsi[] = {
 		.type = CONF_TYPE_CHOICE,
 		ITEMS(conf_iscsi, chap_algorithms, chap_algorithm_count),
 		CHOICES(choices_chap_algorithm),
-		.flags = CONF_SCALARS,
+		.flags = CONF_SCALARS | CONF_ONLINE,
 		.items_max = 4,
 		.initial_help = "all of them",
 		.help = "CHAP algorithms that are accepted; of those the initiator's order "

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The secrets file: CHAP names and secrets, kept out of the configuration, of logs and of cores. */
-#include <errno.h>
-#include <fcntl.h>
+/* The secrets file: its keys, its rules, and what the configuration wants of it. */
+#include "secrets.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-
-#include "loader.h"
-
-#define SECRETS_USERS_MAX  4096u
-#define SECRETS_FILE_MAX   (CONF_BYTES_MAX + 1) /* one more than is accepted */
-#define SECRETS_SPACE	   (16u << 20) /* address space of the result; only what is used counts */
-#define SECRETS_ERRORS_MAX 32u
-#define SECRETS_REMEDY	   "make it with: install -m 600 /dev/null FILE"
 
 static const struct conf_key keys_user[] = {
 	{
@@ -174,7 +162,7 @@ static void check_policy(struct conf_loader *l, const struct conf_secrets *secre
 	}
 }
 
-static void check_policies(
+void conf_secrets_suit(
 	struct conf_loader *l, const struct conf_secrets *secrets, const struct conf *conf)
 {
 	check_policy(l, secrets, conf->iscsi.discovery_auth, conf->iscsi.discovery_users,
@@ -207,8 +195,8 @@ struct conf_secrets *conf_secrets_parse(const struct conf *conf, const char *tex
 		} else {
 			conf_load_section(&l, &conf_secrets_schema, root, secrets);
 			check_users(&l, secrets, root);
-			if (!l.error_count) {
-				check_policies(&l, secrets, conf);
+			if (!l.error_count && conf) {
+				conf_secrets_suit(&l, secrets, conf);
 			}
 		}
 	}
@@ -224,199 +212,21 @@ struct conf_secrets *conf_secrets_parse(const struct conf *conf, const char *tex
 	return secrets;
 }
 
-/* --- the file --- */
-
-/* The whole file; a negative errno with a message. */
-static ssize_t secrets_read(const char *path, char *text, size_t size, char *why, size_t why_size)
+static bool text_equal(const char *a, const char *b)
 {
-	int fd cleanup_close = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	size_t used = 0;
-	struct stat st;
-	ssize_t n = 0;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		snprintf(why, why_size, "cannot be read: %s; " SECRETS_REMEDY, strerror(errno));
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		snprintf(why, why_size, "is not a regular file; " SECRETS_REMEDY);
-		return -1;
-	}
-	if (st.st_uid != 0 && st.st_uid != geteuid()) {
-		snprintf(why, why_size,
-			"belongs to user %u; it must belong to root: chown root %.120s",
-			(unsigned)st.st_uid, path);
-		return -1;
-	}
-	if (st.st_mode & (S_IRWXG | S_IRWXO)) {
-		snprintf(why, why_size,
-			"others than its owner have access (mode %04o); chmod 600 %.120s, and "
-			"change the secrets if they may have been read",
-			(unsigned)(st.st_mode & 07777), path);
-		return -1;
-	}
-	while (used < size && (n = read(fd, text + used, size - used)) != 0) {
-		if (n < 0 && errno != EINTR) {
-			snprintf(why, why_size, "cannot be read: %s", strerror(errno));
-			return -1;
-		}
-		used += n > 0 ? (size_t)n : 0;
-	}
-	return (ssize_t)used;
+	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* What the parsing process leaves behind, at the same address in both: pointers stay good. */
-struct secrets_space {
-	struct conf_secrets secrets;
-	bool ended; /* the process has done its work */
-	bool good;
-	unsigned error_count;
-	struct conf_error errors[SECRETS_ERRORS_MAX];
-	size_t used; /* of bytes */
-	char bytes[];
-};
-
-static void *space_get(struct secrets_space *space, size_t bytes)
+bool conf_secrets_equal(const struct conf_secrets *a, const struct conf_secrets *b)
 {
-	size_t need = (bytes + 15) & ~(size_t)15;
+	bool equal = a && b && a->user_count == b->user_count;
 
-	if (need > SECRETS_SPACE - sizeof(*space) - space->used) {
-		return NULL;
+	for (unsigned i = 0; equal && i < a->user_count; i++) {
+		const struct conf_user *x = &a->users[i], *y = &b->users[i];
+
+		equal = text_equal(x->name, y->name) && text_equal(x->secret, y->secret) &&
+			text_equal(x->peer_name, y->peer_name) &&
+			text_equal(x->peer_secret, y->peer_secret);
 	}
-	space->used += need;
-	return space->bytes + space->used - need;
-}
-
-static bool space_copy(struct secrets_space *space, const char *text, const char **copy)
-{
-	size_t size = text ? strlen(text) + 1 : 0;
-	char *to = text ? space_get(space, size) : NULL;
-
-	*copy = to;
-	if (to) {
-		memcpy(to, text, size);
-	}
-	return !text || to;
-}
-
-static bool space_fill(struct secrets_space *space, const struct conf_secrets *from)
-{
-	bool ok = true;
-
-	/* The list is aligned: it comes first. */
-	space->secrets.users = space_get(space, from->user_count * sizeof(*from->users));
-	for (unsigned i = 0; ok && space->secrets.users && i < from->user_count; i++) {
-		struct conf_user *to = &space->secrets.users[i];
-
-		ok = space_copy(space, from->users[i].name, &to->name) &&
-		     space_copy(space, from->users[i].secret, &to->secret) &&
-		     space_copy(space, from->users[i].peer_name, &to->peer_name) &&
-		     space_copy(space, from->users[i].peer_secret, &to->peer_secret);
-		space->secrets.user_count = i + 1;
-	}
-	return ok && space->secrets.users;
-}
-
-/* In the process that parses: its heap goes with it. */
-static void secrets_child(struct secrets_space *space, const struct conf *conf)
-{
-	struct conf_error *errors = NULL, whole = {0};
-	struct conf_secrets *secrets = NULL;
-	char *text = malloc(SECRETS_FILE_MAX);
-	char why[400] = "out of memory";
-	ssize_t length =
-		text ? secrets_read(conf->secrets_path, text, SECRETS_FILE_MAX, why, sizeof(why))
-		     : -1;
-
-	if (length >= 0) {
-		secrets =
-			conf_secrets_parse(conf, text, (size_t)length, conf->secrets_path, &errors);
-	} else {
-		snprintf(whole.text, sizeof(whole.text), "%.120s: %.380s", conf->secrets_path, why);
-		errors = &whole;
-	}
-	for (; errors && space->error_count < SECRETS_ERRORS_MAX; errors = errors->next) {
-		memcpy(space->errors[space->error_count++].text, errors->text,
-			sizeof(errors->text));
-	}
-	space->good = secrets && space_fill(space, secrets);
-}
-
-static void errors_add(struct conf_error **errors, const char *text)
-{
-	struct conf_error *error = calloc(1, sizeof(*error));
-
-	while (*errors) {
-		errors = &(*errors)->next;
-	}
-	if (error) {
-		snprintf(error->text, sizeof(error->text), "%s", text);
-		*errors = error;
-	}
-}
-
-static void secrets_parse_apart(struct secrets_space *space, const struct conf *conf)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-		secrets_child(space, conf);
-		space->ended = true;
-		_exit(0);
-	}
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-	}
-}
-
-struct conf_secrets *conf_secrets_load(const struct conf *conf, struct conf_error **errors)
-{
-	struct secrets_space *space = mmap(NULL, SECRETS_SPACE, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char text[256];
-
-	*errors = NULL;
-	if (space == MAP_FAILED || madvise(space, SECRETS_SPACE, MADV_DONTDUMP) < 0) {
-		snprintf(text, sizeof(text), "%.120s: no memory for it: %s", conf->secrets_path,
-			strerror(errno));
-		errors_add(errors, text);
-		if (space != MAP_FAILED) {
-			munmap(space, SECRETS_SPACE);
-		}
-		return NULL;
-	}
-	secrets_parse_apart(space, conf);
-	madvise(space, SECRETS_SPACE, MADV_DONTFORK);
-	space->secrets.memory = space;
-	space->secrets.memory_bytes = SECRETS_SPACE;
-	if (space->ended && space->good) {
-		mprotect(space, SECRETS_SPACE, PROT_READ);
-		return &space->secrets;
-	}
-	for (unsigned i = 0; space->ended && i < space->error_count; i++) {
-		errors_add(errors, space->errors[i].text);
-	}
-	if (!*errors) {
-		snprintf(text, sizeof(text), "%.120s: could not be parsed: out of memory",
-			conf->secrets_path);
-		errors_add(errors, text);
-	}
-	conf_secrets_free(&space->secrets);
-	return NULL;
-}
-
-void conf_secrets_free(struct conf_secrets *secrets)
-{
-	if (!secrets) {
-		return;
-	}
-	if (!secrets->memory_bytes) {
-		conf_arena_free(secrets->memory);
-		return;
-	}
-	struct secrets_space *space = secrets->memory;
-
-	mprotect(space, SECRETS_SPACE, PROT_READ | PROT_WRITE);
-	explicit_bzero(space->bytes, space->used);
-	munmap(space, SECRETS_SPACE);
+	return equal || (!a && !b);
 }

@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 
 /* By their numbers on the wire. A challenge is as long as the digest. */
 static const struct iscsi_chap_algorithm {
@@ -214,6 +215,7 @@ static enum iscsi_chap_outcome response_check(
 			       : "CHAP: the response has not the form of a digest");
 	}
 	chap->user = user;
+	snprintf(chap->user_name, sizeof(chap->user_name), "%s", user->name);
 	return ISCSI_CHAP_GO_ON;
 }
 
@@ -335,6 +337,7 @@ enum iscsi_chap_outcome iscsi_chap_input(
 	if (outcome != ISCSI_CHAP_GO_ON) {
 		chap->state = ISCSI_CHAP_BROKEN;
 		chap->user = NULL;
+		chap->user_name[0] = '\0';
 	}
 	return outcome;
 }

@@ -14,9 +14,10 @@
 #include "yoke/conf.h"
 
 #define ISCSI_CHAP_DIGEST_MAX 32u
+#define ISCSI_CHAP_NAME_MAX   256u /* of a user, with its NUL */
 #define ISCSI_CHAP_ANSWER_MAX 512u /* room that any answer of ours fits in */
 
-/* What the initiator has to prove, and with what. Everything outlives the login. */
+/* What the initiator has to prove, and with what. Everything outlives the exchanges. */
 struct iscsi_chap_policy {
 	const struct conf_secrets *secrets;
 	const char *const *users; /* who may, by CHAP_N */
@@ -52,7 +53,8 @@ struct iscsi_chap {
 	enum iscsi_chap_state state;
 	struct iscsi_chap_policy policy;
 	const struct iscsi_chap_algorithm *algorithm;
-	const struct conf_user *user; /* proved */
+	const struct conf_user *user; /* proved; NULL */
+	char user_name[ISCSI_CHAP_NAME_MAX]; /* its name, for whoever comes later; "" = none */
 	const char *reason; /* constant text, for the log: why not */
 	uint8_t identifier;
 	uint8_t challenge[ISCSI_CHAP_DIGEST_MAX];

@@ -73,11 +73,6 @@ static void iscsi_conn_share_params(struct iscsi_params *own, const struct iscsi
 	*own = params;
 }
 
-static const char *iscsi_conn_user(const struct iscsi_conn *conn)
-{
-	return conn->login->chap.user ? conn->login->chap.user->name : "";
-}
-
 /* On the session's reactor. */
 static void iscsi_conn_take_place(struct iscsi_conn *conn, struct iscsi_session *session)
 {
@@ -88,7 +83,7 @@ static void iscsi_conn_take_place(struct iscsi_conn *conn, struct iscsi_session 
 		return;
 	}
 	/* One connection in a discovery session; and nobody joins what another has proved. */
-	if (session->discovery || strcmp(session->user, iscsi_conn_user(conn)) != 0) {
+	if (session->discovery || strcmp(session->user, conn->login->chap.user_name) != 0) {
 		iscsi_conn_refuse(conn, ISCSI_LOGIN_CANNOT_INCLUDE);
 		return;
 	}

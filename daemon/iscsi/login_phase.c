@@ -65,7 +65,7 @@ static bool iscsi_login_begin(struct iscsi_conn *conn, const uint8_t *bhs)
 		.controller = conn->listener->controller,
 		.portal = conn->listener->portal,
 		.peer = &conn->peer_address,
-		.secrets = conn->home->iscsi->setup.secrets,
+		.secrets = conn->home->secrets,
 		.random = iscsi_login_random,
 	};
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A changed configuration. Every reactor has its own pointer to the one that counts; a message
- * moves it on, and with it the connections in full feature phase: those whose target is gone, or
- * does not admit their initiator any more, are closed. A login under way ends under the
- * configuration that it began with (it is bounded by login_timeout) and is looked at then, so a
- * reactor is done with the old one when the last such login is.
+ * A changed configuration, and the secrets that came with it. Every reactor has its own pointers to
+ * those that count; a message moves them on, and with them the connections in full feature phase:
+ * those whose target is gone, or does not admit their initiator any more, are closed. A login under
+ * way ends under the configuration and the secrets that it began with (it is bounded by
+ * login_timeout) and is looked at then, so a reactor is done with the old ones when the last such
+ * login is. A login that has proved its user and moves to its session's reactor keeps nothing of
+ * the secrets but a copy of the name.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@ struct iscsi_reload_part {
 struct iscsi_reload {
 	struct iscsi *iscsi;
 	const struct conf *conf;
+	const struct conf_secrets *secrets;
 	void (*done)(void *arg);
 	void *arg;
 	atomic_uint left;
@@ -34,6 +37,7 @@ static void reload_login(
 	struct iscsi_conn *conn, struct iscsi_login *login, const struct conf *conf)
 {
 	login->setup.conf = conf;
+	login->setup.secrets = conn->home->secrets;
 	login->conf_target = conn->session->discovery && !conn->session->target[0]
 				     ? NULL
 				     : iscsi_target_find(conf, conn->session->target);
@@ -80,6 +84,7 @@ void iscsi_conn_conf_arrive(struct iscsi_conn *conn)
 
 	if (login) {
 		login->setup.conf = conn->home->conf;
+		login->setup.secrets = conn->home->secrets;
 		login->conf_target = iscsi_target_find(conn->home->conf, login->target);
 	}
 }
@@ -90,6 +95,7 @@ static void reload_ended(struct mailbox_msg *msg)
 	struct iscsi_reload *reload = container_of(msg, struct iscsi_reload, msg);
 
 	reload->iscsi->setup.conf = reload->conf;
+	reload->iscsi->setup.secrets = reload->secrets;
 	reload->iscsi->reload = NULL;
 	reload->done(reload->arg);
 	free(reload);
@@ -121,6 +127,7 @@ static void reload_arrived(struct mailbox_msg *msg)
 	struct qb_list_head *pos, *next;
 
 	home->conf = part->reload->conf;
+	home->secrets = part->reload->secrets;
 	qb_list_for_each_safe (pos, next, &home->conns) {
 		iscsi_conn_conf_follow(qb_list_entry(pos, struct iscsi_conn, link));
 	}
@@ -128,7 +135,8 @@ static void reload_arrived(struct mailbox_msg *msg)
 	iscsi_reload_check(home);
 }
 
-int iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf, void (*done)(void *arg), void *arg)
+int iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf, const struct conf_secrets *secrets,
+	void (*done)(void *arg), void *arg)
 {
 	unsigned count = iscsi->setup.reactor_count;
 	struct iscsi_reload *reload = calloc(1, sizeof(*reload) + count * sizeof(reload->parts[0]));
@@ -138,6 +146,7 @@ int iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf, void (*done)(vo
 	}
 	reload->iscsi = iscsi;
 	reload->conf = conf;
+	reload->secrets = secrets;
 	reload->done = done;
 	reload->arg = arg;
 	reload->msg.fn = reload_ended;

@@ -151,6 +151,7 @@ static bool iscsi_reactor_init(
 {
 	home->iscsi = iscsi;
 	home->conf = iscsi->setup.conf;
+	home->secrets = iscsi->setup.secrets;
 	home->reactor = reactor;
 	qb_list_init(&home->conns);
 	qb_list_init(&home->logins);

@@ -44,6 +44,7 @@ struct iscsi_reactor {
 	size_t early_bytes; /* memory that holds unsolicited data beside the buffer pool */
 	size_t early_limit; /* and the most of it */
 	const struct conf *conf; /* the one that counts here: reload.c */
+	const struct conf_secrets *secrets; /* and theirs */
 	struct iscsi_reload_part *reload; /* waits for logins under the former one */
 	bool stopping;
 	bool stopped; /* and the control thread was told */
@@ -52,7 +53,7 @@ struct iscsi_reactor {
 };
 
 struct iscsi {
-	struct iscsi_setup setup; /* conf: as the control thread sees it */
+	struct iscsi_setup setup; /* conf, secrets: as the control thread sees them */
 	struct iscsi_reload *reload; /* control thread: under way */
 	const struct conf_controller *controller;
 	struct iscsi_registry registry;

@@ -52,9 +52,7 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	session->controller = conn->listener->controller;
 	session->rtpi = conn->listener->rtpi;
 	session->peer_address = conn->peer_address;
-	if (login->chap.user) {
-		snprintf(session->user, sizeof(session->user), "%s", login->chap.user->name);
-	}
+	snprintf(session->user, sizeof(session->user), "%s", login->chap.user_name);
 	session->discovery = login->params.discovery;
 	session->since_unix_s = (uint64_t)time(NULL);
 	session->home = conn->home;

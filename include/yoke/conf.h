@@ -318,15 +318,26 @@ struct conf_secrets {
 /*
  * Reads conf->secrets_path, which nobody but its owner (root or this user) may have access to, and
  * checks it together with the configuration. NULL with a list of every error (conf_errors_free);
- * no message quotes a secret. The text is read and parsed in a process of its own, and the result
- * stands in memory that no core file and no child process contains: a parser leaves copies on its
- * heap. Control thread; waits for that process, some milliseconds.
+ * no message quotes a secret. The text is read and parsed by this program, started once more: its
+ * main() must begin with conf_secrets_reader(). The result stands in memory that no core file and
+ * no child process contains: a parser leaves copies on its heap. Control thread, also when there
+ * are others; waits for that process, some milliseconds, five seconds at most.
  */
 struct conf_secrets *conf_secrets_load(const struct conf *conf, struct conf_error **errors);
 
-/* The same from text, in this process and in ordinary memory. */
+/*
+ * Is this process the one that conf_secrets_load() has started? Then it has done its work, and main
+ * ends with 0.
+ */
+bool conf_secrets_reader(int argc, char **argv);
+
+/* Have both the same users in the same order? Either may be NULL: nobody. */
+bool conf_secrets_equal(const struct conf_secrets *a, const struct conf_secrets *b);
+
+/* The same from text, in this process and in ordinary memory; NULL: no configuration to suit. */
 struct conf_secrets *conf_secrets_parse(const struct conf *conf, const char *text, size_t length,
 	const char *name, struct conf_error **errors);
+/* Wipes them, too, where they were loaded. */
 void conf_secrets_free(struct conf_secrets *secrets);
 
 /* A copy that does not need its configuration any more; NULL = out of memory. */

@@ -14,7 +14,7 @@ struct iscsi;
 
 struct iscsi_setup {
 	const struct conf *conf; /* outlives the server, or the next change */
-	const struct conf_secrets *secrets; /* outlives the server; NULL where there are none */
+	const struct conf_secrets *secrets; /* as `conf`; NULL where there are none */
 	uint8_t controller; /* which one this daemon is */
 	struct scsi *scsi;
 	struct mailbox *control;
@@ -33,13 +33,14 @@ void iscsi_free(struct iscsi *iscsi); /* after the reactors have stopped */
 int iscsi_listen(struct iscsi *iscsi, char *error, size_t error_size);
 
 /*
- * Goes over to a changed configuration: logins from now on follow it, sessions whose target is gone
- * or admits them no more are closed. done(arg) runs on the control thread when nothing uses the
- * former one any more, which may take as long as a login may. 0 or -ENOMEM. One at a time. Control
- * thread.
+ * Goes over to a changed configuration and to the secrets that go with it (NULL: none): logins from
+ * now on follow them, sessions whose target is gone or admits them no more are closed; who has
+ * proved himself before is not asked again. done(arg) runs on the control thread when nothing uses
+ * the former ones any more, which may take as long as a login may. 0 or -ENOMEM. One at a time.
+ * Control thread.
  */
-int iscsi_conf_set(
-	struct iscsi *iscsi, const struct conf *conf, void (*done)(void *arg), void *arg);
+int iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf, const struct conf_secrets *secrets,
+	void (*done)(void *arg), void *arg);
 
 /*
  * Closes the portals and drops every connection (asynchronous message 2 or 3 first, RFC 7143

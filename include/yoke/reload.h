@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A configuration that changes while the daemon runs: the file is read again, checked, compared
- * with what runs, prepared and put in place; in a cluster at both controllers at one place of the
- * cluster's order. Control thread.
+ * A configuration that changes while the daemon runs: the file is read again, and with it that of
+ * the secrets, checked, compared with what runs, prepared and put in place; in a cluster at both
+ * controllers at one place of the cluster's order. Control thread.
  */
 #ifndef YOKE_RELOAD_H
 #define YOKE_RELOAD_H
@@ -19,7 +19,7 @@ struct reload;
 
 struct reload_setup {
 	const struct conf *conf; /* as started with; outlives it */
-	const struct conf_secrets *secrets; /* or NULL */
+	struct conf_secrets *secrets; /* or NULL; taken over when reload_new() succeeds */
 	qb_loop_t *loop;
 	struct scsi *scsi;
 	struct iscsi *iscsi;

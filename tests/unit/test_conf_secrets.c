@@ -3,13 +3,19 @@
  * The secrets file: its keys, its rules, what it must have to do with the configuration, and that
  * secrets stand neither in a message nor in memory that a core file would hold.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -277,6 +283,166 @@ static void mapping_flags(const void *at, char *flags, size_t size)
 	fclose(maps);
 }
 
+/*
+ * How often `text` stands in memory that a core file of this process would hold: everything that
+ * can be read, but for what is marked "dd". `text` itself is given with its bytes inverted.
+ */
+static unsigned dumped_count(const char *inverted)
+{
+	FILE *maps = fopen("/proc/self/smaps", "r");
+	int memory = open("/proc/self/mem", O_RDONLY);
+	size_t length = strlen(inverted);
+	/* What is read goes where it is not looked for. */
+	char *block =
+		mmap(NULL, 1 << 17, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t from = 0, to = 0;
+	const int step = 1 << 16;
+	unsigned count = 0;
+	char line[512];
+
+	assert_non_null(maps);
+	assert_true(memory >= 0);
+	assert_true(block != MAP_FAILED);
+	assert_int_equal(madvise(block, 1 << 17, MADV_DONTDUMP), 0);
+	while (fgets(line, sizeof(line), maps)) {
+		uintptr_t a, b;
+		char mode;
+
+		if (sscanf(line, "%lx-%lx %c", &a, &b, &mode) == 3) {
+			from = a;
+			to = mode == 'r' ? b : a;
+		} else if (!strncmp(line, "VmFlags:", 8) && !strstr(line, " dd")) {
+			for (uintptr_t at = from; at < to; at += step) {
+				ssize_t n = pread(memory, block, step + 64, (off_t)at);
+
+				for (ssize_t i = 0; i + (ssize_t)length <= n &&
+						    at + (uintptr_t)i < to && i < step;
+					i++) {
+					size_t k = 0;
+
+					while (k < length && block[i + k] == (char)~inverted[k]) {
+						k++;
+					}
+					count += k == length;
+				}
+			}
+		}
+	}
+	munmap(block, 1 << 17);
+	close(memory);
+	fclose(maps);
+	return count;
+}
+
+/* The file is written by another process, so that this one never had the secret. */
+static void test_no_copy_is_left(void **state)
+{
+	static const char secret[] = "never-in-a-core-0815";
+	char inverted[sizeof(secret)], command[600], found[sizeof(secret)];
+	struct conf_error *errors;
+	struct conf_secrets *secrets;
+	struct conf *conf;
+
+	(void)state;
+	file_write("", 0600);
+	snprintf(command, sizeof(command),
+		"printf 'yoke: 1\nusers:\n  - {name: host1, secret: never-in-%%s, peer_name: p, "
+		"peer_secret: other-%%s}\n  - {name: host2, secret: another-%%s}\n' a-core-0815 "
+		"secret secret >%s",
+		path);
+	assert_int_equal(system(command), 0);
+	for (size_t i = 0; i < sizeof(secret); i++) {
+		inverted[i] = (char)(secret[i] ? ~secret[i] : 0);
+	}
+	assert_int_equal(dumped_count(inverted), 1); /* `secret` above: they are found */
+	conf = conf_make(path);
+	secrets = conf_secrets_load(conf, &errors);
+	assert_non_null(secrets);
+	assert_string_equal(secrets->users[0].secret, secret);
+	assert_int_equal(dumped_count(inverted), 1);
+	conf_secrets_free(secrets);
+	assert_int_equal(dumped_count(inverted), 1);
+	/* A copy on the heap would be noticed. */
+	memcpy(found, secret, sizeof(found));
+	assert_int_equal(dumped_count(inverted), 2);
+	explicit_bzero(found, sizeof(found));
+	unlink(path);
+	conf_free(conf);
+}
+
+/* Threads may run meanwhile, and what is loaded twice is equal until the file changes. */
+static void *spin(void *arg)
+{
+	while (!atomic_load((atomic_bool *)arg)) {
+		free(malloc(100));
+	}
+	return NULL;
+}
+
+static void test_again_beside_threads(void **state)
+{
+	struct conf_error *errors;
+	struct conf_secrets *first, *again, *changed;
+	struct conf *conf;
+	atomic_bool end = false;
+	pthread_t thread;
+
+	(void)state;
+	file_write(USER PEER USER2, 0600);
+	conf = conf_make(path);
+	assert_int_equal(pthread_create(&thread, NULL, spin, &end), 0);
+	first = conf_secrets_load(conf, &errors);
+	again = conf_secrets_load(conf, &errors);
+	assert_true(first && again);
+	assert_true(conf_secrets_equal(first, again));
+	assert_true(conf_secrets_equal(NULL, NULL));
+	assert_false(conf_secrets_equal(first, NULL));
+	assert_false(conf_secrets_equal(NULL, first));
+	unlink(path);
+	file_write("yoke: 1\nusers:\n  - {name: host1, secret: twelve-chars, peer_name: array, "
+		   "peer_secret: other-secreT}\n" USER2,
+		0600);
+	conf_free(conf);
+	conf = conf_make(path);
+	changed = conf_secrets_load(conf, &errors);
+	assert_non_null(changed);
+	assert_false(conf_secrets_equal(first, changed));
+	atomic_store(&end, true);
+	pthread_join(thread, NULL);
+	unlink(path);
+	conf_secrets_free(first);
+	conf_secrets_free(again);
+	conf_secrets_free(changed);
+	conf_free(conf);
+}
+
+/* No descriptor and no process stays behind, whatever the file is like. */
+static void test_nothing_stays(void **state)
+{
+	static const char *const texts[] = {USER PEER USER2, "x", USER};
+	int before, after;
+
+	(void)state;
+	before = open("/dev/null", O_RDONLY);
+	close(before);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct conf_error *errors;
+		struct conf *conf;
+
+		file_write(texts[i], 0600);
+		conf = conf_make(path);
+		conf_secrets_free(conf_secrets_load(conf, &errors));
+		conf_errors_free(errors);
+		conf_free(conf);
+		unlink(path);
+	}
+	after = open("/dev/null", O_RDONLY);
+	close(after);
+	assert_int_equal(before, after);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
 static void test_load(void **state)
 {
 	struct conf_error *errors;
@@ -407,7 +573,7 @@ static void test_every_key_is_documented(void **state)
 	assert_non_null(strstr(page, ".SS secrets file"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
@@ -417,11 +583,17 @@ int main(void)
 		cmocka_unit_test(test_nobody_named),
 		cmocka_unit_test(test_policies),
 		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_no_copy_is_left),
+		cmocka_unit_test(test_again_beside_threads),
+		cmocka_unit_test(test_nothing_stays),
 		cmocka_unit_test(test_file_refused),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_many_users),
 		cmocka_unit_test(test_every_key_is_documented),
 	};
 
+	if (conf_secrets_reader(argc, argv)) {
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

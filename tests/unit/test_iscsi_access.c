@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Who gets in, over connections: CHAP with the daemon's own random challenges, and what an
- * initiator that has proved nothing can and cannot do to the sessions of others.
+ * initiator that has proved nothing can and cannot do to the sessions of others; and secrets that
+ * are replaced while there are sessions and logins.
  */
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +31,9 @@ static int setup(void **state)
 	harness.conf.initiator_groups = &group;
 	harness.conf.initiator_group_count = 1;
 	harness.iscsi->setup.secrets = &secrets;
+	for (unsigned i = 0; i < HARNESS_REACTORS; i++) {
+		harness.iscsi->reactors[i].secrets = &secrets;
+	}
 	return ret;
 }
 
@@ -95,20 +100,31 @@ static void respond(const char *secret, char *out, size_t size)
 	}
 }
 
-/* Up to the last request of a CHAP login; its response is in `pdu`. */
-static void chap_login(struct client *c, const char *secret)
+/* A CHAP login up to the challenge, which is in `pdu`. */
+static void chap_begin(struct client *c)
 {
-	char text[256];
-
 	send_login(c, SECURITY,
 		"InitiatorName=" HARNESS_NAME "\nTargetName=" HARNESS_TARGET "\nAuthMethod=CHAP");
 	client_expect(c, &pdu, ISCSI_OP_LOGIN_RESPONSE);
 	assert_string_equal(reply_value("AuthMethod"), "CHAP");
 	send_login(c, SECURITY, "CHAP_A=7,5");
 	client_expect(c, &pdu, ISCSI_OP_LOGIN_RESPONSE);
-	respond(secret, text, sizeof(text));
-	send_login(c, TO_FULL, text);
+}
+
+/* The last request, `answer` from respond(); its response is in `pdu`. */
+static void chap_end(struct client *c, const char *answer)
+{
+	send_login(c, TO_FULL, answer);
 	client_expect(c, &pdu, ISCSI_OP_LOGIN_RESPONSE);
+}
+
+static void chap_login(struct client *c, const char *secret)
+{
+	char answer[256];
+
+	chap_begin(c);
+	respond(secret, answer, sizeof(answer));
+	chap_end(c, answer);
 }
 
 static unsigned status(void)
@@ -242,6 +258,129 @@ static void test_nothing_before_the_proof(void **state)
 	}
 }
 
+/* ----- secrets that are replaced -------------------------------------------------------------- */
+
+static unsigned dones;
+
+static void count_done(void *arg)
+{
+	dones++;
+}
+
+/* host1 with that secret, in memory of its own: who uses it after its end is found out. */
+static struct conf_secrets *secrets_make(const char *secret)
+{
+	struct conf_secrets *made = calloc(1, sizeof(*made));
+	struct conf_user *user = calloc(1, sizeof(*user));
+
+	assert_true(made && user);
+	*user = (struct conf_user){.name = strdup("host1"), .secret = strdup(secret)};
+	*made = (struct conf_secrets){.users = user, .user_count = 1};
+	return made;
+}
+
+static void secrets_drop(struct conf_secrets *made)
+{
+	free((char *)(uintptr_t)made->users[0].name);
+	free((char *)(uintptr_t)made->users[0].secret);
+	free(made->users);
+	free(made);
+}
+
+static void replace(const struct conf *conf, const struct conf_secrets *with)
+{
+	dones = 0;
+	assert_int_equal(iscsi_conf_set(harness.iscsi, conf, with, count_done, NULL), 0);
+	harness_settle();
+}
+
+/* Logins with `secret` at every reactor end so. */
+static void logins_end(const char *secret, enum iscsi_login_status wanted)
+{
+	for (unsigned i = 0; i < HARNESS_REACTORS; i++) {
+		struct client c = client_connect(i);
+
+		c.isid = (uint8_t)(10 + i);
+		chap_login(&c, secret);
+		assert_int_equal(status(), wanted);
+		if (wanted == ISCSI_LOGIN_SUCCESS) {
+			client_expect_alive(&c);
+		}
+		client_close(&c);
+	}
+	harness_settle();
+}
+
+/* From now on the new ones count, at every reactor; sessions go on. */
+static void test_secrets_are_replaced(void **state)
+{
+	struct conf_secrets *second = secrets_make("second-secret");
+	struct conf next = harness.conf;
+	struct client a = client_connect(0), b = client_connect(1);
+
+	(void)state;
+	b.isid = 2;
+	chap_login(&a, "host1secret-x");
+	chap_login(&b, "host1secret-x");
+	replace(&next, second);
+	assert_int_equal(dones, 1);
+	logins_end("host1secret-x", ISCSI_LOGIN_AUTHENTICATION_FAILED);
+	logins_end("second-secret", ISCSI_LOGIN_SUCCESS);
+	client_expect_alive(&a);
+	client_expect_alive(&b);
+	replace(&harness.conf, &secrets);
+	assert_int_equal(dones, 1);
+	secrets_drop(second); /* nobody looks at them any more */
+	logins_end("second-secret", ISCSI_LOGIN_AUTHENTICATION_FAILED);
+	logins_end("host1secret-x", ISCSI_LOGIN_SUCCESS);
+	client_expect_alive(&a);
+	client_close(&a);
+	client_close(&b);
+}
+
+/* A login that has its challenge ends by the secrets that it began with: they stay until then. */
+static void test_a_login_keeps_its_secrets(void **state)
+{
+	struct conf_secrets *first = secrets_make("first-secret-x");
+	struct conf middle = harness.conf;
+	struct client c = client_connect(1);
+	char answer[256], user[64] = "";
+
+	(void)state;
+	replace(&middle, first);
+	assert_int_equal(dones, 1);
+	c.isid = 3;
+	chap_begin(&c);
+	respond("first-secret-x", answer, sizeof(answer));
+	replace(&harness.conf, &secrets);
+	assert_int_equal(dones, 0);
+	logins_end("first-secret-x", ISCSI_LOGIN_AUTHENTICATION_FAILED);
+	logins_end("host1secret-x", ISCSI_LOGIN_SUCCESS);
+	assert_int_equal(dones, 0);
+	chap_end(&c, answer);
+	assert_int_equal(status(), ISCSI_LOGIN_SUCCESS);
+	harness_settle();
+	assert_int_equal(dones, 1);
+	secrets_drop(first);
+	client_expect_alive(&c);
+	iscsi_sessions(harness.iscsi, session_user, user);
+	assert_string_equal(user, "host1");
+	client_close(&c);
+}
+
+/* Nobody has secrets any more: who has to prove himself cannot. */
+static void test_secrets_are_taken_away(void **state)
+{
+	struct conf next = harness.conf;
+
+	(void)state;
+	replace(&next, NULL);
+	assert_int_equal(dones, 1);
+	logins_end("host1secret-x", ISCSI_LOGIN_AUTHENTICATION_FAILED);
+	replace(&harness.conf, &secrets);
+	logins_end("host1secret-x", ISCSI_LOGIN_SUCCESS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, harness_teardown)
 
 int main(void)
@@ -252,6 +391,9 @@ int main(void)
 		TEST(test_reinstatement_needs_proof),
 		TEST(test_reflection_closes),
 		TEST(test_nothing_before_the_proof),
+		TEST(test_secrets_are_replaced),
+		TEST(test_a_login_keeps_its_secrets),
+		TEST(test_secrets_are_taken_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ static void count_done(void *arg)
 
 static void reload(void)
 {
-	assert_int_equal(iscsi_conf_set(harness.iscsi, &next.conf, count_done, NULL), 0);
+	assert_int_equal(iscsi_conf_set(harness.iscsi, &next.conf, NULL, count_done, NULL), 0);
 	harness_settle();
 }
 
@@ -250,7 +250,7 @@ static void twice(void **state)
 
 	reload();
 	assert_int_equal(dones, 1);
-	assert_int_equal(iscsi_conf_set(harness.iscsi, &harness.conf, count_done, NULL), 0);
+	assert_int_equal(iscsi_conf_set(harness.iscsi, &harness.conf, NULL, count_done, NULL), 0);
 	harness_settle();
 	assert_int_equal(dones, 2);
 	assert_ptr_equal(harness.iscsi->setup.conf, &harness.conf);
