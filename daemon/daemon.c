@@ -192,6 +192,7 @@ static void daemon_conf_changed(void *arg, const struct conf *conf)
 	if (daemon->control) {
 		control_conf_set(daemon->control, conf);
 	}
+	isns_conf_set(daemon->isns, conf);
 }
 
 static int daemon_reload_make(struct daemon *daemon, char *error, size_t error_size)

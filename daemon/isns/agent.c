@@ -93,9 +93,23 @@ static bool told_target(struct agent *agent, char *rest)
 	return registration_target(agent->reg, rest, alias);
 }
 
+static bool told_went(struct agent *agent, char *rest)
+{
+	return registration_went(agent->reg, rest);
+}
+
+static bool told_change(struct agent *agent, char *rest)
+{
+	registration_change(agent->reg);
+	return true;
+}
+
+/* For the first time, or after a change: then everything is registered again at once. */
 static bool told_start(struct agent *agent, char *rest)
 {
 	agent->started = registration_ready(agent->reg);
+	agent->registered = false;
+	agent->next = 0;
 	return agent->started;
 }
 
@@ -115,6 +129,8 @@ static const struct {
 	{ISNS_TOLD_TAG, told_tag},
 	{ISNS_TOLD_PORTAL, told_portal},
 	{ISNS_TOLD_TARGET, told_target},
+	{ISNS_TOLD_WENT, told_went},
+	{ISNS_TOLD_CHANGE, told_change},
 	{ISNS_TOLD_START, told_start},
 	{ISNS_TOLD_STOP, told_stop},
 };

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +24,13 @@
 #define RESTART_LAST_MS	 60000u
 #define STOP_LIMIT_MS	 3000u
 #define REQUEST_MAX	 (1u << 20) /* bytes of what a program is told */
+#define WENT_MAX	 256u /* names that are kept for servers that do not answer */
+
+/* The name of a target that servers may have, because they did not answer when it went. */
+struct isns_went {
+	struct isns_went *next;
+	char name[];
+};
 
 struct isns_server {
 	struct isns *isns;
@@ -37,14 +46,17 @@ struct isns_server {
 	uint32_t pause_ms;
 	qb_loop_timer_handle restart;
 	bool restart_set;
+	bool ending; /* it was told to stop, and the daemon goes on */
 };
 
 struct isns {
-	struct isns_setup setup;
+	struct isns_setup setup; /* conf: the one that counts */
 	const struct conf_controller *controller;
-	char *request; /* what every program is told, but for its server */
-	size_t request_length;
-	bool stopping;
+	char *entity; /* its identifier; NULL: there is nothing to register */
+	char *head; /* what every program is told at its start: all but the targets, */
+	char *targets; /* and these, up to "start" */
+	struct isns_went *went; /* targets that were there once, newest first */
+	bool started, stopping;
 	unsigned running;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
@@ -244,6 +256,14 @@ static int program_ended(int32_t fd, int32_t revents, void *arg)
 		}
 		return 0;
 	}
+	if (server->ending) {
+		server->ending = false;
+		state_set(server, ISNS_IDLE);
+		if (isns->entity) {
+			server_run(server); /* with what is to be told now */
+		}
+		return 0;
+	}
 	snprintf(problem, sizeof(problem), "the program has ended with %s %d",
 		info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
 	server_fail(server, problem);
@@ -298,16 +318,19 @@ static int program_watch(struct isns_server *server)
  * What a program is told fits into its pipe, so that it cannot keep the control thread waiting: the
  * pipe is made large enough first. 0 or a negative errno.
  */
-static int program_tell(struct isns_server *server)
+static int program_tell(struct isns_server *server, const char *first, const char *then)
 {
-	const struct isns *isns = server->isns;
-	ssize_t count;
+	const struct iovec parts[] = {
+		{(char *)(uintptr_t)first, strlen(first)}, {(char *)(uintptr_t)then, strlen(then)}};
+	size_t length = parts[0].iov_len + parts[1].iov_len;
+	int unread = 0;
 
-	if (fcntl(server->to_fd, F_SETPIPE_SZ, (int)isns->request_length + 4096) < 0) {
+	ioctl(server->to_fd, FIONREAD, &unread);
+	/* Each write begins a page of its own. */
+	if (fcntl(server->to_fd, F_SETPIPE_SZ, unread + (int)length + 2 * 4096) < 0) {
 		return -errno;
 	}
-	count = write(server->to_fd, isns->request, isns->request_length);
-	return count == (ssize_t)isns->request_length ? 0 : -EAGAIN;
+	return writev(server->to_fd, parts, 2) == (ssize_t)length ? 0 : -EAGAIN;
 }
 
 static int server_try(struct isns_server *server)
@@ -322,7 +345,7 @@ static int server_try(struct isns_server *server)
 		fcntl(in[0], F_SETFL, 0);
 		server->to_fd = in[1];
 		server->from_fd = out[0];
-		err = program_tell(server);
+		err = program_tell(server, server->isns->head, server->isns->targets);
 	}
 	if (!err) {
 		err = program_spawn(server, in[0], out[1]);
@@ -376,29 +399,197 @@ static void portals_write(const struct isns *isns, FILE *to)
 	}
 }
 
-/* One for each server would be the same: false when out of memory. */
-static bool request_make(struct isns *isns)
+static const char *entity_of(const struct conf *conf)
+{
+	return conf->target_count == 0 ? NULL
+	       : conf->isns.entity     ? conf->isns.entity
+				       : conf->targets[0].name;
+}
+
+/* Text from a stream, malloc'd; NULL: out of memory, or more than any pipe takes. */
+static char *stream_text(FILE *to, char **text, const size_t *length)
+{
+	bool ok = to && fclose(to) == 0 && *length < REQUEST_MAX;
+
+	if (!ok) {
+		free(*text);
+		*text = NULL;
+	}
+	return *text;
+}
+
+static char *head_make(const struct isns *isns, const char *entity)
 {
 	const struct conf *conf = isns->setup.conf;
-	FILE *to = open_memstream(&isns->request, &isns->request_length);
+	char *text = NULL;
+	size_t length = 0;
+	FILE *to = open_memstream(&text, &length);
 
-	if (!to) {
-		return false;
+	if (to) {
+		fprintf(to, "%s %s\n", ISNS_TOLD_ENTITY, entity);
+		fprintf(to, "%s %u\n", ISNS_TOLD_PERIOD, conf->isns.period_s);
+		fprintf(to, "%s %u\n", ISNS_TOLD_ESI, conf->isns.esi_interval_s);
+		fprintf(to, "%s %u\n", ISNS_TOLD_TAG, isns->setup.controller);
+		portals_write(isns, to);
 	}
-	fprintf(to, "%s %s\n", ISNS_TOLD_ENTITY,
-		conf->isns.entity ? conf->isns.entity : conf->targets[0].name);
-	fprintf(to, "%s %u\n", ISNS_TOLD_PERIOD, conf->isns.period_s);
-	fprintf(to, "%s %u\n", ISNS_TOLD_ESI, conf->isns.esi_interval_s);
-	fprintf(to, "%s %u\n", ISNS_TOLD_TAG, isns->setup.controller);
-	portals_write(isns, to);
-	for (unsigned i = 0; i < conf->target_count; i++) {
+	return stream_text(to, &text, &length);
+}
+
+static char *targets_make(const struct conf *conf, const struct isns_went *went)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *to = open_memstream(&text, &length);
+
+	for (unsigned i = 0; to && i < conf->target_count; i++) {
 		const struct conf_target *target = &conf->targets[i];
 
 		fprintf(to, "%s %s%s%s\n", ISNS_TOLD_TARGET, target->name, target->alias ? " " : "",
 			target->alias ? target->alias : "");
 	}
-	fprintf(to, "%s\n", ISNS_TOLD_START);
-	return fclose(to) == 0 && isns->request_length < REQUEST_MAX;
+	for (; to && went; went = went->next) {
+		fprintf(to, "%s %s\n", ISNS_TOLD_WENT, went->name);
+	}
+	if (to) {
+		fprintf(to, "%s\n", ISNS_TOLD_START);
+	}
+	return stream_text(to, &text, &length);
+}
+
+/* ----- targets that come and go --------------------------------------------------------------- */
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool targets_equal(const struct conf *a, const struct conf *b)
+{
+	bool equal = a->target_count == b->target_count;
+
+	for (unsigned i = 0; equal && i < a->target_count; i++) {
+		equal = text_equal(a->targets[i].name, b->targets[i].name) &&
+			text_equal(a->targets[i].alias, b->targets[i].alias);
+	}
+	return equal;
+}
+
+static bool target_is_in(const struct conf *conf, const char *name)
+{
+	for (unsigned i = 0; i < conf->target_count; i++) {
+		if (strcmp(conf->targets[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Every server has confirmed a registration since the last change: nobody has them any more. */
+static bool all_registered(const struct isns *isns)
+{
+	for (unsigned i = 0; i < isns->server_count; i++) {
+		if (isns->servers[i].state != ISNS_REGISTERED) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Names beyond `keep`, and with `conf` those that are back in it, are forgotten. */
+static void went_forget(struct isns *isns, unsigned keep, const struct conf *conf)
+{
+	struct isns_went **at = &isns->went;
+
+	for (unsigned kept = 0; *at;) {
+		struct isns_went *went = *at;
+
+		if (kept >= keep || (conf && target_is_in(conf, went->name))) {
+			*at = went->next;
+			free(went);
+		} else {
+			kept++;
+			at = &went->next;
+		}
+	}
+}
+
+static void went_note(struct isns *isns, const struct conf *to)
+{
+	const struct conf *from = isns->setup.conf;
+
+	if (all_registered(isns)) {
+		went_forget(isns, 0, NULL);
+	}
+	for (unsigned i = 0; i < from->target_count; i++) {
+		size_t size = strlen(from->targets[i].name) + 1;
+		struct isns_went *went;
+
+		if (target_is_in(to, from->targets[i].name)) {
+			continue;
+		}
+		went = malloc(sizeof(*went) + size);
+		if (went) {
+			memcpy(went->name, from->targets[i].name, size);
+			went->next = isns->went;
+			isns->went = went;
+		}
+	}
+	went_forget(isns, WENT_MAX, to);
+}
+
+/* It takes this controller out, ends, and is started anew if there is anything to register. */
+static void server_end(struct isns_server *server)
+{
+	server->ending = true;
+	state_set(server, ISNS_STOPPING);
+	if (write(server->to_fd, ISNS_TOLD_STOP "\n", sizeof(ISNS_TOLD_STOP)) < 0) {
+		kill(server->pid, SIGKILL); /* it does not listen: its portals are found dead */
+	}
+	to_close(server);
+}
+
+/* One server hears of a change; `whole`: of more than its targets. */
+static void server_change(struct isns_server *server, bool whole)
+{
+	if (!server->pid) {
+		if (server->isns->entity && !server->restart_set) {
+			server_run(server);
+		}
+		return; /* otherwise it is told everything when it is started */
+	}
+	if (server->ending) {
+		return;
+	}
+	if (whole) {
+		server_end(server);
+	} else if (program_tell(server, ISNS_TOLD_CHANGE "\n", server->isns->targets) < 0) {
+		kill(server->pid, SIGKILL); /* it does not listen: another one will */
+	} else if (server->state == ISNS_REGISTERED) {
+		state_set(server, ISNS_REGISTERING);
+	}
+}
+
+/* What programs are told from now on; false: out of memory, and it is as before. */
+static bool request_make(struct isns *isns, const struct conf *conf)
+{
+	const char *name = entity_of(conf);
+	char *entity = name ? strdup(name) : NULL;
+	char *head = name ? head_make(isns, name) : NULL;
+	char *targets = name ? targets_make(conf, isns->went) : NULL;
+
+	if (name && (!entity || !head || !targets)) {
+		free(entity);
+		free(head);
+		free(targets);
+		return false;
+	}
+	free(isns->entity);
+	free(isns->head);
+	free(isns->targets);
+	isns->entity = entity;
+	isns->head = head;
+	isns->targets = targets;
+	return true;
 }
 
 /* ----- public --------------------------------------------------------------------------------- */
@@ -406,7 +597,7 @@ static bool request_make(struct isns *isns)
 struct isns *isns_new(const struct isns_setup *setup)
 {
 	const struct conf *conf = setup->conf;
-	unsigned count = conf->target_count ? conf->isns.server_count : 0;
+	unsigned count = conf->isns.server_count;
 	struct isns *isns = calloc(1, sizeof(*isns) + count * sizeof(isns->servers[0]));
 
 	if (!isns) {
@@ -427,7 +618,7 @@ struct isns *isns_new(const struct isns_setup *setup)
 			.from_fd = -1,
 			.pause_ms = RESTART_FIRST_MS};
 	}
-	if (count && !request_make(isns)) {
+	if (count && !request_make(isns, conf)) {
 		isns_free(isns);
 		return NULL;
 	}
@@ -436,8 +627,28 @@ struct isns *isns_new(const struct isns_setup *setup)
 
 void isns_start(struct isns *isns)
 {
-	for (unsigned i = 0; i < isns->server_count; i++) {
+	isns->started = true;
+	for (unsigned i = 0; isns->entity && i < isns->server_count; i++) {
 		server_run(&isns->servers[i]);
+	}
+}
+
+void isns_conf_set(struct isns *isns, const struct conf *conf)
+{
+	bool whole = !text_equal(entity_of(isns->setup.conf), entity_of(conf));
+
+	if (isns->server_count == 0 || targets_equal(isns->setup.conf, conf)) {
+		isns->setup.conf = conf;
+		return;
+	}
+	went_note(isns, conf);
+	if (!request_make(isns, conf)) {
+		log_err("iSNS: out of memory: the servers are not told of the change; restart "
+			"yoked");
+	}
+	isns->setup.conf = conf;
+	for (unsigned i = 0; isns->started && !isns->stopping && i < isns->server_count; i++) {
+		server_change(&isns->servers[i], whole);
 	}
 }
 
@@ -473,7 +684,8 @@ void isns_stop(struct isns *isns, void (*done)(void *arg), void *arg)
 			continue;
 		}
 		state_set(server, ISNS_STOPPING);
-		if (write(server->to_fd, ISNS_TOLD_STOP "\n", sizeof(ISNS_TOLD_STOP)) < 0) {
+		if (!server->ending &&
+			write(server->to_fd, ISNS_TOLD_STOP "\n", sizeof(ISNS_TOLD_STOP)) < 0) {
 			log_debug("iSNS server %s: the program does not listen",
 				server->address->text);
 		}
@@ -508,7 +720,10 @@ void isns_free(struct isns *isns)
 			server_forget(server);
 		}
 	}
-	free(isns->request);
+	went_forget(isns, 0, NULL);
+	free(isns->entity);
+	free(isns->head);
+	free(isns->targets);
 	free(isns);
 }
 

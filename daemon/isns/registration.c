@@ -36,6 +36,13 @@ struct reg_target {
 	char *name;
 	char *alias;
 	isns_object_t *object;
+	bool afresh; /* the server has something of it that must go: it is taken out first */
+};
+
+/* A list of targets; names are unique. */
+struct reg_targets {
+	struct reg_target *items;
+	unsigned count;
 };
 
 struct registration {
@@ -44,8 +51,10 @@ struct registration {
 	bool with_esi;
 	struct reg_portal *portals;
 	unsigned portal_count;
-	struct reg_target *targets;
-	unsigned target_count;
+	struct reg_targets targets;
+	struct reg_targets former; /* between a change and the next `ready` */
+	struct reg_targets went; /* the server may have them still */
+	unsigned speaker; /* the target that speaks for the entity (RFC 4171 5.6.1) */
 	isns_object_t *entity_object;
 	isns_object_list_t shadow; /* the portals: what libisns answers inquiries from */
 	isns_source_t *source;
@@ -74,15 +83,65 @@ struct registration *registration_new(const char *server)
 	return reg;
 }
 
+/* ----- lists of targets ----------------------------------------------------------------------- */
+
+static struct reg_target *target_find(const struct reg_targets *targets, const char *name)
+{
+	for (unsigned i = 0; i < targets->count; i++) {
+		if (strcmp(targets->items[i].name, name) == 0) {
+			return &targets->items[i];
+		}
+	}
+	return NULL;
+}
+
+static bool target_append(struct reg_targets *targets, const char *name, const char *alias)
+{
+	struct reg_target *more =
+		realloc(targets->items, (targets->count + 1) * sizeof(*targets->items));
+
+	if (!more) {
+		return false;
+	}
+	targets->items = more;
+	more += targets->count;
+	*more = (struct reg_target){.name = strdup(name), .alias = alias ? strdup(alias) : NULL};
+	if (!more->name || (alias && !more->alias)) {
+		free(more->name);
+		return false;
+	}
+	targets->count++;
+	return true;
+}
+
+static void target_remove(struct reg_targets *targets, struct reg_target *target)
+{
+	free(target->name);
+	free(target->alias);
+	if (target->object) {
+		isns_object_release(target->object);
+	}
+	*target = targets->items[--targets->count];
+}
+
+static void targets_clear(struct reg_targets *targets)
+{
+	while (targets->count) {
+		target_remove(targets, &targets->items[targets->count - 1]);
+	}
+	free(targets->items);
+	*targets = (struct reg_targets){0};
+}
+
+/* ----- what it is told ------------------------------------------------------------------------ */
+
 void registration_free(struct registration *reg)
 {
 	/* The objects of libisns live as long as the process. */
 	free(reg->entity);
-	for (unsigned i = 0; i < reg->target_count; i++) {
-		free(reg->targets[i].name);
-		free(reg->targets[i].alias);
-	}
-	free(reg->targets);
+	targets_clear(&reg->targets);
+	targets_clear(&reg->former);
+	targets_clear(&reg->went);
 	free(reg->portals);
 	free(reg);
 }
@@ -196,23 +255,19 @@ bool registration_portal(struct registration *reg, const char *address)
 
 bool registration_target(struct registration *reg, const char *name, const char *alias)
 {
-	struct reg_target *more =
-		realloc(reg->targets, (reg->target_count + 1) * sizeof(*reg->targets));
+	return target_append(&reg->targets, name, alias);
+}
 
-	if (!more) {
-		return false;
-	}
-	reg->targets = more;
-	more += reg->target_count;
-	more->name = strdup(name);
-	more->alias = alias ? strdup(alias) : NULL;
-	more->object = NULL;
-	if (!more->name || (alias && !more->alias)) {
-		free(more->name);
-		return false;
-	}
-	reg->target_count++;
-	return true;
+bool registration_went(struct registration *reg, const char *name)
+{
+	return target_find(&reg->went, name) || target_append(&reg->went, name, NULL);
+}
+
+void registration_change(struct registration *reg)
+{
+	targets_clear(&reg->former);
+	reg->former = reg->targets;
+	reg->targets = (struct reg_targets){0};
 }
 
 /* ----- objects -------------------------------------------------------------------------------- */
@@ -248,13 +303,13 @@ static void portals_esi_set(struct registration *reg, bool with_esi)
 	}
 }
 
-bool registration_ready(struct registration *reg)
+/* Entity, portals, and what answers inquiries: once. */
+static bool entity_make(struct registration *reg)
 {
-	if (!reg->entity || reg->portal_count == 0 || reg->target_count == 0) {
-		return false;
-	}
-	isns_config.ic_source_name = strdup(reg->targets[0].name);
-	reg->source = isns_source_create_iscsi(reg->targets[0].name);
+	const char *speaker = reg->targets.items[0].name;
+
+	isns_config.ic_source_name = strdup(speaker);
+	reg->source = isns_source_create_iscsi(speaker);
 	reg->entity_object = isns_create_entity(ISNS_ENTITY_PROTOCOL_ISCSI, reg->entity);
 	if (!reg->source || !reg->entity_object) {
 		return false;
@@ -268,22 +323,78 @@ bool registration_ready(struct registration *reg)
 			return false;
 		}
 	}
-	for (unsigned i = 0; i < reg->target_count; i++) {
-		struct reg_target *target = &reg->targets[i];
-
-		target->object = isns_create_storage_node(
-			target->name, ISNS_ISCSI_TARGET_MASK, reg->entity_object);
-		if (!target->object) {
-			return false;
-		}
-		if (target->alias) {
-			isns_object_set_string(target->object, ISNS_TAG_ISCSI_ALIAS, target->alias);
-		}
-	}
-	portals_esi_set(reg, reg->esi_interval_s > 0);
 	reg->server = isns_create_server(
 		reg->source, isns_db_open_shadow(&reg->shadow), &isns_callback_service_ops);
 	return reg->server != NULL;
+}
+
+static bool target_make(struct registration *reg, struct reg_target *target)
+{
+	if (!target->object) {
+		target->object = isns_create_storage_node(
+			target->name, ISNS_ISCSI_TARGET_MASK, reg->entity_object);
+	}
+	if (!target->object) {
+		return false;
+	}
+	if (target->alias) {
+		isns_object_set_string(target->object, ISNS_TAG_ISCSI_ALIAS, target->alias);
+	} else {
+		isns_object_delete_attr(target->object, ISNS_TAG_ISCSI_ALIAS);
+	}
+	return true;
+}
+
+/*
+ * After a change: who is not there any more is taken out, and an alias that a target has lost goes
+ * with the target, which is registered again. The speaker stays the same as long as it is there.
+ */
+static bool targets_follow(struct registration *reg)
+{
+	const char *speaker = reg->former.count ? reg->former.items[reg->speaker].name
+						: reg->targets.items[0].name;
+	bool ok = true;
+
+	for (unsigned i = 0; i < reg->former.count; i++) {
+		struct reg_target *was = &reg->former.items[i];
+		struct reg_target *is = target_find(&reg->targets, was->name);
+
+		if (is) {
+			is->object = was->object;
+			was->object = NULL;
+			is->afresh = was->afresh || (was->alias && !is->alias);
+		} else {
+			ok &= registration_went(reg, was->name);
+		}
+	}
+	reg->speaker = 0;
+	for (unsigned i = 0; i < reg->targets.count; i++) {
+		struct reg_target *gone = target_find(&reg->went, reg->targets.items[i].name);
+
+		if (gone) {
+			target_remove(&reg->went, gone); /* it is back */
+		}
+		if (strcmp(reg->targets.items[i].name, speaker) == 0) {
+			reg->speaker = i;
+		}
+	}
+	targets_clear(&reg->former);
+	return ok;
+}
+
+bool registration_ready(struct registration *reg)
+{
+	if (!reg->entity || reg->portal_count == 0 || reg->targets.count == 0 ||
+		!targets_follow(reg) || (!reg->server && !entity_make(reg))) {
+		return false;
+	}
+	for (unsigned i = 0; i < reg->targets.count; i++) {
+		if (!target_make(reg, &reg->targets.items[i])) {
+			return false;
+		}
+	}
+	portals_esi_set(reg, reg->esi_interval_s > 0);
+	return true;
 }
 
 /* ----- calls ---------------------------------------------------------------------------------- */
@@ -345,6 +456,14 @@ static int call_make(struct registration *reg, isns_client_t *client, isns_simpl
 		message_take(reg, CALL_SLICE_MS);
 	}
 	return call.done ? call.status : ISNS_INTERNAL_ERROR;
+}
+
+static int keys_withdraw(
+	struct registration *reg, isns_client_t *client, const isns_attr_list_t *keys)
+{
+	isns_simple_t *message = isns_create_deregistration(client, keys);
+
+	return message ? call_make(reg, client, message, NULL) : ISNS_INTERNAL_ERROR;
 }
 
 /* ----- registering ---------------------------------------------------------------------------- */
@@ -436,17 +555,17 @@ static int groups_add(struct registration *reg, const struct reg_target *target)
 /* Entity and the node that speaks for it first, then portals, then all the rest. */
 static int everything_send(struct registration *reg)
 {
-	int status = target_add(reg, &reg->targets[0]);
+	int status = target_add(reg, &reg->targets.items[reg->speaker]);
 
 	for (unsigned i = 0; i < reg->portal_count && status == ISNS_SUCCESS; i++) {
 		status = message_add(reg, reg->portals[i].object, ADDRESS_COST + 3 * NUMBER_COST);
 	}
-	for (unsigned i = 0; i < reg->target_count && status == ISNS_SUCCESS; i++) {
-		if (i > 0) {
-			status = target_add(reg, &reg->targets[i]);
+	for (unsigned i = 0; i < reg->targets.count && status == ISNS_SUCCESS; i++) {
+		if (i != reg->speaker) {
+			status = target_add(reg, &reg->targets.items[i]);
 		}
 		if (status == ISNS_SUCCESS) {
-			status = groups_add(reg, &reg->targets[i]);
+			status = groups_add(reg, &reg->targets.items[i]);
 		}
 	}
 	return status == ISNS_SUCCESS ? message_flush(reg) : status;
@@ -462,7 +581,51 @@ static const char *why(int status)
 
 static isns_client_t *client_make(struct registration *reg)
 {
-	return isns_create_client(NULL, reg->targets[0].name);
+	return isns_create_client(NULL, reg->targets.items[reg->speaker].name);
+}
+
+/* The other controller may have been first: a target that is not there is fine. */
+static int target_withdraw(struct registration *reg, const char *name)
+{
+	isns_attr_list_t keys = ISNS_ATTR_LIST_INIT;
+	int status;
+
+	isns_attr_list_append_string(&keys, ISNS_TAG_ISCSI_NAME, name);
+	status = keys_withdraw(reg, reg->client, &keys);
+	isns_attr_list_destroy(&keys);
+	return status == ISNS_NO_SUCH_ENTRY ? ISNS_SUCCESS : status;
+}
+
+/* Targets that have lost an alias: no registration can take an attribute away. */
+static int afresh_withdraw(struct registration *reg)
+{
+	int status = ISNS_SUCCESS;
+
+	for (unsigned i = 0; i < reg->targets.count && status == ISNS_SUCCESS; i++) {
+		struct reg_target *target = &reg->targets.items[i];
+
+		if (target->afresh) {
+			status = target_withdraw(reg, target->name);
+			target->afresh = status != ISNS_SUCCESS;
+		}
+	}
+	/* Who is asked by a source that it does not know has nothing of it. */
+	return status == ISNS_SOURCE_UNKNOWN ? ISNS_SUCCESS : status;
+}
+
+static int went_withdraw(struct registration *reg)
+{
+	int status = ISNS_SUCCESS;
+
+	while (reg->went.count && status == ISNS_SUCCESS) {
+		struct reg_target *target = &reg->went.items[reg->went.count - 1];
+
+		status = target_withdraw(reg, target->name);
+		if (status == ISNS_SUCCESS) {
+			target_remove(&reg->went, target);
+		}
+	}
+	return status;
 }
 
 static int registration_try(struct registration *reg)
@@ -474,7 +637,13 @@ static int registration_try(struct registration *reg)
 	if (!reg->client) {
 		return ISNS_INTERNAL_ERROR;
 	}
-	status = everything_send(reg);
+	status = afresh_withdraw(reg);
+	if (status == ISNS_SUCCESS) {
+		status = everything_send(reg);
+	}
+	if (status == ISNS_SUCCESS) {
+		status = went_withdraw(reg);
+	}
 	if (reg->message) {
 		isns_simple_free(reg->message);
 		reg->message = NULL;
@@ -555,14 +724,6 @@ const char *registration_check(struct registration *reg, bool *there)
 	}
 	isns_object_list_destroy(&portals);
 	return why(status);
-}
-
-static int keys_withdraw(
-	struct registration *reg, isns_client_t *client, const isns_attr_list_t *keys)
-{
-	isns_simple_t *message = isns_create_deregistration(client, keys);
-
-	return message ? call_make(reg, client, message, NULL) : ISNS_INTERNAL_ERROR;
 }
 
 /* One by one: Debian's isnsd takes out only one of several. */

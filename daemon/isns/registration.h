@@ -25,15 +25,24 @@ struct registration_granted {
 struct registration *registration_new(const char *server);
 void registration_free(struct registration *reg);
 
-/* Before registration_ready(). The texts are copied; false: out of memory, or no such address. */
+/*
+ * Before registration_ready(). The texts are copied; false: out of memory, or no such address.
+ * registration_went() names a target that the server may still have.
+ */
 bool registration_entity(struct registration *reg, const char *identifier);
 void registration_period(struct registration *reg, uint32_t period_s);
 void registration_esi(struct registration *reg, uint32_t interval_s);
 void registration_tag(struct registration *reg, uint32_t tag);
 bool registration_portal(struct registration *reg, const char *address);
 bool registration_target(struct registration *reg, const char *name, const char *alias);
+bool registration_went(struct registration *reg, const char *name);
 /* Everything is there: makes the objects, opens a socket for inquiries at each portal. */
 bool registration_ready(struct registration *reg);
+/*
+ * The targets change: those that follow are all, then registration_ready() once more. What is not
+ * among them any more, and what has lost its alias, is taken out by the next registration_send().
+ */
+void registration_change(struct registration *reg);
 
 /* NULL = done; otherwise why not, for people. Each may take several seconds. */
 const char *registration_send(struct registration *reg, struct registration_granted *granted);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What yoked and yoke-isns say to each other, a line each. yoked tells everything up to "start",
- * later "stop"; the end of its pipe without "stop" means that yoked is gone, and the program ends
- * without deregistering: the name server finds out by its status inquiries.
+ * What yoked and yoke-isns say to each other, a line each. yoked tells everything up to "start";
+ * whenever the targets change, "change", all those that there are now, those that went, and "start"
+ * again; in the end "stop". The end of its pipe without "stop" means that yoked is gone, and the
+ * program ends without deregistering: the name server finds out by its status inquiries.
  */
 #ifndef YOKE_ISNS_WORDS_H
 #define YOKE_ISNS_WORDS_H
@@ -15,7 +16,9 @@
 #define ISNS_TOLD_TAG	     "tag" /* portal group tag */
 #define ISNS_TOLD_PORTAL     "portal" /* address:port */
 #define ISNS_TOLD_TARGET     "target" /* name, and its alias */
+#define ISNS_TOLD_WENT	     "went" /* name of a target that is to be taken out */
 #define ISNS_TOLD_START	     "start"
+#define ISNS_TOLD_CHANGE     "change" /* the targets that follow take the place of all */
 #define ISNS_TOLD_STOP	     "stop"
 
 #define ISNS_SAYS_REGISTERED "registered" /* granted period and inquiry interval, seconds */

@@ -17,7 +17,7 @@
 struct isns;
 
 struct isns_setup {
-	const struct conf *conf;
+	const struct conf *conf; /* outlives it; until the next change what stands in its targets */
 	uint8_t controller;
 	qb_loop_t *loop;
 	const char *program; /* path of yoke-isns */
@@ -27,6 +27,12 @@ struct isns_setup {
 struct isns *isns_new(const struct isns_setup *setup);
 /* The portals are open: registers. */
 void isns_start(struct isns *isns);
+/*
+ * Another configuration counts, with the same servers, controllers and portals: targets and aliases
+ * that came, changed or went are registered and taken out at once. The one before is used no more,
+ * but for the addresses of the first one's servers and portals.
+ */
+void isns_conf_set(struct isns *isns, const struct conf *conf);
 /*
  * Takes this controller out of every server that knows it; done(arg) when that has been done, or
  * has taken too long; possibly inside the call.

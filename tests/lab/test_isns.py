@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import config
 from lab import TARGET, wait_for
 from layout import HOST_ID, HOST_NETWORKS, NODES, address
 from runner import Skip, check
@@ -147,6 +148,56 @@ def test_server_that_forgets(lab):
     for node in NODES:
         check(state(lab, node)[SERVERS[1]]["registrations"] ==
               before[node][SERVERS[1]]["registrations"], f"{node} disturbed the other server")
+
+
+def reload(lab, text):
+    for node in NODES:
+        (lab.layout.node(node) / "yoke" / "yoke.yaml").write_text(text, encoding="utf-8")
+    lab["b"].run(["yokectl", "config", "reload"])
+
+
+def nodes_known(lab, server):
+    """{target: its alias or ""} as the server lists its storage nodes."""
+    known, name = {}, None
+    for line in listed(lab, server, "nodes").splitlines():
+        found = re.search(r'iSCSI (name|alias) = "([^"]*)"', line)
+        if found and found[1] == "name":
+            name = found[2]
+            known[name] = ""
+        elif found:
+            known[name] = found[2]
+    return {name: alias for name, alias in known.items() if name != SOURCE}
+
+
+def groups_known(lab, server):
+    """{(target, portal's address)}"""
+    return set(re.findall(r'Portal group name = "([^"]+)"\s.*?Portal group address = (\S+)',
+                          listed(lab, server, "portal-groups"), re.S))
+
+
+def test_targets_that_come_and_go(lab):
+    """A reload is told to both servers at once: a target comes, an alias changes and goes, the first
+    target goes; the portals of both controllers stay all the time."""
+    whole(lab)
+    original = config.yoke_yaml(lab.settings)
+    new = TARGET + "-new"
+    added = original.replace("targets:\n", f"targets:\n  - name: {new}\n    alias: fresh\n    luns:\n"
+                             "      - lun: 0\n        extent: disk0\n").replace("alias: array1", "alias: other")
+    without_alias = original.replace("    alias: array1\n", "")
+    only_new = re.sub(rf"  - name: {re.escape(TARGET)}\n    alias: array1\n", f"  - name: {new}\n", original)
+    for text, wanted in ((added, {TARGET: "other", new: "fresh"}), (without_alias, {TARGET: ""}),
+                         (only_new, {new: ""}), (original, {TARGET: "array1"})):
+        reload(lab, text)
+        for server in SERVERS:
+            wait_for(lambda where=server, want=wanted: nodes_known(lab, where) == want, 20,
+                     f"{server} knows {wanted}; it lists:\n{listed(lab, server, 'nodes')}")
+            check(addresses(lab, server) == own("a") | own("b"), f"{server} has lost portals")
+        wait_for(lambda: registered(lab), 20, "both controllers say that they are registered")
+        for server in SERVERS:
+            want = {(name, where) for name in wanted for where in own("a") | own("b")}
+            wait_for(lambda where=server, all_of=want: groups_known(lab, where) == all_of, 20,
+                     f"{server}: the portal groups of {sorted(wanted)}:\n"
+                     f"{listed(lab, server, 'portal-groups')}")
 
 
 def test_dead_daemon(lab):

@@ -225,6 +225,179 @@ static void a_stop_deregisters(void **state)
 	assert_non_null(strstr(told(), "10.0.0.9:1001 stop\n"));
 }
 
+/* ----- targets that come and go --------------------------------------------------------------- */
+
+static bool first_has_failed(void)
+{
+	return info(0).state == ISNS_FAILED;
+}
+
+static const char *awaited; /* what the log must hold in the end */
+
+static bool it_is_told(void)
+{
+	return strstr(told(), awaited) != NULL;
+}
+
+/* What the program has been told since the last time; the log's beginning is forgotten. */
+static void expect_told(const char *text)
+{
+	awaited = text;
+	run(it_is_told);
+	assert_string_equal(told(), text);
+	assert_int_equal(truncate(log_path, 0), 0);
+}
+
+static struct conf_target changed_targets[3];
+static struct conf changed;
+
+/* The first server's program runs; `changed` is as `conf`, to be changed. */
+static void begin_change(void)
+{
+	conf.isns.server_count = 1;
+	make();
+	isns_start(isns);
+	run(first_is_registered);
+	assert_int_equal(truncate(log_path, 0), 0);
+	changed = conf;
+	memcpy(changed_targets, targets, sizeof(targets));
+	changed.targets = changed_targets;
+}
+
+static bool registered_again(void)
+{
+	return first_is_registered() && info(0).registrations == 2;
+}
+
+static void a_target_comes_and_goes(void **state)
+{
+	begin_change();
+	changed_targets[2] = (struct conf_target){.name = "iqn.2026-01.org.example:new"};
+	changed.target_count = 3;
+	isns_conf_set(isns, &changed);
+	assert_int_equal(info(0).state, ISNS_REGISTERING);
+	expect_told("10.0.0.9:1001 change\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array1\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array2 the second one\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:new\n"
+		    "10.0.0.9:1001 start\n");
+	run(registered_again);
+	isns_conf_set(isns, &conf);
+	expect_told("10.0.0.9:1001 change\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array1\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array2 the second one\n"
+		    "10.0.0.9:1001 went iqn.2026-01.org.example:new\n"
+		    "10.0.0.9:1001 start\n");
+}
+
+static void an_alias_changes(void **state)
+{
+	begin_change();
+	changed_targets[1].alias = NULL;
+	isns_conf_set(isns, &changed);
+	expect_told("10.0.0.9:1001 change\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array1\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array2\n"
+		    "10.0.0.9:1001 start\n");
+}
+
+static void what_does_not_concern_it_is_not_told(void **state)
+{
+	begin_change();
+	changed.hold_limit_ms = 7;
+	isns_conf_set(isns, &changed);
+	assert_int_equal(info(0).state, ISNS_REGISTERED);
+	/* The next that does is the first it hears of. */
+	conf.targets[1].alias = "another one";
+	isns_conf_set(isns, &conf);
+	conf.targets[1].alias = "the second one";
+	expect_told("10.0.0.9:1001 change\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array1\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array2 another one\n"
+		    "10.0.0.9:1001 start\n");
+}
+
+#define ANEW                                    \
+	"10.0.0.9:1001 period 600\n"            \
+	"10.0.0.9:1001 esi 60\n"                \
+	"10.0.0.9:1001 tag 2\n"                 \
+	"10.0.0.9:1001 portal 10.77.1.1:3260\n" \
+	"10.0.0.9:1001 portal [fd00::1]:3260\n"
+
+/* The first target gives the entity its name: with another one it is another entity. */
+static void another_entity(void **state)
+{
+	begin_change();
+	changed.targets = changed_targets + 1;
+	changed.target_count = 1;
+	isns_conf_set(isns, &changed);
+	assert_int_equal(info(0).state, ISNS_STOPPING);
+	expect_told("10.0.0.9:1001 stop\n"
+		    "10.0.0.9:1001 entity iqn.2026-01.org.example:array2\n" ANEW
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array2 the second one\n"
+		    "10.0.0.9:1001 went iqn.2026-01.org.example:array1\n"
+		    "10.0.0.9:1001 start\n");
+	run(registered_again);
+}
+
+static bool first_is_idle(void)
+{
+	return info(0).state == ISNS_IDLE;
+}
+
+static void the_last_target_goes_and_the_first_comes(void **state)
+{
+	begin_change();
+	changed.target_count = 0;
+	isns_conf_set(isns, &changed);
+	expect_told("10.0.0.9:1001 stop\n");
+	run(first_is_idle);
+	isns_conf_set(isns, &conf);
+	expect_told("10.0.0.9:1001 entity iqn.2026-01.org.example:array1\n" ANEW
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array1\n"
+		    "10.0.0.9:1001 target iqn.2026-01.org.example:array2 the second one\n"
+		    "10.0.0.9:1001 start\n");
+	run(registered_again);
+}
+
+/* A program that ended by itself is told of the change with everything else. */
+static bool third_knows(void)
+{
+	return strstr(told(), "10.0.0.9:1003 went iqn.2026-01.org.example:array2\n"
+			      "10.0.0.9:1003 start\n") != NULL;
+}
+
+static void a_change_while_no_program_runs(void **state)
+{
+	conf.isns.servers = &servers[2];
+	conf.isns.server_count = 1;
+	make();
+	isns_start(isns);
+	run(first_has_failed);
+	changed = conf;
+	changed.target_count = 1;
+	isns_conf_set(isns, &changed);
+	run(third_knows);
+	conf.isns.servers = servers;
+}
+
+/* A stop in the middle of a new beginning ends as any other. */
+static void a_stop_while_it_begins_anew(void **state)
+{
+	begin_change();
+	changed.targets = changed_targets + 1;
+	changed.target_count = 1;
+	isns_conf_set(isns, &changed);
+	stopped = 0;
+	isns_stop(isns, count_stopped, &stopped);
+	run(has_stopped);
+	assert_int_equal(stopped, 1);
+	assert_int_equal(info(0).state, ISNS_IDLE);
+	assert_string_equal(told(), "10.0.0.9:1001 stop\n");
+	isns_conf_set(isns, &conf); /* and nothing is begun any more */
+	assert_int_equal(info(0).state, ISNS_IDLE);
+}
+
 static bool second_has_failed(void)
 {
 	return info(1).state == ISNS_FAILED;
@@ -270,11 +443,6 @@ static void stops_without_anything_to_stop(void **state)
 	assert_int_equal(stopped, 3);
 }
 
-static bool first_has_failed(void)
-{
-	return info(0).state == ISNS_FAILED;
-}
-
 static void a_program_that_is_not_there(void **state)
 {
 	snprintf(program, sizeof(program), "/nonexistent/yoke-isns");
@@ -303,6 +471,13 @@ int main(void)
 		TEST(it_is_told_what_to_register),
 		TEST(a_program_that_ends_is_started_again),
 		TEST(a_stop_deregisters),
+		TEST(a_target_comes_and_goes),
+		TEST(an_alias_changes),
+		TEST(what_does_not_concern_it_is_not_told),
+		TEST(another_entity),
+		TEST(the_last_target_goes_and_the_first_comes),
+		TEST(a_change_while_no_program_runs),
+		TEST(a_stop_while_it_begins_anew),
 		TEST(a_stop_does_not_wait_for_ever),
 		TEST(stops_without_anything_to_stop),
 		TEST(a_program_that_is_not_there),
