@@ -35,12 +35,20 @@ static void ship_in_free(struct ship_in *in)
 	free(in);
 }
 
+/* Nothing of it can land any more; see the barrier. */
+static bool ship_in_is_over(const struct ship_in *in)
+{
+	return in->conn.state == SHIP_CLOSED && in->conn.busy == 0 &&
+	       in->jobs_running == in->jobs_recording;
+}
+
 static bool ship_in_has_former(const struct ship_in *in, const struct ship_port *port)
 {
 	const struct ship_in *other;
 
 	qb_list_for_each_entry (other, &port->ins, link) {
-		if (other != in && other->hello.reactor == in->hello.reactor) {
+		if (other != in && other->hello.reactor == in->hello.reactor &&
+			!ship_in_is_over(other)) {
 			return true;
 		}
 	}
@@ -81,8 +89,11 @@ void ship_in_check_end(struct ship_in *in)
 {
 	struct ship_port *port = in->conn.port;
 
-	if (in->conn.state != SHIP_CLOSED || in->conn.busy > 0 || in->jobs_running > 0 ||
-		in->tmfs_running > 0) {
+	if (!ship_in_is_over(in)) {
+		return;
+	}
+	if (in->jobs_running > 0 || in->tmfs_running > 0) {
+		ship_in_barrier_check(port);
 		return;
 	}
 	if (in->target) { /* was in the list of its reactor */

@@ -8,7 +8,9 @@
  *
  * The barrier: a connection of the peer's reactor i is greeted back (HELLO_ACK) only when every
  * task of every former connection of that reactor has ended. A write whose answer was lost can
- * therefore not land after its re-run.
+ * therefore not land after its re-run. Not waited for is what is in the ledger, where a command
+ * is known by its serial: it may have to wait for a controller whose tasks wait for the connection.
+ * TMFs are not waited for either, for the same reason: they act when they arrive.
  */
 #ifndef YOKE_HA_SHIP_IN_H
 #define YOKE_HA_SHIP_IN_H
@@ -30,6 +32,7 @@ struct ship_in {
 	struct ship_port *target; /* of the move; NULL as long as it is half-open */
 	struct ship_hello hello; /* the peer's */
 	unsigned jobs_running; /* given to the device server */
+	unsigned jobs_recording; /* of them, of a closed connection: not waited for */
 	unsigned tmfs_running;
 	struct ship_job *jobs; /* SHIP_WINDOW_COMMANDS, by slot; NULL until it is welcome */
 	struct ship_tmf_in *tmfs; /* SHIP_TMFS */

@@ -25,6 +25,7 @@ struct ship_job {
 	bool known; /* it ran in a connection that is lost: the answer of then */
 	bool again; /* answer: never ran */
 	bool abort; /* asked for by the peer */
+	bool recording; /* counted in in->jobs_recording */
 	struct buf *buf; /* data-out, of in->pool */
 	uint32_t charge_bytes; /* of the byte window */
 	uint32_t received;
@@ -117,6 +118,7 @@ static void ship_job_done(struct scsi_task *task)
 	struct ship_in *in = job->in;
 
 	in->jobs_running--;
+	in->jobs_recording -= job->recording;
 	if (!task->again && !task->aborted && ship_job_in_bytes(job) == 0) {
 		ship_kept_put(&in->conn.port->kept, task);
 	}
@@ -204,7 +206,7 @@ const char *ship_job_command(
 	job->tag = frame->tag;
 	job->epoch = frame->epoch;
 	job->received = job->sent = 0;
-	job->ran = job->known = job->again = job->abort = false;
+	job->ran = job->known = job->again = job->abort = job->recording = false;
 	ship_job_task_set(job, &command);
 	job->charge_bytes = ship_charge_bytes(command.out_bytes);
 	in->active_bytes += job->charge_bytes;
@@ -316,7 +318,9 @@ void ship_jobs_abort(struct ship_in *in)
 			break;
 		case SHIP_JOB_RUNNING:
 			/* done() may run inside; the connection is busy, so `in` stays. */
-			ship_job_serve(job)->task_abort(ship_job_serve(job)->ctx, &job->task);
+			job->recording = ship_job_serve(job)->task_abort(
+				ship_job_serve(job)->ctx, &job->task);
+			in->jobs_recording += job->recording;
 			break;
 		}
 	}

@@ -31,7 +31,7 @@ bool scsi_key_lost(void *ctx, uint16_t group);
 enum ship_outcome scsi_shipped_run(
 	void *ctx, struct scsi_task *task, const uint8_t lu[16], uint64_t epoch);
 void scsi_shipped_end(void *ctx, struct scsi_task *task);
-void scsi_shipped_abort(void *ctx, struct scsi_task *task);
+bool scsi_shipped_abort(void *ctx, struct scsi_task *task);
 void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outcome);
 
 #endif

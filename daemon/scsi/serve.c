@@ -39,10 +39,15 @@ void scsi_shipped_end(void *ctx, struct scsi_task *task)
 	scsi_task_end(task);
 }
 
-void scsi_shipped_abort(void *ctx, struct scsi_task *task)
+bool scsi_shipped_abort(void *ctx, struct scsi_task *task)
 {
+	/* In the ledger it only marks the task; else the task may be gone after the call. */
+	bool recording = task->state == SCSI_TASK_RUNNING && task->in_ledger &&
+			 scsi_row_uses_ledger(task->row) && !task->row->recorded;
+
 	scsi_tasks_abort(task->nexus->core,
 		&(struct scsi_match){.nexus = task->nexus, .by_tag = true, .tag = task->tag});
+	return recording;
 }
 
 void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outcome)

@@ -114,9 +114,12 @@ struct group_serve {
 		void *ctx, struct scsi_task *task, const uint8_t lu[16], uint64_t epoch);
 	/* The maker of a shipped task is done with it: buffers go back. */
 	void (*task_end)(void *ctx, struct scsi_task *task);
-	/* Ends a running or held task without a response (abort, lost interconnect); done() still
-	 * runs. */
-	void (*task_abort)(void *ctx, struct scsi_task *task);
+	/*
+	 * Ends a running or held task without a response (abort, lost interconnect); done() still
+	 * runs. True: it waits for the ledger only, which knows it when it comes again; so that
+	 * may come before this one has ended.
+	 */
+	bool (*task_abort)(void *ctx, struct scsi_task *task);
 
 	/* At the ingress: a task given to ship->task() is back. */
 	void (*task_shipped)(void *ctx, struct scsi_task *task, enum ship_outcome outcome);

@@ -210,4 +210,8 @@ BUGS = [
     Bug("empty-journal-begins", "a controller with an empty journal begins without the other", "I4", "ha/ledger_sync.c",
         "	if (m->pids[m->other] || l->alone) {", "	if (m->pids[m->other] || l->alone || l->index == 0) {",
         ("test_ha_ledger",)),
+    Bug("barrier-waits-for-ledger", "a new connection waits for commands that wait for the ledger", "liveness", "ha/ship_in.c",
+        "	       in->jobs_running == in->jobs_recording;", "	       in->jobs_running == 0;", ("test_ship_flow",)),
+    Bug("barrier-ignores-tasks", "a new connection does not wait for the tasks of the former one", "I1", "ha/ship_in.c",
+        "	       in->jobs_running == in->jobs_recording;", "	       true;", ("test_ship_flow",)),
 ]

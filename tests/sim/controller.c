@@ -237,11 +237,11 @@ static void watch_task_end(void *ctx, struct scsi_task *task)
 	serve->task_end(serve->ctx, task);
 }
 
-static void watch_task_abort(void *ctx, struct scsi_task *task)
+static bool watch_task_abort(void *ctx, struct scsi_task *task)
 {
 	const struct group_serve *serve = scsi_serve(node_of_serve(ctx)->scsi);
 
-	serve->task_abort(serve->ctx, task);
+	return serve->task_abort(serve->ctx, task);
 }
 
 static void watch_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outcome)

@@ -114,7 +114,7 @@ static void fake_task_end(void *ctx, struct scsi_task *task)
 	task->buf = NULL;
 }
 
-static void fake_task_abort(void *ctx, struct scsi_task *task)
+static bool fake_task_abort(void *ctx, struct scsi_task *task)
 {
 	struct pair_side *side = ctx;
 
@@ -125,6 +125,7 @@ static void fake_task_abort(void *ctx, struct scsi_task *task)
 		side->held_count--;
 		task->done(task);
 	}
+	return side->recording;
 }
 
 static void fake_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outcome)

@@ -53,6 +53,7 @@ struct pair_side {
 	unsigned runs, reruns, aborts, nexuses, double_runs;
 	uint8_t done[1 << 18]; /* how often the write of this tag was done */
 	unsigned done_twice;
+	bool recording; /* tasks that are aborted wait for the ledger */
 	unsigned tmfs;
 	bool tmf_hold;
 	void (*tmf_done)(void *arg);

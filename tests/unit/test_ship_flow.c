@@ -150,6 +150,56 @@ static void test_barrier(void **state)
 	pair_free(pair);
 }
 
+static bool has_tmf(void *arg)
+{
+	return ((struct pair_side *)arg)->tmfs > 0;
+}
+
+static void tmf_over(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/*
+ * The barrier does not wait for what is in the ledger, and for no TMF: both may have to wait for
+ * tasks of the side that connects, which end only when it is connected. (The interconnect of two
+ * controllers stayed down for ever after PREEMPT AND ABORT.)
+ */
+static void test_barrier_and_ledger(void **state)
+{
+	struct pair *pair = linked_pair(false);
+	const struct group_ship *ops = ship_ops(pair->side[0].ship);
+	struct scsi_identity who = {
+		.initiator = "iqn.x:h", .target = "iqn.x:t", .rtpi = 257, .controller = 1};
+	struct pair_task *t = pair_task_new(&pair->side[0], 0, true, 0, 4096, 7);
+	uint8_t lu[16] = {0};
+	unsigned done = 0;
+
+	(void)state;
+	pair->side[1].mode = PAIR_STORE;
+	pair->side[1].recording = pair->side[1].tmf_hold = true;
+	pair_task_ship(t);
+	ops->tmf(ops->ctx, pair->side[0].reactors[0], SCSI_TMF_LU_RESET, lu, &who, tmf_over, &done);
+	assert_true(pair_drive(pair, one_held, &pair->side[1]));
+	assert_true(pair_drive(pair, has_tmf, &pair->side[1]));
+	cut(&pair->side[0]);
+	assert_true(pair_drive(pair, one_aborted, &pair->side[1]));
+	pair->side[1].tmf_hold = false; /* it comes again, by the new connection */
+	assert_true(pair_drive(pair, pair_linked, pair));
+	pair_linger(pair, 50);
+	assert_int_equal(done, 1);
+	/* The former life of the command ends behind the new one, which it has not kept waiting. */
+	assert_int_equal(pair->side[1].runs, 2);
+	pair->side[1].tmf_done(pair->side[1].tmf_arg);
+	pair_release(&pair->side[1]);
+	assert_true(pair_drive(pair, pair_task_is_back, t));
+	assert_int_equal(t->again, 1);
+	assert_int_equal(t->outcome, SHIP_DONE);
+	pair_task_free(t);
+	pair_check_buffers(pair);
+	pair_free(pair);
+}
+
 /* An abort while the connection is lost does not end what may still run. */
 static void test_abort_while_lost(void **state)
 {
@@ -311,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_everywhere),
 		cmocka_unit_test(test_barrier),
+		cmocka_unit_test(test_barrier_and_ledger),
 		cmocka_unit_test(test_abort_while_lost),
 		cmocka_unit_test(test_byte_window),
 		cmocka_unit_test(test_read_share),
