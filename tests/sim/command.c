@@ -62,6 +62,7 @@ static void transfer_fill(struct attempt *attempt, const struct command *command
 void attempt_fill(struct attempt *attempt, const struct command *command)
 {
 	uint8_t *cdb = attempt->task.cdb;
+	bool aborts = PREEMPT_ABORTS(command) && command->host->sim->bug != BUG_NO_ABORT;
 
 	switch (command->what) {
 	case READ:
@@ -96,6 +97,15 @@ void attempt_fill(struct attempt *attempt, const struct command *command)
 	case UNLOCK:
 		lock_fill(attempt, command);
 		break;
+	case PREEMPT:
+		pr_fill(attempt, aborts ? 5 : 4, 1, attempt->session->key, command->op.value);
+		attempt->data[20] = 0;
+		break;
+	case MODE:
+	case SENSE:
+		mode_fill(attempt, command);
+		break;
+	case RESET:
 	case WHATS:
 		break;
 	}
@@ -149,6 +159,13 @@ static bool session_is_free(const struct command *command, const struct session 
 	return true;
 }
 
+static void own_draw(struct command *command, struct session *session, uint32_t dice)
+{
+	if (dice % 4 == 1 || !lock_draw(command, session, dice >> 2)) {
+		key_draw(command, session);
+	}
+}
+
 static void reservation_draw(struct command *command, struct session *session, uint32_t dice)
 {
 	bool mine = session_is_free(command, session);
@@ -160,8 +177,8 @@ static void reservation_draw(struct command *command, struct session *session, u
 		command->what = KEYS;
 		command->lu = 0;
 		command->fixed = false;
-	} else if (dice % 4 == 1 || !lock_draw(command, session, dice >> 2)) {
-		key_draw(command, session);
+	} else if (dice >> 8 & 7 || !preempt_draw(command, session)) {
+		own_draw(command, session, dice);
 	}
 }
 
@@ -231,6 +248,23 @@ static bool scan_draw(struct command *command)
 	return true;
 }
 
+/* Rare, and at any moment. */
+static bool management_draw(struct command *command, struct session *session)
+{
+	uint32_t dice = sim_below(command->host->sim, 512);
+
+	if (dice == 0 && session->up) {
+		command->what = RESET;
+		command->session = session;
+		command->fixed = true;
+	} else if (dice < 16) {
+		mode_draw(command, dice < 7);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 bool command_draw(struct command *command)
 {
 	struct hosts *hosts = hosts_of(command->host->sim);
@@ -247,6 +281,9 @@ bool command_draw(struct command *command)
 		return false;
 	}
 	command->op.unit = command->lu = dice >> 1 & 1;
+	if (management_draw(command, session)) {
+		return true;
+	}
 	if ((dice >> 2) % 4 == 0 && session->up) {
 		reservation_draw(command, session, dice >> 5);
 		command->op.unit = command->lu;

@@ -290,6 +290,10 @@ static void watch_ship_tmf(void *ctx, struct reactor *r, enum scsi_tmf_function 
 {
 	const struct group_ship *ship = ship_ops(((struct node *)ctx)->ship);
 
+	if (((struct node *)ctx)->sim->bug == BUG_RESET_HERE) {
+		done(arg);
+		return;
+	}
 	ship->tmf(ship->ctx, r, function, lu, who, done, arg);
 }
 

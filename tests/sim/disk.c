@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/scsi/nexus.h"
 #include "tests/sim/sim.h"
 #include "yoke/store.h"
 #include "yoke/util.h"
@@ -45,6 +46,8 @@ struct request {
 	bool lied_about; /* its sender was, when it was submitted */
 	uint64_t offset, length;
 	uint64_t epoch; /* of the owner of record when it was submitted */
+	unsigned nexus; /* of a write: whose it is, by host and controller */
+	uint64_t number; /* of its task */
 	uint64_t dirty; /* of a flush: what it is about */
 	int result;
 	uint8_t *data;
@@ -304,6 +307,7 @@ static void write_apply(struct sim *sim, struct request *request)
 			"I1: a write of controller %u to LU %u is applied while the owner is %u",
 			from, lu, sim->owner[lu]);
 	}
+	hosts_write_check(sim, lu, request->nexus, request->number);
 	if (sim->trace && request->op == EXTENT_WRITE) {
 		uint64_t value;
 
@@ -425,6 +429,11 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 		.next = disk->pending};
 	request->data = realloc(data, request->length + 1);
 	if (io->op == EXTENT_WRITE) {
+		const struct scsi_task *task = container_of(io, struct scsi_task, io);
+		const struct scsi_identity *who = &task->nexus->who;
+
+		request->nexus = (unsigned)(who->initiator[30] - '0') * 2 + who->controller - 1u;
+		request->number = task->tag;
 		memcpy(request->data, io->iov[0].iov_base, io->length_bytes);
 	}
 	io->extent = extent;

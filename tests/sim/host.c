@@ -11,8 +11,8 @@
 #include "yoke/cursor.h"
 #include "yoke/util.h"
 
-static const char *const what_names[WHATS] = {
-	"READ", "WRITE", "SWAP", "SYNC", "KEY", "KEYS", "LOCK", "UNLOCK", "USE"};
+static const char *const what_names[WHATS] = {"READ", "WRITE", "SWAP", "SYNC", "KEY", "KEYS",
+	"LOCK", "UNLOCK", "USE", "PREEMPT", "MODE", "SENSE", "RESET"};
 
 static void command_next(void *arg);
 static void command_send(void *arg);
@@ -99,7 +99,8 @@ static void record(struct command *command, enum history_outcome outcome)
 	struct host *host = command->host;
 	bool old = command->what == USE && command->old;
 
-	if (command->what != SYNC && command->what != KEYS && !old) {
+	if (command->what != SYNC && command->what != KEYS && command->what != SENSE &&
+		command->what != RESET && !old) {
 		command->op.outcome = (uint8_t)outcome;
 		command->op.returned_ns = ++hosts_of(host->sim)->clock;
 		history_add(&host->sim->history, &command->op);
@@ -198,6 +199,12 @@ static void change_may_end(struct command *command, struct session *session)
 static void fixed_lost(struct command *command, struct session *session)
 {
 	session->key_unsure |= command->what == KEY;
+	if (command->what == KEY) {
+		registered_over(command, HISTORY_MAYBE);
+	} else if (command->what == PREEMPT) {
+		session->locked[0] = true; /* maybe, too */
+		preempt_over(command, HISTORY_MAYBE);
+	}
 	if (command->what == LOCK && command->lu == 0) {
 		session->locked[0] = true; /* maybe: to be let go */
 	}
@@ -339,7 +346,8 @@ static void keys_answer(struct command *command, const struct attempt *attempt)
 		op.value = keys[n];
 		op.outcome = HISTORY_OK;
 		op.returned_ns = returned_ns;
-		if (keys[n] == 0 || keys[n] == hosts->keys[n] || keys[n] == hosts->former_keys[n]) {
+		if (keys[n] ? keys[n] == hosts->keys[n] || keys[n] == hosts->former_keys[n]
+			    : hosts->keys[n] == 0 || hosts->threatened[n] != hosts->keys[n]) {
 			history_add(&host->sim->history, &op);
 		} /* else it is not acknowledged yet, and may still come to nothing */
 	}
@@ -359,6 +367,7 @@ static void good(struct command *command, struct attempt *attempt)
 		hosts_of(session->host->sim)->former_keys[session->index] =
 			hosts_of(session->host->sim)->keys[session->index];
 		hosts_of(session->host->sim)->keys[session->index] = session->key;
+		registered_over(command, HISTORY_OK);
 		break;
 	case KEYS:
 		keys_answer(command, attempt);
@@ -369,14 +378,31 @@ static void good(struct command *command, struct attempt *attempt)
 	case UNLOCK:
 		session->locked[command->lu] = false;
 		break;
+	case PREEMPT:
+		session->locked[0] = true; /* if the other had it */
+		preempt_over(command, HISTORY_OK);
+		break;
+	case SENSE:
+		sense_answer(command, attempt);
+		break;
 	case WRITE:
 	case SWAP:
 	case SYNC:
 	case USE:
+	case MODE:
+	case RESET:
 	case WHATS:
 		break;
 	}
 	command_over(command, HISTORY_OK);
+}
+
+/* Not done, and nothing to tell the judge. */
+static void command_dropped(struct command *command)
+{
+	command->busy = false;
+	command->attempt = NULL;
+	think(command);
 }
 
 static void conflict(struct command *command, struct attempt *attempt)
@@ -390,21 +416,33 @@ static void conflict(struct command *command, struct attempt *attempt)
 	case USE:
 		command_over(command, HISTORY_NO);
 		return;
+	case UNLOCK: /* preempted meanwhile */
+		if (command->lu == 0) {
+			attempt->session->locked[0] = false;
+			attempt->session->key_unsure = true;
+			command_over(command, HISTORY_NO);
+			return;
+		}
+		break;
+	case PREEMPT: /* one of the two is not registered with that key any more */
+		attempt->session->key_unsure = true;
+		command_dropped(command);
+		return;
 	case READ:
 	case WRITE:
 	case SWAP:
 	case SYNC:
+	case MODE:
+	case SENSE:
 		/* Not done; unless it was sent before, when nobody knows. */
 		if (command->op.attempts > 1) {
 			command_over(command, HISTORY_MAYBE);
 		} else {
-			command->busy = false;
-			command->attempt = NULL;
-			think(command);
+			command_dropped(command);
 		}
 		return;
 	case KEYS:
-	case UNLOCK:
+	case RESET:
 	case WHATS:
 		break;
 	}
@@ -427,6 +465,24 @@ static void checked(struct command *command, struct attempt *attempt)
 	}
 }
 
+/* Another has ended its task: nothing of it runs any more, and nobody says what it has done. */
+static void aborted(void *arg)
+{
+	struct attempt *attempt = arg;
+	struct command *command = attempt->command;
+
+	if (!command || !attempt->session->up || attempt->number != attempt->session->number) {
+		return; /* given up with its session */
+	}
+	attempt->command = NULL;
+	command->op.attempts++;
+	if (command->fixed) {
+		fixed_lost(command, attempt->session);
+	} else {
+		retry(command, 1 * MS, 50 * MS);
+	}
+}
+
 static void answered(void *arg)
 {
 	struct attempt *attempt = arg;
@@ -446,6 +502,9 @@ static void answered(void *arg)
 		retry(command, 5 * MS, 100 * MS);
 	} else if (attempt->status == SCSI_CHECK_CONDITION) {
 		checked(command, attempt);
+	} else if (attempt->status == SCSI_TASK_ABORTED) {
+		attempt->command = command;
+		aborted(attempt);
 	} else {
 		sim_wrong(command->host->sim, "I7: host %u gets status %02x", command->host->index,
 			attempt->status);
@@ -513,8 +572,9 @@ static void lease_check(const struct attempt *attempt)
 	const struct node *node = attempt->session->node;
 	enum what what = command->what;
 
-	/* What goes through the ledger is acknowledged by both. */
-	if (what != KEY && what != LOCK && what != UNLOCK && attempt->status == SCSI_GOOD &&
+	/* What goes through the ledger is acknowledged by both; a copy of mode pages is at both. */
+	if (what != KEY && what != LOCK && what != UNLOCK && what != PREEMPT && what != MODE &&
+		what != SENSE && attempt->status == SCSI_GOOD &&
 		node->view[command->lu].access == GROUP_LOCAL &&
 		node->sim->now_ns > node->lease_until_ns) {
 		sim_wrong(node->sim, "I9: controller %u serves host %u past its lease", node->id,
@@ -535,8 +595,13 @@ static void task_outcome(struct attempt *attempt)
 	attempt->old = answers_are_old(sim);
 	attempt->status = task->status;
 	if (task->status == SCSI_CHECK_CONDITION) {
-		attempt->sense = (uint32_t)(task->sense[2] & 0xf) << 16 |
-				 (uint32_t)task->sense[12] << 8 | task->sense[13];
+		const uint8_t *sense = task->sense;
+		bool fixed = (sense[0] & 0x7f) < 0x72; /* D_SENSE is off */
+
+		attempt->sense = fixed ? (uint32_t)(sense[2] & 0xf) << 16 |
+						 (uint32_t)sense[12] << 8 | sense[13]
+				       : (uint32_t)(sense[1] & 0xf) << 16 |
+						 (uint32_t)sense[2] << 8 | sense[3];
 	}
 	if (task->in_length && task->buf) {
 		memcpy(attempt->data, task->buf->data,
@@ -553,11 +618,40 @@ static void task_outcome(struct attempt *attempt)
 			task->aborted ? ", aborted" : "");
 		written_twice(attempt);
 		lease_check(attempt);
+		if (attempt->status == SCSI_GOOD && !task->aborted) {
+			tasks_ended(attempt, command);
+		}
 	}
 	if (!task->aborted) {
 		told_check(attempt);
 		sim_at(sim, NULL, sim_delay(sim, 20 * US, 2 * MS), answered, attempt);
+	} else {
+		/* Its host misses the answer after a while (with TAS it is told). */
+		sim_at(sim, NULL, (100 + sim_below(sim, 400)) * MS, aborted, attempt);
 	}
+}
+
+/* A reset ends what has been reserved by RESERVE. */
+static void locks_reset(struct attempt *attempt)
+{
+	struct sim *sim = attempt->session->host->sim;
+
+	for (unsigned i = 0; i < NEXUSES && attempt->task.lun[1] == 1; i++) {
+		lock_may_end(&hosts_of(sim)->all[i / 2].sessions[1 + i % 2]);
+	}
+}
+
+void reset_outcome(struct attempt *attempt)
+{
+	struct sim *sim = attempt->session->host->sim;
+
+	sim_trace(sim, "host %u: RESET of LU %u at %u: %02x", attempt->session->host->index,
+		attempt->task.lun[1], attempt->session->node->id, attempt->status);
+	locks_reset(attempt);
+	if (attempt->command && attempt->status == SCSI_GOOD) {
+		tasks_ended(attempt, attempt->command);
+	}
+	sim_at(sim, NULL, sim_delay(sim, 20 * US, 2 * MS), answered, attempt);
 }
 
 static void task_done(struct scsi_task *task)
@@ -577,6 +671,12 @@ static void start_pass(void *arg)
 	struct scsi_task *task = &attempt->task;
 
 	if (!session->nexus || session->number != attempt->number) {
+		return;
+	}
+	task->tag = ++hosts_of(session->host->sim)->numbers; /* in order of arrival */
+	if (attempt->command && attempt->command->what == RESET) {
+		locks_reset(attempt);
+		reset_run(attempt);
 		return;
 	}
 	task->nexus = session->nexus;
@@ -651,7 +751,6 @@ static void command_send(void *arg)
 	attempt->command = command;
 	attempt->session = command->session;
 	attempt->number = command->session->number;
-	attempt->task.tag = ++hosts_of(sim)->numbers;
 	attempt->task.done = task_done;
 	attempt_fill(attempt, command);
 	command->attempt = attempt;

@@ -5,10 +5,13 @@
 
 #include "tests/sim/sim.h"
 
-#define DEPTH	   3 /* commands of a host at a time */
-#define NEXUSES	   (SIM_HOSTS * 2)
-#define SCANS	   (4 * SIM_SECTORS + 1)
-#define KEY_SECTOR 1000 /* sector of the registration of nexus 0 */
+#define DEPTH	    3 /* commands of a host at a time */
+#define NEXUSES	    (SIM_HOSTS * 2)
+#define SCANS	    (4 * SIM_SECTORS + 1)
+#define KEY_SECTOR  1000 /* sector of the registration of nexus 0 */
+#define MODE_SECTOR 2000 /* sector of the mode page */
+/* PREEMPT AND ABORT, or without the abort? */
+#define PREEMPT_ABORTS(command) ((command)->op.id % 3 != 0)
 #define NOTICE_NS                                                                      \
 	(400 * MS) /* a connection is reset: given up, and nothing of it runs any more \
 		    */
@@ -25,6 +28,10 @@ enum what {
 	LOCK,
 	UNLOCK,
 	USE,
+	PREEMPT,
+	MODE, /* MODE SELECT of the control page: two of its bits */
+	SENSE, /* MODE SENSE of it */
+	RESET, /* LOGICAL UNIT RESET */
 	WHATS
 };
 
@@ -60,6 +67,7 @@ struct command {
 /* A command on its way by one path, once. */
 struct attempt {
 	struct scsi_task task;
+	struct scsi_tmf tmf; /* of a RESET; its number is the task's tag */
 	struct command *command; /* NULL: nobody waits for it any more */
 	struct session *session;
 	uint64_t number; /* of the session */
@@ -86,6 +94,9 @@ struct hosts {
 	uint64_t ids, clock, numbers;
 	uint64_t hurry_until_ns;
 	uint64_t keys[NEXUSES], former_keys[NEXUSES]; /* acknowledged last, and before that */
+	uint64_t threatened[NEXUSES]; /* keys that a PREEMPT has named last */
+	bool preempted[NEXUSES]; /* may have been, once */
+	uint64_t ended[SIM_LUS][NEXUSES]; /* tasks that came before number so and so are over */
 	bool draining, final;
 };
 
@@ -93,6 +104,19 @@ static inline struct hosts *hosts_of(struct sim *sim)
 {
 	return sim->hosts;
 }
+
+/* manage.c */
+bool preempt_draw(struct command *command, struct session *session);
+void preempt_over(struct command *command, enum history_outcome outcome);
+void registered_over(struct command *command, enum history_outcome outcome);
+void mode_draw(struct command *command, bool select);
+void mode_fill(struct attempt *attempt, const struct command *command);
+void sense_answer(struct command *command, const struct attempt *attempt);
+void tasks_ended(const struct attempt *attempt, const struct command *command);
+void reset_run(struct attempt *attempt);
+
+/* host.c */
+void reset_outcome(struct attempt *attempt);
 
 /* The CDB and the data of an attempt, by what its command is (command.c). */
 void attempt_fill(struct attempt *attempt, const struct command *command);

@@ -43,6 +43,9 @@ const char *const sim_bug_names[BUG_COUNT] = {
 	[BUG_NOT_DURABLE] = "not-durable",
 	[BUG_STATE_NOT_SAVED] = "state-not-saved",
 	[BUG_NO_CLAIM] = "no-claim",
+	[BUG_NO_ABORT] = "no-abort",
+	[BUG_MODE_UNSAVED] = "mode-unsaved",
+	[BUG_RESET_HERE] = "reset-here",
 };
 
 static volatile sig_atomic_t stopped; /* asked to end: after this seed, with what there is */

@@ -47,6 +47,9 @@ enum sim_bug {
 	BUG_NOT_DURABLE,
 	BUG_STATE_NOT_SAVED,
 	BUG_NO_CLAIM,
+	BUG_NO_ABORT,
+	BUG_MODE_UNSAVED,
+	BUG_RESET_HERE,
 	BUG_COUNT,
 };
 
@@ -253,6 +256,8 @@ void hosts_node_dead(struct node *node); /* its connections */
 void hosts_node_silent(struct node *node); /* for so long that hosts give it up */
 void hosts_node_unseen(struct node *node);
 void hosts_connection_lost(struct sim *sim);
+/* manage.c: a write of a nexus is applied, its task has that number */
+void hosts_write_check(struct sim *sim, unsigned lu, unsigned nexus, uint64_t number);
 void hosts_final(struct sim *sim);
 bool hosts_final_done(struct sim *sim);
 
