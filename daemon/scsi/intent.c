@@ -9,6 +9,7 @@
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
+#include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
 
@@ -166,6 +167,7 @@ static struct scsi_task *leave(struct scsi_intent_write *write)
 
 	qb_list_del(&write->link);
 	write->task = NULL;
+	task->in_ledger = false;
 	to_control(write, left);
 	return task;
 }
@@ -195,7 +197,9 @@ static bool has_moved(struct scsi_intent_write *write)
 static void clear(struct scsi_intent_write *write)
 {
 	if (!has_moved(write)) {
+		write->task->in_ledger = true; /* again: nothing more reaches the medium */
 		to_control(write, clear_arrived);
+		scsi_sweeps_check(write->core);
 	}
 }
 
@@ -240,6 +244,7 @@ static void write_begin(struct scsi_intent_write *write)
 	write->io.iov = &write->iov;
 	write->io.iov_count = 1;
 	write->io.done = written;
+	task->in_ledger = false;
 	extent_submit(write->lu->extent, write->core->reactor, &write->io);
 }
 
@@ -323,6 +328,7 @@ void scsi_intent_write(struct scsi_task *task)
 	write->timer.fired = timer_fired;
 	qb_list_init(&write->queue);
 	qb_list_add_tail(&write->link, &core->intents);
+	task->in_ledger = true;
 	to_control(write, arrived);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/scsi/commands.h"
 #include "daemon/scsi/gate.h"
 #include "daemon/scsi/guard.h"
 #include "daemon/scsi/hold.h"
@@ -400,10 +401,18 @@ void scsi_task_set_transport_sense(struct scsi_task *task, enum scsi_transport_s
 
 /* ----- aborts -------------------------------------------------------------------------------- */
 
-/* The task of the command that preempts is not ended by it. */
+static bool is_atomic(const struct scsi_task *task)
+{
+	return task->row->run == scsi_write_atomic_run;
+}
+
+/*
+ * The task of the command that preempts is not ended by it. What was shipped in is ended where it
+ * came from, and here: that controller may be lost.
+ */
 static bool is_preempted(const struct scsi_task *task, const struct scsi_effects *effects)
 {
-	if (task->nexus->remote || (task->serial && task->serial == effects->serial)) {
+	if (task->serial && task->serial == effects->serial) {
 		return false;
 	}
 	for (unsigned i = 0; i < effects->count; i++) {
@@ -421,6 +430,7 @@ static bool task_matches(const struct scsi_task *task, const struct scsi_match *
 	       (!match->nexus || task->nexus == match->nexus) &&
 	       (!match->itl || task->itl == match->itl) &&
 	       (!match->by_tag || task->tag == match->tag) &&
+	       (!match->remote || task->nexus->remote) &&
 	       (!match->preempted || is_preempted(task, match->preempted));
 }
 
@@ -542,11 +552,17 @@ unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match
 
 /*
  * A preempted task whose entry is in the ledger is not waited for: that entry may be behind the one
- * that preempts, and it touches no medium.
+ * that preempts, and it touches no medium. Of an atomic write only the owner knows where it is.
  */
+static bool waits_for_ledger(const struct scsi_task *task)
+{
+	return scsi_row_uses_ledger(task->row) ||
+	       (is_atomic(task) && (task->in_ledger || task->state == SCSI_TASK_SHIPPED));
+}
+
 static bool lingers(const struct scsi_task *task, const struct scsi_match *match)
 {
-	return task->abort_wanted && !(match->preempted && scsi_row_uses_ledger(task->row)) &&
+	return task->abort_wanted && !(match->preempted && waits_for_ledger(task)) &&
 	       (task->state == SCSI_TASK_RUNNING || task->state == SCSI_TASK_SHIPPED);
 }
 

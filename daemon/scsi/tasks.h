@@ -62,8 +62,9 @@ struct scsi_match {
 	const struct scsi_itl *itl;
 	bool by_tag;
 	uint64_t tag;
-	/* With `lu`: those of our sessions whose nexus is one of these, which are preempted. */
+	/* With `lu`: those whose nexus is one of these, which are preempted. */
 	const struct scsi_effects *preempted;
+	bool remote; /* only what the other controller has shipped */
 	/* Whose doing it is: with TAS the tasks of other nexuses end with TASK ABORTED. */
 	const struct scsi_identity *by;
 };

@@ -56,15 +56,28 @@ struct reset {
 	struct scsi_identity who;
 	void (*done)(void *arg);
 	void *arg;
+	bool last_round; /* of sweeps */
 	unsigned left; /* counted on home's reactor */
 	struct reset_part parts[];
 };
 
+static void stragglers_arrived(struct mailbox_msg *msg);
+
 static void reset_left_lower(struct reset *reset)
 {
-	if (--reset->left == 0) {
+	if (--reset->left > 0) {
+		return;
+	}
+	if (reset->last_round) {
 		reset->done(reset->arg);
 		free(reset);
+		return;
+	}
+	reset->last_round = true;
+	reset->left = reset->home->scsi->core_count;
+	for (unsigned i = 0; i < reset->home->scsi->core_count; i++) {
+		reset->parts[i].msg.fn = stragglers_arrived;
+		reactor_post(reset->home->scsi->cores[i].reactor, &reset->parts[i].msg);
 	}
 }
 
@@ -119,6 +132,18 @@ static void reset_part_arrived(struct mailbox_msg *msg)
 	scsi_sweep_start(&part->sweep);
 }
 
+/*
+ * What the other controller had shipped before it was asked may have come in since, and when it has
+ * been lost nobody else ends that.
+ */
+static void stragglers_arrived(struct mailbox_msg *msg)
+{
+	struct reset_part *part = container_of(msg, struct reset_part, msg);
+
+	part->sweep.match.remote = true;
+	scsi_sweep_start(&part->sweep);
+}
+
 /* Resets one LU, or (NULL) ends sessions; false when out of memory. done() runs on core's reactor,
  * never inside the call. */
 static bool reset_start(struct scsi_core *core, struct scsi_lu *lu, const struct scsi_identity *who,
@@ -138,6 +163,7 @@ static bool reset_start(struct scsi_core *core, struct scsi_lu *lu, const struct
 	reset->done = done;
 	reset->arg = arg;
 	reset->left = scsi->core_count + (ship ? 1 : 0);
+	reset->last_round = !lu || !ship;
 	for (unsigned i = 0; i < scsi->core_count; i++) {
 		struct reset_part *part = &reset->parts[i];
 

@@ -124,7 +124,7 @@ struct scsi_task {
 	bool in_order; /* counted in its I_T_L nexus: ORDERED tasks wait for it */
 	bool abort_wanted;
 	bool tell_abort; /* its end is told with TASK ABORTED */
-	bool in_ledger; /* waits for its entry */
+	bool in_ledger; /* waits for its entry, and for nothing else */
 	uint8_t ledger_outcome; /* enum ledger_outcome */
 	uint32_t ledger_bytes; /* of the entry, in `work` */
 	uint32_t ledger_result; /* enum scsi_result */

@@ -244,13 +244,21 @@ struct kept_entry {
 	uint8_t bytes[];
 };
 
+/* An entry is done when those before it are, as with ha's. */
 static void entry_applied(void *arg)
 {
-	struct kept_entry *kept_entry = arg;
+	struct kept_entry *entry = arg;
+	struct qb_list_head *ordered = &entry->ledger->ordered;
 
-	if (--kept_entry->left == 0) {
-		kept_entry->done(kept_entry->arg, LEDGER_DONE, kept_entry->result);
-		free(kept_entry);
+	entry->left--;
+	while (!qb_list_empty(ordered)) {
+		entry = qb_list_first_entry(ordered, struct kept_entry, link);
+		if (entry->left > 0) {
+			return;
+		}
+		qb_list_del(&entry->link);
+		entry->done(entry->arg, LEDGER_DONE, entry->result);
+		free(entry);
 	}
 }
 
@@ -265,6 +273,7 @@ static void entry_order(struct kept_entry *entry)
 	}
 	ledger->index++;
 	entry->left = ledger->member_count + 1;
+	qb_list_add_tail(&entry->link, &ledger->ordered);
 	for (unsigned i = 0; i < ledger->member_count; i++) {
 		const struct ledger_serve *serve = scsi_ledger_serve(ledger->members[i]->scsi);
 		uint32_t result = serve->apply(
@@ -430,6 +439,7 @@ struct rig *rig_new(uint8_t controller, uint64_t buffer_bytes)
 	rig->ledger.members[0] = rig;
 	rig->ledger.member_count = 1;
 	qb_list_init(&rig->ledger.kept);
+	qb_list_init(&rig->ledger.ordered);
 	rig->controller = controller;
 	rig_start(rig);
 	return rig;

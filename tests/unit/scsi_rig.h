@@ -55,6 +55,7 @@ struct rig_ledger {
 	uint64_t index;
 	uint64_t last_epoch;
 	struct qb_list_head kept;
+	struct qb_list_head ordered; /* not done yet */
 };
 
 /* Moves that hosts have asked for. */

@@ -291,6 +291,69 @@ static void a_reset_leaves_nothing_behind(void **state)
 	assert_int_equal(rig_store.writes, 0);
 }
 
+#define REGISTER	  0
+#define PREEMPT_AND_ABORT 5
+
+static void pr_start(struct rig_task *task, unsigned host, uint8_t action, uint8_t key, uint8_t to)
+{
+	uint8_t list[24] = {[7] = key, [15] = to};
+
+	pair_start(pair, task, host, LU, RIG_CDB(0x5f, action, 1, 0, 0, 0, 0, 0, 24, 0), list, 24);
+	pair_run(pair);
+}
+
+/*
+ * Its nexus is preempted while its entries stand behind the one that preempts: neither waits for
+ * the other (they did, and every change of reservations after them), and nothing is written.
+ */
+static void preempted_it_is_not_waited_for(void **state)
+{
+	for (unsigned host = B; host <= C; host++) {
+		pr_start(&t, A, REGISTER, 0, 1);
+		pr_start(&t, host, REGISTER, 0, 2);
+		ledger()->wait = true;
+		pr_start(&second, A, PREEMPT_AND_ABORT, 1, 2);
+		go(&first, host, 0, BLOCKS);
+		pair_run(pair);
+		ledger()->wait = false;
+		rig_ledger_run(pair->rigs[0]);
+		pair_run(pair);
+		assert_int_equal(second.dones, 1);
+		assert_int_equal(rig_outcome(&second), SCSI_GOOD);
+		assert_int_equal(first.dones, 1);
+		assert_true(first.aborted);
+		assert_null(intent(0));
+		assert_null(intent(1));
+		assert_int_equal(rig_store.writes, 0);
+		pr_start(&t, A, REGISTER, 1, 0);
+	}
+}
+
+/* Its write in place is under way: that is waited for. */
+static void preempted_its_write_is_waited_for(void **state)
+{
+	for (unsigned host = B; host <= C; host++) {
+		pr_start(&t, A, REGISTER, 0, 1);
+		pr_start(&t, host, REGISTER, 0, 2);
+		rig_store.wait = true;
+		rig_store.writes = 0;
+		go(&first, host, 0, BLOCKS);
+		pair_run(pair);
+		assert_int_equal(rig_store.writes, 1);
+		pr_start(&second, A, PREEMPT_AND_ABORT, 1, 2);
+		assert_int_equal(second.dones, 0);
+		rig_store_run();
+		rig_store.wait = false;
+		pair_run(pair);
+		assert_int_equal(second.dones, 1);
+		assert_int_equal(rig_outcome(&second), SCSI_GOOD);
+		assert_int_equal(first.dones, 1);
+		assert_true(first.aborted);
+		assert_null(intent(0));
+		pr_start(&t, A, REGISTER, 1, 0);
+	}
+}
+
 static void limits(void **state)
 {
 	assert_int_equal(
@@ -327,6 +390,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_ledger_that_fails_or_has_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_after_the_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reset_leaves_nothing_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(preempted_it_is_not_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(preempted_its_write_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),
 	};
 

@@ -502,6 +502,37 @@ static void preempt_and_abort_ends_tasks_at_both_controllers(void **state)
 	assert_int_equal(pair_ua(pair, A), 0);
 }
 
+/*
+ * The other controller is lost. What it had shipped for a preempted nexus is in the store of the
+ * owner, and nobody else waits for it (GOOD came, and the write landed after it).
+ */
+static void preempt_and_abort_waits_for_what_a_lost_controller_has_shipped(void **state)
+{
+	uint8_t list[24] = {0};
+
+	all_register();
+	rig_store.wait = true;
+	pair_start(pair, &u[0], B, 0, READ1, NULL, 0);
+	pair_run(pair);
+	pair->cut = true;
+	pair->rigs[0]->ledger.member_count = 1;
+	be64_put(list, 0xa0);
+	be64_put(list + 8, 0xa1);
+	pair_start(pair, &t, A, 0, RIG_CDB(0x5f, PREEMPT_AND_ABORT, 1, 0, 0, 0, 0, 0, 24, 0), list,
+		24);
+	pair_run(pair);
+	assert_int_equal(t.dones, 0);
+	rig_store_run();
+	pair_run(pair);
+	assert_int_equal(t.dones, 1);
+	assert_int_equal(t.status, SCSI_GOOD);
+	rig_store.wait = false;
+	pair->cut = false;
+	pair_run(pair);
+	assert_int_equal(u[0].dones, 1);
+	pair->rigs[0]->ledger.member_count = 2;
+}
+
 static void preempt_and_abort_of_its_own_key_spares_itself(void **state)
 {
 	uint8_t list[24] = {0};
@@ -788,6 +819,7 @@ int main(void)
 		TEST(a_nexus_at_an_adopted_port_is_told_too),
 		TEST(preempt_and_abort_ends_tasks_at_both_controllers),
 		TEST(preempt_and_abort_of_its_own_key_spares_itself),
+		TEST(preempt_and_abort_waits_for_what_a_lost_controller_has_shipped),
 		TEST(preempted_commands_in_the_ledger_are_not_waited_for),
 		TEST(good_is_not_said_before_the_ledger_is_done),
 		TEST(an_entry_that_cannot_be_made_durable_is_busy),

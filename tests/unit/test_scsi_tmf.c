@@ -161,6 +161,8 @@ static void clear_task_set(void **state)
 
 static void lu_reset_reaches_every_reactor_and_the_other_controller(void **state)
 {
+	struct scsi_identity who = rig_identity("host9", 0x201);
+	struct scsi_nexus *peer;
 	struct rig_tmf f;
 
 	rig_store.wait = true;
@@ -176,9 +178,21 @@ static void lu_reset_reaches_every_reactor_and_the_other_controller(void **state
 	assert_true(t[0].aborted && t[1].aborted);
 	assert_false(t[2].aborted);
 	assert_int_equal(f.dones, 0); /* the other controller has not said so yet */
+	/* It has shipped another one, and is lost. */
+	peer = rig->serve->nexus_get(rig->serve->ctx, rig->reactors[1], &who);
+	rig_task_set(&t[3], peer, 0, READ1);
+	t[3].task.shipped_in = true;
+	rig->serve->task_run(rig->serve->ctx, &t[3].task, rig->extents[0].uuid, 1);
 	rig->ship.tmf_done(rig->ship.tmf_arg);
+	rig_run(rig);
+	assert_int_equal(f.dones, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_true(t[3].aborted);
 	assert_int_equal(f.dones, 1);
 	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	rig->serve->task_end(rig->serve->ctx, &t[3].task);
+	rig->serve->nexus_put(rig->serve->ctx, peer);
 	rig_store.wait = false;
 	for (unsigned i = 0; i < 2; i++) { /* the nexus that asked is no exception */
 		assert_int_equal(rig_do(rig, &t[4], rig->nexus[i], 0, TUR, NULL, 0), 0x062903);
