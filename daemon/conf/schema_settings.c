@@ -130,6 +130,15 @@ static const struct conf_key keys_settings[] = {
 			"path then moves the disks of all hosts.",
 	},
 	{
+		.name = "long_cdbs",
+		.type = CONF_TYPE_BOOL,
+		FIELD(conf, long_cdbs),
+		.initial = "no",
+		.help = "Offers commands with CDBs of 32 bytes (GET LBA STATUS(32)). Initiators "
+			"whose library holds 16 bytes, such as libiscsi up to 1.19, cannot read "
+			"the answer of REPORT SUPPORTED OPERATION CODES about them.",
+	},
+	{
 		.name = "sanitize_rate",
 		.type = CONF_TYPE_SIZE,
 		.flags = CONF_ONLINE,

@@ -49,6 +49,7 @@ bool scsi_log_select_decode(struct scsi_task *task);
 void scsi_log_select_run(struct scsi_task *task);
 bool scsi_log_sense_decode(struct scsi_task *task);
 void scsi_log_sense_run(struct scsi_task *task);
+bool scsi_lba_status_32_available(const struct scsi_lu *lu);
 bool scsi_lba_status_decode(struct scsi_task *task);
 void scsi_lba_status_run(struct scsi_task *task);
 /* identify.c */

@@ -32,6 +32,11 @@ static const uint8_t reported[] = {
 	[0x04] = 0, /* anchored: no block ever is */
 };
 
+bool scsi_lba_status_32_available(const struct scsi_lu *lu)
+{
+	return lu->scsi->conf->long_cdbs;
+}
+
 /* The two CDBs have the same fields at other places. */
 static uint8_t type_byte(const struct scsi_task *task)
 {

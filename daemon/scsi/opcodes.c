@@ -160,6 +160,7 @@ static const struct scsi_row variable_length[SCSI_ACTIONS] = {
 		.direction = SCSI_DATA_IN,
 		.reserved = SCSI_RESERVED_READS,
 		.order = SCSI_ORDER_FREE,
+		.available = scsi_lba_status_32_available,
 		.nominal_s = 1,
 		.recommended_s = 60,
 		.decode = scsi_lba_status_decode,

@@ -209,6 +209,7 @@ struct conf {
 	uint32_t hold_limit_ms;
 	enum conf_hold_answer hold_answer;
 	bool explicit_alua; /* hosts may move groups by SET TARGET PORT GROUPS */
+	bool long_cdbs; /* commands with CDBs of more than 16 bytes are offered */
 	bool portal_adoption; /* addresses of portals are ours, and a lost controller's are taken */
 	uint64_t sanitize_bytes; /* a second at most, for each LU; 0 = no limit */
 	uint32_t handover_timeout_ms; /* up to COMMIT; then it is rolled back */

@@ -132,6 +132,7 @@ static void conf_make(void)
 	world.targets[0] =
 		(struct conf_target){.name = TARGET, .luns = world.luns, .lun_count = EXTENTS};
 	world.conf = (struct conf){.cluster = NULL,
+		.long_cdbs = true,
 		.hold_limit_ms = 1500,
 		.hold_answer = CONF_HOLD_BUSY,
 		.buffer_bytes = 64 << 20,

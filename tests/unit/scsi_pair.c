@@ -19,6 +19,7 @@ struct pair *pair_new(void)
 	assert_non_null(pair);
 	for (unsigned i = 0; i < 2; i++) {
 		pair->rigs[i] = rig_new((uint8_t)(i + 1), 16 << 20);
+		pair->rigs[i]->conf.long_cdbs = true;
 	}
 	rig_ledger_join(pair->rigs[0], pair->rigs[1]);
 	for (uint16_t group = 0; group < 2; group++) {

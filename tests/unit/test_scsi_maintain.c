@@ -166,6 +166,7 @@ static void lba_status(void **state)
 
 static void lba_status_of_a_type(void **state)
 {
+	rig->conf.long_cdbs = true;
 	/* blocks 16 to 23 and 32 to 47 hold something */
 	rig_store.data[0][16 * 512] = 1;
 	rig_store.data[0][32 * 512 + 77] = 1;
@@ -201,6 +202,8 @@ static void lba_status_of_a_type(void **state)
 
 static void lba_status_32_refuses(void **state)
 {
+	assert_int_equal(STATUS32(0, 0, 0, 0, 24), 0x052000); /* unless it is configured */
+	rig->conf.long_cdbs = true;
 	assert_int_equal(STATUS32(0, 2048, 0, 0, 24), OUT_OF_RANGE);
 	assert_int_equal(STATUS32(5, 0, 0, 0, 24), INVALID_FIELD);
 	assert_int_equal(be16_get(t.sense + 16), 10);

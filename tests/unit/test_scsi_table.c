@@ -203,6 +203,7 @@ static void reserved_bits_are_refused(void **state)
 	struct rig *rig = rig_new(1, 16 << 20);
 
 	rig->conf.explicit_alua = true;
+	rig->conf.long_cdbs = true;
 	rig_serve(rig);
 	for (size_t i = 0; i < expected_count; i++) {
 		unsigned action = expected[i].action;
@@ -245,7 +246,12 @@ static void short_cdb_and_aca_are_refused(void **state)
 	t.task.attribute = SCSI_ATTR_ACA;
 	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
 	assert_int_equal(rig_outcome(&t), 0x052400);
-	/* one of 32 bytes without its extended part, and one that says it is longer than it is */
+	/* one of 32 bytes where they are not offered, without its extended part, and one that says
+	 * it is longer than it is */
+	rig_task_set(&t, rig->nexus[0], 0, RIG_CDB(0x7f, 0, 0, 0, 0, 0, 0, 0x18, 0, 0x12));
+	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
+	assert_int_equal(rig_outcome(&t), 0x052000);
+	rig->conf.long_cdbs = true;
 	rig_task_set(&t, rig->nexus[0], 0, RIG_CDB(0x7f, 0, 0, 0, 0, 0, 0, 0x18, 0, 0x12));
 	assert_int_equal(rig_task_go(&t, NULL, 0), SCSI_START_DONE);
 	assert_int_equal(rig_outcome(&t), 0x052400);

@@ -28,7 +28,7 @@ BOOT_LIMIT_S = 120
 MEMORY_MB = 768
 MARK = "==== next"
 # One lab and one guest for all modules.
-SETTINGS = {"lus": 4, "adoption": True, "chap": True}
+SETTINGS = {"lus": 4, "adoption": True, "chap": True, "yoke_settings": {"long_cdbs": "yes"}}
 # What no command of a test may bring into the kernel's log.
 COMPLAINTS = ("I/O error", "Sense Key", "Unexpected", "unsupported", "timed out", "Aborting", "WARNING:",
               "BUG:", "failed", "conn error", "session recovery", "DID_")
