@@ -517,6 +517,22 @@ static void op_peer_down(void *ctx)
 	}
 }
 
+static void op_peer_gone(void *ctx)
+{
+	struct ha *ha = ctx;
+
+	if (ha->setup.ship) {
+		ship_peer_gone(ha->setup.ship);
+	}
+}
+
+static bool op_peer_awaited(void *ctx)
+{
+	struct ha *ha = ctx;
+
+	return ha->setup.ship && ship_awaits_peer(ha->setup.ship);
+}
+
 static void on_link(void *arg, bool up)
 {
 	struct ha *ha = arg;
@@ -583,6 +599,8 @@ static const struct machine_ops ops = {
 	.sessions = op_sessions,
 	.peer_up = op_peer_up,
 	.peer_down = op_peer_down,
+	.peer_gone = op_peer_gone,
+	.peer_awaited = op_peer_awaited,
 	.notice = op_notice,
 	.died = op_died,
 	.prove = op_prove,

@@ -179,6 +179,10 @@ struct machine_ops {
 	unsigned (*sessions)(void *ctx);
 	void (*peer_up)(void *ctx, uint64_t incarnation);
 	void (*peer_down)(void *ctx);
+	/* It has ended: its process, or its node has been fenced. */
+	void (*peer_gone)(void *ctx);
+	/* Does anything but the machine itself wait for that? */
+	bool (*peer_awaited)(void *ctx);
 	/* The owner of the group died alone, its node lives: Pacemaker should know now. */
 	void (*notice)(void *ctx, uint16_t group);
 	/* A daemon that owned nothing died alone: Pacemaker should start it again now. */

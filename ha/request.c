@@ -153,6 +153,9 @@ static bool take_over_wants_proof(const struct machine *m)
 	if (m->peer != PEER_UNPROVEN || m->dead || !machine_in_sync(m) || !m->quorate) {
 		return false;
 	}
+	if (m->ops->peer_awaited(m->ctx)) {
+		return true;
+	}
 	for (unsigned i = 0; i < m->group_count; i++) {
 		if (m->groups[i].phase == PHASE_LOST && m->groups[i].started) {
 			return true;
@@ -182,6 +185,7 @@ void machine_proof(struct machine *m, bool proven)
 		log_notice("controller %u has been fenced or is down cleanly, so Pacemaker says",
 			m->other);
 		m->peer = PEER_PROVEN;
+		m->ops->peer_gone(m->ctx);
 		ledger_peer_gone(m);
 	}
 	adoption_proof(m, proven);

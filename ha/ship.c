@@ -159,7 +159,11 @@ static void ship_peer_up_run(struct mailbox_msg *msg)
 	struct ship_peer_event *event = container_of(msg, struct ship_peer_event, msg);
 	struct ship_port *port = event->port;
 
+	if (port->peer_incarnation != event->incarnation) {
+		ship_out_peer_gone(port); /* with its former life */
+	}
 	port->peer_up = true;
+	port->peer_unsure = false;
 	port->peer_incarnation = event->incarnation;
 	free(event);
 	ship_out_peer_up(port);
@@ -171,9 +175,22 @@ static void ship_peer_down_run(struct mailbox_msg *msg)
 	struct ship_port *port = event->port;
 
 	port->peer_up = false;
+	port->peer_unsure = true;
 	free(event);
 	ship_in_peer_down(port);
 	ship_out_peer_down(port);
+}
+
+static void ship_peer_gone_run(struct mailbox_msg *msg)
+{
+	struct ship_peer_event *event = container_of(msg, struct ship_peer_event, msg);
+	struct ship_port *port = event->port;
+
+	free(event);
+	if (!port->peer_up) {
+		port->peer_unsure = false;
+		ship_out_peer_gone(port);
+	}
 }
 
 static void ship_peer_events_free(struct ship_peer_event **events, unsigned count)
@@ -217,16 +234,19 @@ void ship_peer_up(struct ship *ship, uint64_t incarnation)
 	if (ship->down) {
 		ship_peer_down(ship); /* a new life without a farewell of the old one */
 	}
+	ship_peer_events_free(ship->gone, ship->port_count);
 	up = ship_peer_events_new(ship, incarnation, ship_peer_up_run);
 	ship->down = ship_peer_events_new(ship, 0, ship_peer_down_run);
-	if (!up || !ship->down) {
+	ship->gone = ship_peer_events_new(ship, 0, ship_peer_gone_run);
+	if (!up || !ship->down || !ship->gone) {
 		log_err("interconnect: out of memory: controller %u is not connected, commands for "
 			"it "
 			"are held; restart this daemon",
 			ship->peer);
 		ship_peer_events_free(up, ship->port_count);
 		ship_peer_events_free(ship->down, ship->port_count);
-		ship->down = NULL;
+		ship_peer_events_free(ship->gone, ship->port_count);
+		ship->down = ship->gone = NULL;
 		return;
 	}
 	log_notice("interconnect: controller %u is a member, incarnation %016llx", ship->peer,
@@ -241,6 +261,19 @@ void ship_peer_down(struct ship *ship)
 		ship_peer_events_post(ship, ship->down);
 		ship->down = NULL;
 	}
+}
+
+void ship_peer_gone(struct ship *ship)
+{
+	if (!ship->down && ship->gone) {
+		ship_peer_events_post(ship, ship->gone);
+		ship->gone = NULL;
+	}
+}
+
+bool ship_awaits_peer(struct ship *ship)
+{
+	return atomic_load(&ship->tmfs_waiting) > 0;
 }
 
 /* ----- life ------------------------------------------------------------------------------------
@@ -347,6 +380,7 @@ void ship_free(struct ship *ship)
 		reactor_slot_set(ship->ports[i].reactor, REACTOR_SLOT_SHIP, NULL);
 	}
 	ship_peer_events_free(ship->down, ship->port_count);
+	ship_peer_events_free(ship->gone, ship->port_count);
 	ship_tls_free(ship->tls);
 	for (unsigned i = 0; ship->ports && i < ship->port_count; i++) {
 		ship_kept_free(&ship->ports[i].kept);

@@ -107,6 +107,7 @@ struct ship_tmf_out {
 	void *arg;
 	uint64_t tag;
 	bool sent; /* or queued, on the present connection */
+	bool waits; /* for a peer that has left: counted in ship->tmfs_waiting */
 };
 
 static bool ship_tmf_fill(struct ship_conn *conn, struct ship_tx *tx)
@@ -117,6 +118,16 @@ static bool ship_tmf_fill(struct ship_conn *conn, struct ship_tx *tx)
 	ship_tmf_put(&c, &record->tmf);
 	ship_frame_end(conn, &c, SHIP_TMF, 0, record->tag);
 	return false;
+}
+
+static void ship_tmf_wait(struct ship_out *out, struct ship_tmf_out *record, bool waits)
+{
+	if (waits && !record->waits) {
+		atomic_fetch_add(&out->conn.ship->tmfs_waiting, 1);
+	} else if (!waits && record->waits) {
+		atomic_fetch_sub(&out->conn.ship->tmfs_waiting, 1);
+	}
+	record->waits = waits;
 }
 
 void ship_tmf_pump(struct ship_out *out)
@@ -132,6 +143,7 @@ void ship_tmf_pump(struct ship_out *out)
 		}
 		if (!record->sent) {
 			record->sent = true;
+			ship_tmf_wait(out, record, false);
 			record->tag = ++out->serial << 16;
 			out->tmfs_sent++;
 			ship_conn_send(&out->conn, &record->tx);
@@ -139,8 +151,22 @@ void ship_tmf_pump(struct ship_out *out)
 	}
 }
 
+/*
+ * Whoever is only out of reach may have commands that the TMF names, and be back with them: it is
+ * asked then. The function is not complete before.
+ */
+void ship_tmf_all_wait(struct ship_out *out)
+{
+	struct ship_tmf_out *record;
+
+	qb_list_for_each_entry (record, &out->tmfs, link) {
+		ship_tmf_wait(out, record, true);
+	}
+}
+
 static void ship_tmf_end(struct ship_out *out, struct ship_tmf_out *record)
 {
+	ship_tmf_wait(out, record, false);
 	ship_conn_unsend(&record->tx);
 	qb_list_del(&record->link);
 	qb_list_add_tail(&record->link, &out->tmfs_ended);
@@ -229,6 +255,8 @@ void ship_out_tmf(struct ship_port *port, enum scsi_tmf_function function, const
 	qb_list_add_tail(&record->link, &out->tmfs);
 	if (port->peer_up) {
 		ship_tmf_pump(out);
+	} else if (port->peer_unsure) {
+		ship_tmf_wait(out, record, true);
 	} else {
 		ship_tmf_end(out, record);
 	}

@@ -66,6 +66,8 @@ static inline uint32_t ship_charge_bytes(uint32_t bytes)
 
 /* TMFs: sends what may go, at most SHIP_TMFS at a time. */
 void ship_tmf_pump(struct ship_out *out);
+/* The peer has left: they wait until it is back, or known to have ended. */
+void ship_tmf_all_wait(struct ship_out *out);
 /* TMF_DONE; NULL, or why the peer must not send it. */
 const char *ship_tmf_done(struct ship_out *out, uint64_t tag);
 /* The connection is lost: all are to be sent again. */

@@ -566,7 +566,12 @@ void ship_out_peer_down(struct ship_port *port)
 	reactor_timer_cancel(port->reactor, &out->redial);
 	ship_conn_close(&out->conn, "the peer has left the cluster");
 	ship_out_unpark(out, true);
-	ship_tmf_all_end(out);
+	ship_tmf_all_wait(out);
+}
+
+void ship_out_peer_gone(struct ship_port *port)
+{
+	ship_tmf_all_end(&port->out);
 }
 
 void ship_out_nexus_gone(struct ship_port *port, const struct scsi_identity *who)

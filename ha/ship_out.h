@@ -60,8 +60,10 @@ void ship_out_free(struct ship_out *out);
 
 /* The peer is a member (port->peer_up and incarnation are set): dials. On the reactor. */
 void ship_out_peer_up(struct ship_port *port);
-/* The peer has left: everything goes back to the gate. */
+/* The peer has left: everything goes back to the gate, but for TMFs. */
 void ship_out_peer_down(struct ship_port *port);
+/* It has ended, too: TMFs are done. */
+void ship_out_peer_gone(struct ship_port *port);
 
 /* See struct group_ship. */
 void ship_out_task(struct ship_port *port, struct scsi_task *task, uint64_t epoch,

@@ -40,6 +40,7 @@ struct ship_port {
 	struct reactor *reactor;
 	unsigned index;
 	bool peer_up;
+	bool peer_unsure; /* it has left, and may live */
 	uint64_t peer_incarnation;
 	struct ship_out out;
 	struct qb_list_head
@@ -66,13 +67,15 @@ struct ship {
 	struct ship_port *ports;
 	unsigned port_count;
 	struct ship_listener *listener;
-	struct ship_peer_event **down; /* ready for the peer to leave; NULL while it is not there */
+	/* Ready for the peer to leave, and to be gone; NULL while that cannot be. */
+	struct ship_peer_event **down, **gone;
 	/* Control thread. */
 	void (*link)(void *arg, bool up);
 	void *link_arg;
 	bool link_up;
 	/* Any thread. */
 	atomic_uint open_count; /* outgoing connections that are open */
+	atomic_uint tmfs_waiting; /* for a peer that has left */
 	atomic_bool link_posted;
 	struct mailbox_msg link_msg;
 };

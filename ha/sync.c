@@ -420,6 +420,9 @@ static void peer_lost(struct machine *m, enum machine_left left)
 		m->peer_linked = false;
 		m->ops->peer_down(m->ctx);
 	}
+	if (m->peer == PEER_DEAD) {
+		m->ops->peer_gone(m->ctx);
+	}
 	if (!machine_in_sync(m)) {
 		return;
 	}

@@ -439,6 +439,21 @@ static int ledger_save(void *ctx, const uint8_t lu[16], uint8_t *bytes, size_t s
 	return unit ? scsi_state_put(state_of(unit), bytes, size) : 0;
 }
 
+/*
+ * The other controller's history counts, and what it did while this one was out of reach is not
+ * known one by one: whoever is not registered any more may have been preempted, with abort.
+ */
+static void registrations_lost(
+	const struct scsi_state *was, const struct scsi_state *now, struct scsi_effects *effects)
+{
+	for (unsigned i = 0; i < was->count; i++) {
+		if (scsi_state_find(now, &was->registrants[i].who) == SCSI_NO_REGISTRANT) {
+			scsi_effects_add(effects, &was->registrants[i].who,
+				1u << SCSI_UA_REGISTRATIONS_PREEMPTED, true);
+		}
+	}
+}
+
 static int ledger_load(
 	void *ctx, const uint8_t lu[16], const uint8_t *bytes, size_t length, bool cold)
 {
@@ -458,6 +473,9 @@ static int ledger_load(
 	if (!scsi->books[unit->index] && scsi_state_is_clear(&state)) {
 		scsi_state_clear(&state);
 		return 0; /* as it is */
+	}
+	if (!cold) {
+		registrations_lost(&book_get(scsi, unit)->state, &state, &effects);
 	}
 	scsi_state_clear(&book_get(scsi, unit)->state);
 	book_get(scsi, unit)->state = state;

@@ -51,6 +51,13 @@ void ship_peer_up(struct ship *ship, uint64_t incarnation);
  * Shipped-out tasks without an answer go back to the gate (SHIP_AGAIN), to be held there.
  */
 void ship_peer_down(struct ship *ship);
+/*
+ * After ship_peer_down(): its tasks have ended, for it has died or been fenced. TMFs that it was to
+ * carry out count as carried out; until then they wait for it to be back.
+ */
+void ship_peer_gone(struct ship *ship);
+/* Does a TMF wait for that? Control thread. */
+bool ship_awaits_peer(struct ship *ship);
 bool ship_link_is_up(const struct ship *ship);
 /* This daemon's incarnation. */
 uint64_t ship_incarnation(const struct ship *ship);

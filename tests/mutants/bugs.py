@@ -225,4 +225,11 @@ BUGS = [
         "	if (task->nexus->remote || (task->serial && task->serial == effects->serial)) {", ("test_scsi_pr",)),
     Bug("reset-spares-stragglers", "LOGICAL UNIT RESET leaves what the other controller ships meanwhile", "I5", "daemon/scsi/tmf.c",
         "	reset->last_round = !lu || !ship;", "	reset->last_round = true;", ("test_scsi_tmf",)),
+    Bug("reset-forgets-the-lost", "LOGICAL UNIT RESET is complete although the other controller may live", "I5", "ha/ship_cmd.c",
+        "	} else if (port->peer_unsure) {", "	} else if (false) {", ("test_ship_peer",)),
+    Bug("nobody-asks-for-the-reset", "Pacemaker is not asked for the fencing that a reset waits for", "liveness", "ha/request.c",
+        "	if (m->ops->peer_awaited(m->ctx)) {", "	if (false) {", ("test_ha_request",)),
+    Bug("snapshot-spares-preempted", "who was preempted while the controllers were apart keeps its tasks", "I5", "daemon/scsi/ledger.c",
+        "		registrations_lost(&book_get(scsi, unit)->state, &state, &effects);", "		;",
+        ("test_scsi_pr",)),
 ]

@@ -426,7 +426,12 @@ static void conflict(struct command *command, struct attempt *attempt)
 		break;
 	case PREEMPT: /* one of the two is not registered with that key any more */
 		attempt->session->key_unsure = true;
-		command_dropped(command);
+		if (command->op.attempts > 1 || attempt->task.rerun) {
+			preempt_over(command, HISTORY_MAYBE); /* by what was sent first */
+			command_over(command, HISTORY_MAYBE);
+		} else {
+			command_dropped(command);
+		}
 		return;
 	case READ:
 	case WRITE:

@@ -189,6 +189,18 @@ static void op_peer_down(void *ctx)
 	((struct sim_node *)ctx)->peer_downs++;
 }
 
+static void op_peer_gone(void *ctx)
+{
+	struct sim_node *n = ctx;
+
+	n->peer_gones++;
+}
+
+static bool op_peer_awaited(void *ctx)
+{
+	return ((struct sim_node *)ctx)->awaits;
+}
+
 static void op_notice(void *ctx, uint16_t group)
 {
 	((struct sim_node *)ctx)->notices++;
@@ -308,6 +320,8 @@ static const struct machine_ops ops = {
 	.sessions = op_sessions,
 	.peer_up = op_peer_up,
 	.peer_down = op_peer_down,
+	.peer_gone = op_peer_gone,
+	.peer_awaited = op_peer_awaited,
 	.notice = op_notice,
 	.died = op_died,
 	.prove = op_prove,

@@ -86,7 +86,8 @@ struct sim_node {
 	unsigned sessions;
 	int save_err, claim_err, release_err, journal_err, adopt_err;
 	bool old; /* a yoked that has no ledger */
-	unsigned notices, deaths, readies, peer_ups, peer_downs, tables;
+	unsigned notices, deaths, readies, peer_ups, peer_downs, peer_gones, tables;
+	bool awaits; /* a TMF waits for the other to be gone */
 	bool fatal;
 	bool conf_refuses, conf_prepared;
 	char conf_edit[100]; /* of the last attempt */

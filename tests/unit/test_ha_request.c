@@ -483,6 +483,28 @@ static void test_died(void **state)
 	sim_free(sim);
 }
 
+/* What waits for the other one to be gone has Pacemaker asked, also when nothing is to be taken. */
+static void test_proof_for_others(void **state)
+{
+	struct sim *sim = sim_pair(1, 1);
+
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(sim->node[1].peer_gones, 1);
+	sim_boot(sim, 2);
+	sim_run(sim);
+	sim_split(sim);
+	sim_pass(sim, 1000);
+	assert_int_equal(sim->node[1].peer_gones, 1);
+	sim->node[1].awaits = true;
+	sim_pass(sim, 1000);
+	assert_int_equal(sim->node[1].peer_gones, 1); /* not fenced yet */
+	sim_kill(sim, 2, LEFT_NODE);
+	sim_pass(sim, 1000);
+	assert_int_equal(sim->node[1].peer_gones, 2);
+	sim_free(sim);
+}
+
 /* No proof: promote ends (Pacemaker fences only then), nothing is taken until the fencing. */
 static void test_no_proof_no_takeover(void **state)
 {
@@ -639,6 +661,7 @@ int main(void)
 		cmocka_unit_test(test_notice),
 		cmocka_unit_test(test_died),
 		cmocka_unit_test(test_no_proof_no_takeover),
+		cmocka_unit_test(test_proof_for_others),
 		cmocka_unit_test(test_takes_over),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_state_full),

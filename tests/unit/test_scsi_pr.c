@@ -557,6 +557,36 @@ static void preempt_and_abort_of_its_own_key_spares_itself(void **state)
 	assert_int_equal(pair_ua(pair, B), 0);
 }
 
+/* Both controllers were apart, and the other one's history counts: in it B has been preempted. */
+static void preempted_in_a_snapshot(void **state)
+{
+	const struct ledger_serve *from = scsi_ledger_serve(pair->rigs[0]->scsi);
+	const struct ledger_serve *to = scsi_ledger_serve(pair->rigs[1]->scsi);
+	const uint8_t *lu = pair->rigs[0]->extents[0].uuid;
+	static uint8_t bytes[LEDGER_STATE_BYTES_MAX];
+	int length;
+
+	assert_int_equal(pair_pr(pair, A, REGISTER, 0, 0, 0xa0, 0), SCSI_GOOD);
+	length = from->save(from->ctx, lu, bytes, sizeof(bytes));
+	assert_true(length > 0);
+	assert_int_equal(pair_pr(pair, B, REGISTER, 0, 0, 0xa1, 0), SCSI_GOOD);
+	rig_store.wait = true;
+	pair_start(pair, &u[0], B, 0, READ1, NULL, 0);
+	pair_run(pair);
+	assert_int_equal(to->load(to->ctx, lu, bytes, (size_t)length, false), 0);
+	assert_int_equal(from->load(from->ctx, lu, bytes, (size_t)length, false), 0);
+	pair_run(pair);
+	rig_store_run();
+	pair_run(pair);
+	rig_store.wait = false;
+	assert_int_equal(u[0].dones, 1);
+	assert_true(u[0].aborted);
+	assert_int_equal(pair_ua(pair, B), 0x062f00);
+	assert_int_equal(pair_ua(pair, B), 0x062a05);
+	assert_int_equal(pair_ua(pair, B), 0);
+	assert_int_equal(pair_ua(pair, A), 0);
+}
+
 /* The entry of the one that is preempted may stand behind: nobody waits for anybody. */
 static void preempted_commands_in_the_ledger_are_not_waited_for(void **state)
 {
@@ -769,6 +799,7 @@ static void a_joiner_takes_the_state_over(void **state)
 		to->load(to->ctx, pair->rigs[1]->extents[0].uuid, bytes, (size_t)length, false), 0);
 	pair_run(pair);
 	pair_state(pair); /* the same bytes at both */
+	assert_int_equal(pair_ua(pair, B), 0x062a05); /* of the time without registrations */
 	/* MODE SENSE is judged where it runs */
 	assert_int_equal(
 		pair_do(pair, &t, B, 0, RIG_CDB(0x1a, 0, 0x3f, 0, 255, 0), NULL, 0), CONFLICT);
@@ -821,6 +852,7 @@ int main(void)
 		TEST(preempt_and_abort_of_its_own_key_spares_itself),
 		TEST(preempt_and_abort_waits_for_what_a_lost_controller_has_shipped),
 		TEST(preempted_commands_in_the_ledger_are_not_waited_for),
+		TEST(preempted_in_a_snapshot),
 		TEST(good_is_not_said_before_the_ledger_is_done),
 		TEST(an_entry_that_cannot_be_made_durable_is_busy),
 		TEST(again_goes_to_the_gate_anew),

@@ -158,12 +158,42 @@ static void test_tmf_and_down(void **state)
 	assert_true(pair_drive(pair, is_nonzero, &pair->side[1].tmfs));
 	assert_int_equal(done, 0);
 	ship_peer_down(pair->side[0].ship);
-	assert_true(pair_drive(pair, is_nonzero, &done));
+	pair_linger(pair, 20);
+	/* It may live, and have commands of the LU: that is not over, nor is another one. */
+	ops->tmf(ops->ctx, pair->side[0].reactors[0], SCSI_TMF_LU_RESET, lu, &who, tmf_done, &done);
+	pair_linger(pair, 20);
+	assert_int_equal(done, 0);
+	assert_true(ship_awaits_peer(pair->side[0].ship));
 	/* The owner's part ends after its connection has gone. */
-	pair_linger(pair, 20);
 	pair->side[1].tmf_done(pair->side[1].tmf_arg);
+	/* The same daemon is back: it is asked. */
+	pair->side[1].tmf_hold = false;
+	ship_peer_up(pair->side[0].ship, ship_incarnation(pair->side[1].ship));
+	assert_true(pair_drive(pair, is_nonzero, &done));
 	pair_linger(pair, 20);
-	assert_int_equal(done, 1);
+	assert_int_equal(done, 2);
+	assert_int_equal(pair->side[1].tmfs, 3);
+	assert_false(ship_awaits_peer(pair->side[0].ship));
+	/* It is lost, and fenced; then back in another life. */
+	for (unsigned i = 0; i < 2; i++) {
+		ship_peer_down(pair->side[0].ship);
+		pair_linger(pair, 20);
+		done = 0;
+		ops->tmf(ops->ctx, pair->side[0].reactors[0], SCSI_TMF_LU_RESET, lu, &who, tmf_done,
+			&done);
+		pair_linger(pair, 20);
+		assert_int_equal(done, 0);
+		if (i == 0) {
+			ship_peer_gone(pair->side[0].ship);
+			assert_true(pair_drive(pair, is_nonzero, &done));
+			ship_peer_up(pair->side[0].ship, ship_incarnation(pair->side[1].ship));
+			assert_true(pair_drive(pair, pair_linked, pair));
+		} else {
+			ship_peer_up(pair->side[0].ship, ship_incarnation(pair->side[1].ship) + 1);
+			assert_true(pair_drive(pair, is_nonzero, &done));
+		}
+	}
+	assert_int_equal(pair->side[1].tmfs, 3);
 	pair_free(pair);
 }
 
