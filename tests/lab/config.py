@@ -53,7 +53,7 @@ def yoke_yaml(settings):
             lines += [f"      - {{name: {net}, network: {NETWORKS[net]}.0/24}}" for net in HOST_NETWORKS]
     lines.append("groups:")
     for group, home in settings["groups"].items():
-        lines += [f"  - name: {group}", f"    home: {home}", "    failback: manual"]
+        lines += [f"  - name: {group}", f"    home: {home}", f"    failback: {settings['failback']}"]
     lines.append("extents:")
     for name, group, size, block in extents(settings):
         lines += [f"  - name: {name}", "    type: file", f"    path: /srv/yoke/{name}.img",

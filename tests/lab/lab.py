@@ -37,6 +37,7 @@ DEFAULTS = {
     "stand_in": False,             # Pacemaker's sample agents in the place of ours
     "stage": None,                 # directory that the product was installed into (DESTDIR)
     "groups": {"g1": "a", "g2": "b"},
+    "failback": "manual",          # of every group
     "purpose": "test",             # who made it: for `lab status` and `tests/demo --stop`
     "lus": 4,
     "lu_mib": 64,
