@@ -69,6 +69,29 @@ static void released_send(struct machine *m, struct ha_group *g)
 	}
 }
 
+/*
+ * Between COMMIT and the last SAVED the new owner waits for the disks of both controllers. The
+ * former one has let the extents go, and from COMMIT on nobody else can become the owner without a
+ * proof that this controller does not write: so their locks can be taken now, and with many LUs the
+ * claim does not begin with that while hosts wait. The write key tells of the epoch: it is left to
+ * the claim, since a COMMIT that the other one has not seen may still come to nothing.
+ */
+static void lock_step(struct machine *m, struct ha_group *g)
+{
+	bool due = g->owner == m->self && g->phase == PHASE_COMMITTING && g->claim == CLAIM_NONE &&
+		   !g->claim_failed && !g->retiring && !m->dead && m->quorate && !m->suspect;
+
+	if (due && !g->locked) {
+		g->locked = true;
+		m->ops->lock(m->ctx, g->index);
+	} else if (!due && g->locked) {
+		g->locked = false;
+		if (g->claim == CLAIM_NONE) {
+			m->ops->unlock(m->ctx, g->index);
+		} /* else they belong to the claim */
+	}
+}
+
 void group_claim_step(struct machine *m, struct ha_group *g)
 {
 	bool keep = claim_is_due(m, g) && !g->claim_failed;
@@ -102,6 +125,7 @@ void group_claim_step(struct machine *m, struct ha_group *g)
 	case CLAIM_RELEASING:
 		break;
 	}
+	lock_step(m, g);
 	if (g->owner != m->self) {
 		g->claim_failed = false;
 		g->retiring = false;

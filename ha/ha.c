@@ -462,6 +462,20 @@ static void on_claimed(void *arg, int err)
 	ha_settled(slot->ha);
 }
 
+static void op_lock(void *ctx, uint16_t group)
+{
+	struct ha *ha = ctx;
+
+	ha->setup.serve->lock(ha->setup.serve->ctx, group);
+}
+
+static void op_unlock(void *ctx, uint16_t group)
+{
+	struct ha *ha = ctx;
+
+	ha->setup.serve->unlock(ha->setup.serve->ctx, group);
+}
+
 static void op_claim(void *ctx, uint16_t group, uint64_t epoch)
 {
 	struct ha *ha = ctx;
@@ -588,6 +602,8 @@ static const struct machine_ops ops = {
 	.send = op_send,
 	.publish = op_publish,
 	.drain = op_drain,
+	.lock = op_lock,
+	.unlock = op_unlock,
 	.claim = op_claim,
 	.release = op_release,
 	.save = op_save,

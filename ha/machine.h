@@ -100,6 +100,7 @@ struct ha_group {
 	enum ha_claim claim;
 	uint64_t claim_epoch;
 	bool drain_pending;
+	bool locked; /* the extents' locks have been taken ahead of the claim */
 	bool claim_failed, release_failed;
 	uint64_t save_seq; /* the save that makes the current step durable */
 	uint64_t deadline_ms; /* of the phase; 0 = none */
@@ -162,6 +163,9 @@ struct machine_ops {
 	/* Then machine_applied(group, seq). */
 	void (*publish)(void *ctx, const struct group_view *view, uint64_t seq);
 	void (*drain)(void *ctx, uint16_t group); /* machine_drained() */
+	/* The locks of the extents ahead of the claim, and back when there is none. */
+	void (*lock)(void *ctx, uint16_t group);
+	void (*unlock)(void *ctx, uint16_t group);
 	void (*claim)(void *ctx, uint16_t group, uint64_t epoch); /* machine_claimed() */
 	void (*release)(void *ctx, uint16_t group); /* machine_released() */
 	/* Makes the groups durable as they are at the call; machine_saved(seq). */

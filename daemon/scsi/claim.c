@@ -22,6 +22,7 @@ struct scsi_claim {
 	void *arg;
 	struct mailbox_msg msg;
 	struct reactor_timer timer;
+	unsigned pauses;
 	bool added; /* one LU of a group whose right to write is here already */
 	unsigned count;
 	struct {
@@ -38,6 +39,13 @@ static uint64_t monotonic_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static void extents_release(struct scsi *scsi, const struct scsi_group *group)
+{
+	for (unsigned i = 0; i < group->lu_count; i++) {
+		extent_release(scsi->lus[group->lus[i]].extent);
+	}
+}
+
 static void claim_end(struct scsi_claim *claim, int err)
 {
 	struct scsi_group *group = &claim->scsi->groups[claim->group];
@@ -50,9 +58,7 @@ static void claim_end(struct scsi_claim *claim, int err)
 		}
 	} else if (err) {
 		/* Those too that have begun to be claimed. */
-		for (unsigned i = 0; i < group->lu_count; i++) {
-			extent_release(claim->scsi->lus[group->lus[i]].extent);
-		}
+		extents_release(claim->scsi, group);
 		group->claimed = false;
 	}
 	free(claim);
@@ -149,9 +155,12 @@ static void claim_timer_fired(struct reactor_timer *timer)
 static void claim_pause(struct mailbox_msg *msg)
 {
 	struct scsi_claim *claim = container_of(msg, struct scsi_claim, msg);
+	unsigned ms;
 
+	/* What another is just letting go, or a disk answers at once, is worth a look soon. */
+	ms = claim->pauses++ < SCSI_CLAIM_QUICK ? 1 : SCSI_CLAIM_PAUSE_MS;
 	claim->timer.fired = claim_timer_fired;
-	if (reactor_timer_set(claim->scsi->cores[0].reactor, &claim->timer, SCSI_CLAIM_PAUSE_MS)) {
+	if (reactor_timer_set(claim->scsi->cores[0].reactor, &claim->timer, ms)) {
 		claim_timer_fired(&claim->timer);
 	}
 }
@@ -190,6 +199,26 @@ void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	claim->done = done;
 	claim->arg = arg;
 	claim_step(claim);
+}
+
+void scsi_lock(void *ctx, uint16_t group)
+{
+	struct scsi *scsi = ctx;
+	const struct scsi_group *g = &scsi->groups[group];
+
+	/* What cannot be locked now is found out, and told, by the claim. */
+	for (unsigned i = 0; i < g->lu_count; i++) {
+		(void)extent_lock(scsi->lus[g->lus[i]].extent);
+	}
+}
+
+void scsi_unlock(void *ctx, uint16_t group)
+{
+	struct scsi *scsi = ctx;
+
+	if (!scsi->groups[group].claimed) {
+		extents_release(scsi, &scsi->groups[group]);
+	}
 }
 
 void scsi_claim_added(struct scsi *scsi, uint16_t lu)
@@ -289,7 +318,10 @@ struct scsi_release {
 	struct release_flush flushes[]; /* of the LUs that the group has had at the start */
 };
 
-/* On the control thread. */
+/*
+ * On the control thread. Whoever waits is told before the locks are let go, since he needs longer
+ * to come for the first than it takes to let the last of thousands go.
+ */
 static void release_end(struct mailbox_msg *msg)
 {
 	struct scsi_release *release = container_of(msg, struct scsi_release, msg);
@@ -298,10 +330,10 @@ static void release_end(struct mailbox_msg *msg)
 	for (unsigned i = 0; i < release->count; i++) {
 		scsi_lu_unpin(release->flushes[i].lu);
 	}
-	for (unsigned i = 0; i < group->lu_count; i++) {
-		extent_release(release->scsi->lus[group->lus[i]].extent);
-	}
 	release->done(release->arg, release->err);
+	if (!group->claimed) { /* again, by done() */
+		extents_release(release->scsi, group);
+	}
 	free(release);
 }
 

@@ -17,7 +17,8 @@
 #define SCSI_AGAIN_PAUSE_MS \
 	5 /* before a task that came back is shipped under the same view again */
 #define SCSI_BUFFER_POLL_MS	5 /* buffers that came back by a way we do not see */
-#define SCSI_CLAIM_PAUSE_MS	5 /* between two attempts to claim an extent */
+#define SCSI_CLAIM_PAUSE_MS	5 /* between two attempts to claim an extent; the first of them */
+#define SCSI_CLAIM_QUICK	5 /* ... have 1 ms */
 #define SCSI_HANGS_MS		5000 /* a store that completes nothing for so long hangs */
 #define SCSI_LOOKS		256u /* LUs of a group whose health is looked at in one call */
 #define SCSI_CLAIM_ADDED_MS	10000 /* for an extent that was added */

@@ -18,9 +18,12 @@ void scsi_drain(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg
 /* A task of the group has left the store, or its view has changed. */
 void scsi_drains_check(struct scsi_core_group *group);
 
-/* claim.c. release() gives the claim up even when a flush failed, and says so. */
+/* claim.c. What lock() and release() are for: see struct group_serve. release() gives the claim up
+ * even when a flush failed, and says so. */
 void scsi_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	void (*done)(void *arg, int err), void *arg);
+void scsi_lock(void *ctx, uint16_t group);
+void scsi_unlock(void *ctx, uint16_t group);
 void scsi_release(void *ctx, uint16_t group, void (*done)(void *arg, int err), void *arg);
 /* Claims an LU that was added to a group whose right to write is here. Control thread. */
 void scsi_claim_added(struct scsi *scsi, uint16_t lu);

@@ -88,6 +88,8 @@ void scsi_serve_init(struct scsi *scsi)
 		.ctx = scsi,
 		.publish = scsi_publish,
 		.drain = scsi_drain,
+		.lock = scsi_lock,
+		.unlock = scsi_unlock,
 		.claim = scsi_claim,
 		.release = scsi_release,
 		.healthy = scsi_healthy,

@@ -247,6 +247,11 @@ int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch)
 	return extent->ops->claim ? extent->ops->claim(extent, (uint8_t)controller, epoch) : 0;
 }
 
+int extent_lock(struct extent *extent)
+{
+	return extent->ops->lock ? extent->ops->lock(extent) : 0;
+}
+
 void extent_release(struct extent *extent)
 {
 	if (extent->ops->release) {

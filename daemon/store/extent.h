@@ -37,12 +37,13 @@ struct extent {
 /*
  * A kind of extent. All but open and submit have the meaning of the public function; open fills
  * in extent->info (and its own part of the object) and cleans up after itself when it fails.
- * claim, release and check may be NULL: nothing to do.
+ * lock, claim, release and check may be NULL: nothing to do.
  */
 struct extent_ops {
 	int (*open)(struct extent *extent, char *error, size_t error_size);
 	void (*close)(struct extent *extent);
 	void (*submit)(struct extent *extent, struct extent_io *io);
+	int (*lock)(struct extent *extent);
 	int (*claim)(struct extent *extent, uint8_t controller, uint64_t epoch);
 	void (*release)(struct extent *extent);
 	int (*check)(struct extent *extent);

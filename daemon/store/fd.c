@@ -305,7 +305,7 @@ static void fd_close(struct extent *extent)
  */
 static int fd_lock(struct extent *extent)
 {
-	if (extent->locked) {
+	if (extent->locked || extent->config.read_only) {
 		return 0;
 	}
 	while (flock(extent->fd, LOCK_EX | LOCK_NB) < 0) {
@@ -331,7 +331,7 @@ static int fd_lock(struct extent *extent)
 
 static int fd_claim(struct extent *extent, uint8_t controller, uint64_t epoch)
 {
-	int err = extent->config.read_only ? 0 : fd_lock(extent);
+	int err = fd_lock(extent);
 
 	if (err || !extent->key) {
 		return err;
@@ -427,6 +427,7 @@ const struct extent_ops extent_fd_ops = {
 	.open = fd_open,
 	.close = fd_close,
 	.submit = extent_fd_submit,
+	.lock = fd_lock,
 	.claim = fd_claim,
 	.release = fd_release,
 	.check = fd_check,

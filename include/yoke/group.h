@@ -68,13 +68,25 @@ struct group_serve {
 	void (*drain)(void *ctx, uint16_t group, void (*drained)(void *arg), void *arg);
 
 	/*
+	 * Before a claim, as long as there is still to be waited for others: takes those of the
+	 * extents' locks that are free, which gives no right to write. Then claim() has less to
+	 * do while hosts wait; or unlock() gives them back. Control thread.
+	 */
+	void (*lock)(void *ctx, uint16_t group);
+	void (*unlock)(void *ctx, uint16_t group);
+
+	/*
 	 * Makes the group's extents ready to be written here under `epoch` (extent_claim() with
 	 * retries up to timeout_ms, health check); done(arg, 0 or negative errno). Control thread.
 	 */
 	void (*claim)(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 		void (*done)(void *arg, int err), void *arg);
 
-	/* Flushes the extents of a drained group, then gives the claim up. Control thread. */
+	/*
+	 * Flushes the extents of a drained group; then nothing of this controller can change them
+	 * any more, and done() is called. The locks are let go right behind it, unless done() has
+	 * claimed the group again: whoever takes it next waits for each of them. Control thread.
+	 */
 	void (*release)(void *ctx, uint16_t group, void (*done)(void *arg, int err), void *arg);
 
 	/* Are all extents of the group there and healthy? Control thread. */

@@ -144,6 +144,12 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
  */
 int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch);
 
+/*
+ * The part of extent_claim() that needs no epoch: the flock(), if it is free. 0, -EAGAIN or another
+ * negative errno. Alone it gives no right to write. Control thread.
+ */
+int extent_lock(struct extent *extent);
+
 /* Gives the right up, or what has been begun to take it; idempotent. Control thread. */
 void extent_release(struct extent *extent);
 

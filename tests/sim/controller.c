@@ -155,6 +155,20 @@ static void watch_drain(void *ctx, uint16_t group, void (*drained)(void *arg), v
 	}
 }
 
+static void watch_lock(void *ctx, uint16_t group)
+{
+	const struct group_serve *serve = scsi_serve(node_of_serve(ctx)->scsi);
+
+	serve->lock(serve->ctx, group);
+}
+
+static void watch_unlock(void *ctx, uint16_t group)
+{
+	const struct group_serve *serve = scsi_serve(node_of_serve(ctx)->scsi);
+
+	serve->unlock(serve->ctx, group);
+}
+
 static void watch_claim(void *ctx, uint16_t group, uint64_t epoch, unsigned timeout_ms,
 	void (*done)(void *arg, int err), void *arg)
 {
@@ -504,6 +518,8 @@ static void vtables_fill(struct node *node)
 	node->serve = (struct group_serve){.ctx = node,
 		.publish = watch_publish,
 		.drain = watch_drain,
+		.lock = watch_lock,
+		.unlock = watch_unlock,
 		.claim = watch_claim,
 		.release = watch_release,
 		.healthy = watch_healthy,

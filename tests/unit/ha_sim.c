@@ -105,10 +105,34 @@ static void op_drain(void *ctx, uint16_t group)
 	job_add(n, WORK_DRAIN, group, 0);
 }
 
+/* Ahead of the claim, when the former owner has let go. */
+static void op_lock(void *ctx, uint16_t group)
+{
+	struct sim_node *n = ctx;
+	const struct ha_group *g = &n->m->groups[group];
+
+	assert_false(n->locked[group]);
+	assert_false(n->claimed[group]);
+	assert_int_equal(g->owner, n->id);
+	assert_int_equal(g->phase, PHASE_COMMITTING);
+	assert_false(other_of(n)->alive && other_of(n)->claimed[group] && !n->sim->lied);
+	n->locked[group] = true;
+}
+
+static void op_unlock(void *ctx, uint16_t group)
+{
+	struct sim_node *n = ctx;
+
+	assert_true(n->locked[group]);
+	assert_false(n->claimed[group]);
+	n->locked[group] = false;
+}
+
 static void op_claim(void *ctx, uint16_t group, uint64_t epoch)
 {
 	struct sim_node *n = ctx;
 
+	n->locked[group] = false; /* they belong to it now */
 	assert_false(n->claimed[group]);
 	/* Nobody takes what another living controller holds. */
 	assert_false(other_of(n)->alive && other_of(n)->claimed[group] && !n->sim->lied);
@@ -309,6 +333,8 @@ static const struct machine_ops ops = {
 	.send = op_send,
 	.publish = op_publish,
 	.drain = op_drain,
+	.lock = op_lock,
+	.unlock = op_unlock,
 	.claim = op_claim,
 	.release = op_release,
 	.save = op_save,
@@ -383,6 +409,7 @@ static void node_clear(struct sim_node *n)
 	n->job_count = 0;
 	n->scsi.held_count = 0;
 	memset(n->claimed, 0, sizeof(n->claimed));
+	memset(n->locked, 0, sizeof(n->locked));
 	n->adopted = false; /* a daemon that starts again takes them away before anything else */
 	n->open = false;
 	n->alive = false;
@@ -726,6 +753,22 @@ void sim_run_without(struct sim *sim, enum sim_work stuck)
 	}
 }
 
+/* Locks that were taken ahead of a claim do not outlive the reason for it. */
+static void locks_check(const struct sim *sim)
+{
+	for (uint8_t i = 1; i <= 2; i++) {
+		const struct sim_node *n = &sim->node[i];
+
+		for (uint16_t g = 0; g < SIM_GROUPS && n->alive; g++) {
+			const struct ha_group *group = &n->m->groups[g];
+
+			assert_int_equal(n->locked[g], group->locked);
+			assert_true(!n->locked[g] || !machine_in_sync(n->m) ||
+				    (group->owner == n->id && group->phase == PHASE_COMMITTING));
+		}
+	}
+}
+
 void sim_run(struct sim *sim)
 {
 	unsigned steps = 0;
@@ -733,6 +776,7 @@ void sim_run(struct sim *sim)
 	while (sim_step(sim)) {
 		assert_true(++steps < 20000); /* or it goes round in circles */
 	}
+	locks_check(sim);
 }
 
 void sim_pass(struct sim *sim, uint64_t ms)

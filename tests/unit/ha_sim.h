@@ -77,6 +77,7 @@ struct sim_node {
 	struct group_view view[SIM_GROUPS];
 	bool viewed[SIM_GROUPS];
 	bool claimed[SIM_GROUPS];
+	bool locked[SIM_GROUPS]; /* ahead of a claim */
 	bool adopted; /* serves the other's portals */
 	bool open; /* its own portals */
 	bool addressed; /* their addresses are on its node, which may outlive the daemon */

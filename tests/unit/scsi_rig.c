@@ -171,6 +171,12 @@ int extent_claim(struct extent *extent, uint32_t controller, uint64_t epoch)
 	return 0;
 }
 
+int extent_lock(struct extent *extent)
+{
+	rig_store.locks++;
+	return 0;
+}
+
 void extent_release(struct extent *extent)
 {
 	rig_store.releases++;

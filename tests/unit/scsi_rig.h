@@ -110,7 +110,7 @@ struct rig_store {
 	int check_error;
 	unsigned reads, writes, flushes, unmaps, zeroes, fuas, asks;
 	uint64_t used_bytes, free_bytes, total_bytes; /* EXTENT_SPACE */
-	unsigned claims, releases, opens, closes;
+	unsigned locks, claims, releases, opens, closes;
 	uint64_t claim_epoch;
 	uint8_t data[RIG_EXTENTS + 1][RIG_BYTES]; /* and one that is not configured at first */
 };

@@ -267,6 +267,33 @@ static void test_release_waits_for_the_store(void **state)
 	sim_free(sim);
 }
 
+/* COMMIT is there and the disks take their time: the locks are taken, the extents are not. */
+static void test_locks_before_the_claim(void **state)
+{
+	for (int fails = 0; fails < 2; fails++) {
+		struct sim *sim = sim_pair(1, 1);
+		struct sim_node *taker = &sim->node[2];
+		int result;
+
+		sim_promote(sim, 2, 0, &result);
+		sim_run_without(sim, WORK_SAVE);
+		assert_false(taker->locked[0]);
+		assert_int_equal(sim->node[1].jobs[0].work, WORK_SAVE);
+		sim_job_do(&sim->node[1], 0);
+		sim_run_without(sim, WORK_SAVE);
+		assert_int_equal(sim_group(sim, 2, 0)->phase, PHASE_COMMITTING);
+		assert_true(taker->locked[0]);
+		assert_false(taker->claimed[0]);
+		assert_false(sim->node[1].locked[0]);
+		taker->save_err = fails ? -5 : 0;
+		sim_run(sim);
+		assert_false(taker->locked[0]);
+		assert_int_equal(taker->claimed[0], !fails);
+		assert_int_equal(result, fails ? HA_FAILED : HA_OK);
+		sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_key_lost),
 		cmocka_unit_test(test_drained_waits_for_the_disk),
 		cmocka_unit_test(test_release_waits_for_the_store),
+		cmocka_unit_test(test_locks_before_the_claim),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -649,6 +649,64 @@ static void release_flushes_first(void **state)
 	assert_int_equal(rig_store.releases, 4);
 }
 
+/* Who waits for the release hears of it first: the locks of thousands are let go meanwhile. */
+static void note_releases(void *arg, int err)
+{
+	struct result *result = arg;
+
+	assert_int_equal(err, 0);
+	result->dones++;
+	result->err = (int)rig_store.releases;
+}
+
+static void release_tells_before_it_unlocks(void **state)
+{
+	struct result result = {0};
+
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	rig->serve->release(rig->serve->ctx, 0, note_releases, &result);
+	rig_run(rig);
+	assert_int_equal(result.dones, 1);
+	assert_int_equal(result.err, 0);
+	assert_int_equal(rig_store.releases, 2);
+}
+
+/* The move was rolled back at that very moment: what is claimed again is not let go. */
+static void note_claim(void *arg, int err)
+{
+	assert_int_equal(err, 0);
+	rig->serve->claim(rig->serve->ctx, 0, 1, 1000, note, arg);
+}
+
+static void claim_inside_release_keeps_the_locks(void **state)
+{
+	struct result result = {0};
+
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	rig->serve->release(rig->serve->ctx, 0, note_claim, &result);
+	rig_run(rig);
+	assert_int_equal(result.dones, 1);
+	assert_int_equal(result.err, 0);
+	assert_int_equal(rig_store.claims, 2);
+	assert_int_equal(rig_store.releases, 0);
+}
+
+static void locks_ahead_of_a_claim(void **state)
+{
+	struct result result = {0};
+
+	rig->serve->lock(rig->serve->ctx, 0);
+	assert_int_equal(rig_store.locks, 2);
+	assert_int_equal(rig_store.claims, 0);
+	rig->serve->unlock(rig->serve->ctx, 0);
+	assert_int_equal(rig_store.releases, 2);
+	rig->serve->lock(rig->serve->ctx, 0);
+	rig->serve->claim(rig->serve->ctx, 0, 7, 1000, note, &result);
+	assert_int_equal(result.dones, 1);
+	rig->serve->unlock(rig->serve->ctx, 0); /* they belong to the claim now */
+	assert_int_equal(rig_store.releases, 2);
+}
+
 /* ----- buffers ------------------------------------------------------------------------------- */
 
 static void reads_wait_for_buffers_in_order(void **state)
@@ -727,6 +785,9 @@ int main(void)
 		TEST(claim_tries_again_and_gives_up),
 		TEST(claim_that_fails_gives_back_what_it_took),
 		TEST(release_flushes_first),
+		TEST(release_tells_before_it_unlocks),
+		TEST(claim_inside_release_keeps_the_locks),
+		TEST(locks_ahead_of_a_claim),
 		cmocka_unit_test(reads_wait_for_buffers_in_order),
 		cmocka_unit_test(reads_larger_than_the_pool_are_busy),
 	};

@@ -527,6 +527,38 @@ static void test_claims_exclude_each_other(void **state)
 	unlink(file.path);
 }
 
+/* A lock keeps others out, is none of a reader's business, and becomes part of the claim. */
+static void test_lock_ahead_of_a_claim(void **state)
+{
+	struct file file = file_make("lock", MIB);
+	struct extent_config config = file_config(&file);
+	struct extent *a, *b;
+
+	config.clustered = true;
+	config.write_key = EXTENT_WRITE_KEY_OFF;
+	a = open_ok(&config);
+	b = open_ok(&config);
+	assert_int_equal(extent_claim(a, 1, 1), 0);
+	assert_int_equal(extent_lock(b), -EAGAIN);
+	extent_release(a);
+	assert_int_equal(extent_lock(b), 0);
+	assert_int_equal(extent_lock(b), 0);
+	assert_int_equal(extent_claim(a, 1, 2), -EAGAIN);
+	extent_release(b); /* without a claim */
+	assert_int_equal(extent_claim(a, 1, 2), 0);
+	extent_release(a);
+	assert_int_equal(extent_lock(b), 0);
+	assert_int_equal(extent_claim(b, 2, 3), 0);
+	assert_int_equal(extent_lock(a), -EAGAIN);
+	extent_close(a);
+	config.read_only = true;
+	a = open_ok(&config);
+	assert_int_equal(extent_lock(a), 0);
+	extent_close(a);
+	extent_close(b);
+	unlink(file.path);
+}
+
 static void test_check_sees_a_cut_and_a_deleted_file(void **state)
 {
 	struct file file = file_make("check", MIB);
@@ -772,6 +804,7 @@ int main(void)
 		cmocka_unit_test(test_file_is_created_and_extended),
 		cmocka_unit_test(test_bad_files_are_refused),
 		cmocka_unit_test(test_claims_exclude_each_other),
+		cmocka_unit_test(test_lock_ahead_of_a_claim),
 		cmocka_unit_test(test_check_sees_a_cut_and_a_deleted_file),
 		cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_read_only_file),
