@@ -415,6 +415,25 @@ static void cli_lu_space_print(const json_t *lu)
 	}
 }
 
+/* "sanitize (overwrite, pass 2 of 3): 41 %", behind `head`; nothing when there is none. */
+static void cli_lu_sanitize_print(const char *head, const json_t *lu)
+{
+	const json_t *sanitize = json_object_get(lu, "sanitize");
+
+	if (!json_is_object(sanitize)) {
+		return;
+	}
+	if (cli_get_bool(sanitize, "failed")) {
+		printf("%sSANITIZE HAS FAILED (%s): no other command runs until one has worked\n",
+			head, cli_get_text(sanitize, "method"));
+		return;
+	}
+	printf("%ssanitize (%s, pass %lld of %lld): %d %%, hosts wait\n", head,
+		cli_get_text(sanitize, "method"), (long long)cli_get_number(sanitize, "pass"),
+		(long long)cli_get_number(sanitize, "passes"),
+		(int)json_number_value(json_object_get(sanitize, "percent")));
+}
+
 static void cli_lus_print(const json_t *answer)
 {
 	static const char *const head[] = {"EXTENT", ">LUN", "GROUP", "OWNER", "TYPE", ">SIZE",
@@ -436,6 +455,12 @@ static void cli_lus_print(const json_t *answer)
 			cli_get_text(lu, "write_key"), cli_get_text(lu, "naa"));
 	}
 	cli_table_print(table, stdout, "no logical units");
+	json_array_foreach (json_object_get(answer, "lus"), i, lu) {
+		char name[80];
+
+		snprintf(name, sizeof(name), "%s: ", cli_get_text(lu, "extent"));
+		cli_lu_sanitize_print(name, lu);
+	}
 }
 
 /* How I/O reaches the store. */
@@ -541,6 +566,7 @@ static void cli_lu_print(const json_t *lu)
 	if (cli_get_bool(lu, "write_protected")) {
 		printf("%-14sby a host (SWP, MODE SELECT)\n", "protected");
 	}
+	cli_lu_sanitize_print("work          ", lu);
 	cli_lu_reservations_print(json_object_get(lu, "reservations"));
 	printf("%-14sreads %lld (%s), writes %lld (%s)\n", "counters",
 		(long long)cli_get_number(lu, "reads"),

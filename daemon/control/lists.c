@@ -147,6 +147,17 @@ static json_t *control_space_json(const struct scsi_lu_info *lu)
 		(int)lu->threshold_reached);
 }
 
+/* A sanitize operation; null: none. */
+static json_t *control_sanitize_json(const struct scsi_lu_info *lu)
+{
+	if (!lu->sanitize.method) {
+		return json_null();
+	}
+	return json_pack("{s:s, s:b, s:i, s:i, s:f}", "method", lu->sanitize.method, "failed",
+		(int)lu->sanitize.failed, "pass", (int)lu->sanitize.pass, "passes",
+		(int)lu->sanitize.passes, "percent", lu->sanitize.percent);
+}
+
 static json_t *control_lu_json(
 	const struct control *control, unsigned index, const struct scsi_lu_info *lu, json_t *luns)
 {
@@ -157,7 +168,7 @@ static json_t *control_lu_json(
 
 	return json_pack(
 		"{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:i, s:b, s:b, s:b,"
-		" s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:b, s:o, s:o}",
+		" s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:b, s:o, s:o, s:o}",
 		"extent", control_json_text(extent->name), "comment",
 		control_json_text(extent->comment), "luns", luns, "type",
 		extent_type_name(extent->type), "path", control_json_text(extent->path), "group",
@@ -174,7 +185,8 @@ static json_t *control_lu_json(
 		(json_int_t)lu->writes, "read_bytes", (json_int_t)lu->read_bytes, "written_bytes",
 		(json_int_t)lu->written_bytes, "write_key", extent_write_key_name(lu->write_key),
 		"write_protected", (int)lu->write_protected, "reservations",
-		control_reservations_json(control, index, lu), "space", control_space_json(lu));
+		control_reservations_json(control, index, lu), "space", control_space_json(lu),
+		"sanitize", control_sanitize_json(lu));
 }
 
 /* LUs stand in the order of the configuration. */

@@ -28,6 +28,7 @@ bool scsi_defects_decode(struct scsi_task *task);
 void scsi_defects_run(struct scsi_task *task);
 bool scsi_mode_sense_decode(struct scsi_task *task);
 void scsi_mode_sense_run(struct scsi_task *task);
+bool scsi_mode_sense_beside_sanitize(const struct scsi_task *task);
 bool scsi_report_luns_decode(struct scsi_task *task);
 void scsi_report_luns_run(struct scsi_task *task);
 bool scsi_rtpg_decode(struct scsi_task *task);

@@ -125,6 +125,14 @@ bool scsi_mode_sense_decode(struct scsi_task *task)
 		task, task->row->cdb_length == 6 ? cdb[4] : be16_get(cdb + 7), MODE_MOST);
 }
 
+/* SBC-4 4.11.2 c: these pages one by one, and none of their subpages. */
+bool scsi_mode_sense_beside_sanitize(const struct scsi_task *task)
+{
+	static const uint8_t codes[] = {0x08, 0x0a, 0x18, 0x19, 0x1c};
+
+	return task->cdb[3] == 0 && memchr(codes, task->cdb[2] & PAGE_ALL, sizeof(codes)) != NULL;
+}
+
 static void block_descriptor_put(const struct scsi_task *task, struct cursor *c, bool is_long)
 {
 	const struct scsi_lu *lu = task->lu;

@@ -53,7 +53,8 @@ enum {
 	SCSI_PASSES_RESERVE = 1 << 5, /* runs beside an SPC-2 reservation (SPC-2 5.5.1) */
 	SCSI_USES_LEDGER = 1 << 6, /* a reservation is looked at when its entry is applied */
 	SCSI_ACTION_IS_FIELD = 1 << 7, /* with `actions`: an unknown one is a bad field */
-	SCSI_PASSES_SANITIZE = 1 << 8, /* runs beside a sanitize operation (SBC-4 4.11) */
+	SCSI_PASSES_SANITIZE = 1 << 8, /* runs beside a sanitize operation (SBC-4 4.11.2), */
+	/* if there is no beside_sanitize(), or it says so */
 };
 
 #define SCSI_ACTIONS	  32u /* service actions below an opcode that the table can hold */
@@ -70,6 +71,8 @@ struct scsi_row {
 	void (*recorded)(struct scsi_task *task);
 	/* Does this LU have the command? NULL: every LU has. */
 	bool (*available)(const struct scsi_lu *lu);
+	/* With SCSI_PASSES_SANITIZE: does this CDB? NULL: every one. */
+	bool (*beside_sanitize)(const struct scsi_task *task);
 	/* For an opcode with service actions: SCSI_ACTIONS rows; then only this and `name` are set.
 	 */
 	const struct scsi_row *actions;

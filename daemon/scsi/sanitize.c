@@ -27,13 +27,33 @@ static const struct scsi_sanitize *sanitize_of(const struct scsi_task *task)
 	return snapshot ? snapshot->state.sanitize : NULL;
 }
 
-/* In 65536ths. */
-static uint16_t progress(const struct scsi_sanitize *sanitize, const struct scsi_lu *lu)
+const char *scsi_sanitize_method_name(enum scsi_sanitize_method method)
+{
+	switch (method) {
+	case SCSI_SANITIZE_OVERWRITE:
+		return "overwrite";
+	case SCSI_SANITIZE_BLOCK_ERASE:
+		return "block erase";
+	case SCSI_SANITIZE_EXIT:
+		break;
+	}
+	return "unknown";
+}
+
+uint16_t scsi_sanitize_progress(const struct scsi_sanitize *sanitize, const struct scsi_lu *lu)
 {
 	double size = (double)(lu->blocks << lu->block_shift);
 	double done = (sanitize->pass + (double)sanitize->bytes / size) / sanitize->passes;
 
 	return done < 1 ? (uint16_t)(done * 65536) : UINT16_MAX;
+}
+
+bool scsi_sanitize_passes(const struct scsi_task *task)
+{
+	const struct scsi_row *row = task->row;
+
+	return row->flags & SCSI_PASSES_SANITIZE &&
+	       (!row->beside_sanitize || row->beside_sanitize(task));
 }
 
 void scsi_sanitize_refuse(struct scsi_task *task, const struct scsi_sanitize *sanitize)
@@ -45,7 +65,7 @@ void scsi_sanitize_refuse(struct scsi_task *task, const struct scsi_sanitize *sa
 		scsi_set_sense(task, SENSE_SANITIZE_FAILED);
 	} else {
 		scsi_set_sense_progress(task, SENSE_NOT_READY_SANITIZING,
-			sanitize ? progress(sanitize, task->lu) : UINT16_MAX);
+			sanitize ? scsi_sanitize_progress(sanitize, task->lu) : UINT16_MAX);
 	}
 }
 
@@ -53,7 +73,7 @@ void scsi_sanitize_override(struct scsi_task *task)
 {
 	const struct scsi_sanitize *sanitize = sanitize_of(task);
 
-	if (sanitize && task->row && !(task->row->flags & SCSI_PASSES_SANITIZE)) {
+	if (sanitize && task->row && !scsi_sanitize_passes(task)) {
 		scsi_sanitize_refuse(task, sanitize);
 	}
 }
@@ -71,7 +91,7 @@ size_t scsi_sanitize_sense(
 		return scsi_sense_build(sense, SENSE_SANITIZE_FAILED, descriptor);
 	}
 	length = scsi_sense_build(sense, SENSE_NOT_READY_SANITIZING, descriptor);
-	return scsi_sense_add_progress(sense, length, progress(sanitize, task->lu));
+	return scsi_sense_add_progress(sense, length, scsi_sanitize_progress(sanitize, task->lu));
 }
 
 /* ----- the command ---------------------------------------------------------------------------- */

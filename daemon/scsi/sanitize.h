@@ -11,6 +11,14 @@
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
 
+const char *scsi_sanitize_method_name(enum scsi_sanitize_method method);
+
+/* How much of all passes is done for certain, in 65536ths. */
+uint16_t scsi_sanitize_progress(const struct scsi_sanitize *sanitize, const struct scsi_lu *lu);
+
+/* Is it one of the commands that are allowed while an operation goes on, or has failed? (4.11.2) */
+bool scsi_sanitize_passes(const struct scsi_task *task);
+
 /*
  * Ends a command that may not run beside the operation: 2/04/1B with its progress, or 3/31/03.
  * NULL: that of this reactor's copy of the state.

@@ -244,6 +244,16 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 	info->reserver = state->reserved ? &state->reserver : NULL;
 	info->threshold_reached = state->reached != 0;
 	info->write_protected = state->mode & SCSI_MODE_SWP;
+	if (state->sanitize) {
+		const struct scsi_sanitize *sanitize = state->sanitize;
+
+		info->sanitize.method =
+			scsi_sanitize_method_name((enum scsi_sanitize_method)sanitize->method);
+		info->sanitize.failed = sanitize->phase == SCSI_SANITIZE_FAILED;
+		info->sanitize.pass = sanitize->pass + 1u;
+		info->sanitize.passes = sanitize->passes;
+		info->sanitize.percent = scsi_sanitize_progress(sanitize, lu) * 100.0 / 65536;
+	}
 	return true;
 }
 

@@ -83,7 +83,7 @@ bool scsi_snapshot_refuses(struct scsi_task *task, const struct scsi_snapshot *s
 	if (scsi_snapshot_conflicts(task, snapshot)) {
 		return true;
 	}
-	if (state->sanitize && !(row->flags & SCSI_PASSES_SANITIZE)) {
+	if (state->sanitize && !scsi_sanitize_passes(task)) {
 		scsi_sanitize_refuse(task, state->sanitize);
 		return true;
 	}

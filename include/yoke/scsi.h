@@ -155,6 +155,13 @@ struct scsi_lu_info {
 	const char *pr_type; /* of the persistent reservation; NULL = none */
 	const struct scsi_identity *reserver; /* holds an SPC-2 reservation; NULL = none */
 	bool write_protected; /* by a host, with MODE SELECT (SWP) */
+	/* A sanitize operation that goes on or has failed. */
+	struct {
+		const char *method; /* "overwrite", "block erase"; NULL: there is none */
+		bool failed; /* and what ends that is another one, or EXIT FAILURE MODE */
+		unsigned pass, passes; /* under way, from 1, of how many */
+		double percent; /* of all, as it was last said */
+	} sanitize;
 };
 
 /* How large an LU is, and how large its store is now (0: it does not tell). False when there is no

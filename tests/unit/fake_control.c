@@ -238,6 +238,13 @@ bool scsi_lu_info(struct scsi *scsi, unsigned index, struct scsi_lu_info *info)
 		.reserver = index == 2 ? &fake_who : NULL,
 		.write_protected = index == 2,
 	};
+	if (index == 1) {
+		info->sanitize.method = "overwrite";
+		info->sanitize.failed = fake.sanitize_failed;
+		info->sanitize.pass = 2;
+		info->sanitize.passes = 3;
+		info->sanitize.percent = 41.9;
+	}
 	return true;
 }
 

@@ -18,6 +18,7 @@ struct fake {
 	unsigned probes, drills, drill_seconds;
 	uint16_t logout_tsih, logout_within_s; /* of the last request to log out */
 	unsigned lus;
+	bool sanitize_failed; /* of the second LU */
 	int blackbox_err;
 	/* an action: ends inside the call with `result`, or is kept until fake_action_end() */
 	bool hold_actions;

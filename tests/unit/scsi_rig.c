@@ -240,12 +240,13 @@ static void ship_tmf(void *ctx, struct reactor *r, enum scsi_tmf_function functi
 /* ----- ledger -------------------------------------------------------------------------------- */
 
 struct kept_entry {
-	struct qb_list_head link;
+	struct qb_list_head link, behind;
 	struct rig_ledger *ledger;
 	struct ledger_entry entry;
 	void (*done)(void *arg, enum ledger_outcome outcome, uint32_t result);
 	void *arg;
 	unsigned left;
+	uint64_t index;
 	uint32_t result;
 	uint8_t bytes[];
 };
@@ -268,6 +269,16 @@ static void entry_applied(void *arg)
 	}
 }
 
+static void entry_apply(struct kept_entry *entry, unsigned member)
+{
+	const struct ledger_serve *serve = scsi_ledger_serve(entry->ledger->members[member]->scsi);
+	uint32_t result =
+		serve->apply(serve->ctx, &entry->entry, entry->index, entry_applied, entry);
+
+	assert_true(member == 0 || result == entry->result);
+	entry->result = result;
+}
+
 static void entry_order(struct kept_entry *entry)
 {
 	struct rig_ledger *ledger = entry->ledger;
@@ -277,18 +288,33 @@ static void entry_order(struct kept_entry *entry)
 		free(entry);
 		return;
 	}
-	ledger->index++;
+	entry->index = ++ledger->index;
 	entry->left = ledger->member_count + 1;
 	qb_list_add_tail(&entry->link, &ledger->ordered);
-	for (unsigned i = 0; i < ledger->member_count; i++) {
-		const struct ledger_serve *serve = scsi_ledger_serve(ledger->members[i]->scsi);
-		uint32_t result = serve->apply(
-			serve->ctx, &entry->entry, ledger->index, entry_applied, entry);
-
-		assert_true(i == 0 || result == entry->result);
-		entry->result = result;
+	entry_apply(entry, 0);
+	if (ledger->member_count == 2 && ledger->lags) {
+		entry->left++; /* that it is in this list */
+		qb_list_add_tail(&entry->behind, &ledger->behind);
+	} else if (ledger->member_count == 2) {
+		entry_apply(entry, 1);
 	}
 	entry_applied(entry);
+}
+
+unsigned rig_ledger_catch_up(struct rig *rig)
+{
+	unsigned count = 0;
+
+	while (!qb_list_empty(&rig->ledger.behind)) {
+		struct kept_entry *entry =
+			qb_list_first_entry(&rig->ledger.behind, struct kept_entry, behind);
+
+		qb_list_del(&entry->behind);
+		entry_apply(entry, 1);
+		entry_applied(entry);
+		count++;
+	}
+	return count;
 }
 
 static void ledger_submit(void *ctx, const struct ledger_entry *entry,
@@ -446,6 +472,7 @@ struct rig *rig_new(uint8_t controller, uint64_t buffer_bytes)
 	rig->ledger.member_count = 1;
 	qb_list_init(&rig->ledger.kept);
 	qb_list_init(&rig->ledger.ordered);
+	qb_list_init(&rig->ledger.behind);
 	rig->controller = controller;
 	rig_start(rig);
 	return rig;

@@ -43,7 +43,7 @@ struct rig_ship {
 
 /*
  * A ledger of one or two controllers: an entry is done when both have applied it. The test can keep
- * entries back, or have them refused.
+ * entries back, from the second controller alone too, or have them refused.
  */
 struct rig_ledger {
 	struct ledger ops;
@@ -51,11 +51,13 @@ struct rig_ledger {
 	unsigned member_count;
 	enum ledger_outcome outcome; /* what becomes of entries */
 	bool wait; /* keep them until rig_ledger_run() */
+	bool lags; /* the second controller gets them only with rig_ledger_catch_up() */
 	unsigned submitted;
 	uint64_t index;
 	uint64_t last_epoch;
 	struct qb_list_head kept;
 	struct qb_list_head ordered; /* not done yet */
+	struct qb_list_head behind; /* what the second controller lacks */
 };
 
 /* Moves that hosts have asked for. */
@@ -131,6 +133,8 @@ void rig_run(struct rig *rig);
 void rig_ledger_join(struct rig *rig, struct rig *other);
 /* Orders the entries that were kept back; how many. */
 unsigned rig_ledger_run(struct rig *rig);
+/* The second controller gets what it has not got yet; how many entries. */
+unsigned rig_ledger_catch_up(struct rig *rig);
 
 /* Publishes a view of a group to all and runs the rig. */
 void rig_publish(struct rig *rig, uint16_t group, enum group_access access, uint8_t owner,

@@ -148,6 +148,14 @@ static void test_shows(void **state)
 	assert_non_null(strstr(out, "(discovery)"));
 	expect("lu list", CLI_OK, "disk2     5  g2     b      ram   8 GiB  3 GiB!   4096", NULL);
 	assert_narrow();
+	assert_non_null(
+		strstr(out, "\ndisk2: sanitize (overwrite, pass 2 of 3): 41 %, hosts wait\n"));
+	assert_null(strstr(out, "disk1: "));
+	expect("lu show disk2", CLI_OK, "\nwork          sanitize (overwrite, pass 2 of 3): 41 %",
+		NULL);
+	fake.sanitize_failed = true;
+	expect("lu list", CLI_OK, "\ndisk2: SANITIZE HAS FAILED (overwrite)", NULL);
+	fake.sanitize_failed = false;
 	expect("lu show disk1", CLI_OK, "LUN           0 at iqn.2026-01.org.example:array1", NULL);
 	expect("lu show disk2", CLI_OK, "used          3 GiB, threshold 80 %", NULL);
 	expect("lu show disk2", CLI_OK, "available     not told, threshold none", NULL);

@@ -302,6 +302,14 @@ static void test_lists(void **state)
 	assert_int_equal(
 		number(json_object_get(json_object_get(row, "space"), "threshold_used"), "percent"),
 		80);
+	assert_string_equal(text(json_object_get(row, "sanitize"), "method"), "overwrite");
+	assert_int_equal(number(json_object_get(row, "sanitize"), "pass"), 2);
+	assert_int_equal(number(json_object_get(row, "sanitize"), "passes"), 3);
+	assert_true(json_is_false(json_object_get(json_object_get(row, "sanitize"), "failed")));
+	assert_true(
+		json_real_value(json_object_get(json_object_get(row, "sanitize"), "percent")) > 41);
+	assert_true(json_is_null(
+		json_object_get(json_array_get(json_object_get(json, "lus"), 0), "sanitize")));
 	row = json_object_get(row, "reservations");
 	assert_int_equal(number(row, "registrations"), 2);
 	assert_int_equal(number(row, "generation"), 7);

@@ -169,7 +169,34 @@ static void status_comes_at_the_end_or_at_once(void **state)
 	assert_int_equal(ready(A), SCSI_GOOD);
 }
 
-/* Everything but INQUIRY, REPORT LUNS and REQUEST SENSE is refused, at both controllers. */
+/*
+ * The host that has its GOOD may ask the other controller next: it comes only when that one has
+ * recorded the end, too, however long it takes.
+ */
+static void good_waits_for_both_controllers(void **state)
+{
+	struct rig_ledger *ledger = &pair->rigs[0]->ledger;
+
+	for (unsigned host = A; host <= B; host++) {
+		rig_store.wait = true;
+		pair_start(pair, &first, host, 0, CDB(OVERWRITE, 8), once, 8);
+		pair_run(pair);
+		ledger->lags = true;
+		store_runs();
+		assert_int_equal(ready(A), SCSI_GOOD); /* there it has ended */
+		assert_int_equal(ready(B), SANITIZING); /* here not yet */
+		assert_int_equal(first.dones, 0);
+		ledger->lags = false;
+		assert_true(rig_ledger_catch_up(pair->rigs[0]) > 0);
+		pair_run(pair);
+		assert_int_equal(first.dones, 1);
+		assert_int_equal(rig_outcome(&first), SCSI_GOOD);
+		assert_int_equal(ready(B), SCSI_GOOD);
+		assert_null(sanitize());
+	}
+}
+
+/* What SBC-4 4.11.2 lists goes on, at both controllers; everything else is refused. */
 static void other_commands_are_refused(void **state)
 {
 	static const struct {
@@ -184,8 +211,19 @@ static void other_commands_are_refused(void **state)
 		{{0x1b, 0, 0, 0, 1}, 6, SANITIZING},
 		{{0x1b, 1, 0, 0, 0x12}, 6, SANITIZING}, /* a field that is wrong besides */
 		{{0x28, 0, 0, 0, 0, 0, 0, 0, 1}, 10, SANITIZING},
-		{{0x25}, 10, SANITIZING},
+		{{0x25}, 10, SCSI_GOOD},
+		{{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32}, 16, SCSI_GOOD},
+		{{0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32}, 16, SANITIZING},
+		{{0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0, 64}, 12, SCSI_GOOD},
+		{{0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 16}, 12, SCSI_GOOD},
+		{{0x1a, 0, 0x08, 0, 255}, 6, SCSI_GOOD},
+		{{0x1a, 0, 0x0a, 0, 255}, 6, SCSI_GOOD},
+		{{0x5a, 0, 0x1c, 0, 0, 0, 0, 0, 255}, 10, SCSI_GOOD},
+		{{0x5a, 0, 0x1c, 2, 0, 0, 0, 0, 255}, 10, SANITIZING},
+		{{0x5a, 0, 0x0a, 0xff, 0, 0, 0, 0, 255}, 10, SANITIZING},
 		{{0x1a, 0, 0x3f, 0, 255}, 6, SANITIZING},
+		{{0x1a, 0, 0x01, 0, 255}, 6, SANITIZING},
+		{{0x4d, 0, 0x40, 0, 0, 0, 0, 0, 64}, 10, SANITIZING},
 		{{0x16}, 6, SANITIZING}, /* by way of the ledger */
 		{{0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 0, 64}, 12, SANITIZING},
 		{{0x5e, 0, 0, 0, 0, 0, 0, 0, 64}, 10, SANITIZING},
@@ -459,6 +497,7 @@ int main(void)
 			erased_blocks_are_zeroed_and_given_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			status_comes_at_the_end_or_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(good_waits_for_both_controllers, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_commands_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(sense_data_tell_the_progress, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_and_fields_that_are_wrong, setup, teardown),

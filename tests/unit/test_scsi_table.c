@@ -57,8 +57,9 @@ static void row_print(const struct scsi_row *row, char *line, size_t size)
 		flag(row, SCSI_WITHOUT_LU, "no-lu,"), flag(row, SCSI_WRITES, "writes,"),
 		flag(row, SCSI_BY_OTHERS, "by-others,"), flag(row, SCSI_GUARDED, "guarded,"),
 		flag(row, SCSI_PASSES_RESERVE, "reserve,"), flag(row, SCSI_USES_LEDGER, "ledger,"),
-		flag(row, SCSI_PASSES_SANITIZE, "sanitize,"), row->available ? "some-lus," : "",
-		row->nominal_s, row->recommended_s, row->name);
+		flag(row, SCSI_PASSES_SANITIZE,
+			row->beside_sanitize ? "sanitize-some," : "sanitize,"),
+		row->available ? "some-lus," : "", row->nominal_s, row->recommended_s, row->name);
 }
 
 static int golden_read(void **state)
