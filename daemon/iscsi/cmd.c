@@ -115,6 +115,9 @@ static void iscsi_cmd_answer(struct iscsi_cmd *cmd)
 	cmd->state = ISCSI_CMD_ANSWERING;
 	cmd->in_total = task->in_length < task->expected_in_bytes ? task->in_length
 								  : task->expected_in_bytes;
+	if (task->in_place && cmd->conn->tx.blocked) {
+		scsi_tasks_settle(task->reactor); /* it waits for the socket */
+	}
 	iscsi_tx_queue_cmd(cmd->conn, cmd);
 }
 
@@ -221,6 +224,8 @@ void iscsi_cmd_advance(struct iscsi_cmd *cmd)
 	}
 	cmd->state = ISCSI_CMD_RUNNING;
 	cmd->task.out_length = cmd->need;
+	/* A digest is computed from the data, and what cannot be sent at once is copied anyway. */
+	cmd->task.in_place_ok = !cmd->conn->params.data_digest && !cmd->conn->tx.blocked;
 	scsi_task_run(&cmd->task);
 }
 

@@ -27,6 +27,7 @@ UNIT_TESTS += \
 	tests/unit/test_iscsi_access \
 	tests/unit/test_iscsi_cmd \
 	tests/unit/test_iscsi_multi \
+	tests/unit/test_iscsi_place \
 	tests/unit/test_iscsi_reload \
 	tests/unit/test_iscsi_session \
 	tests/unit/test_iscsi_tmf \
@@ -39,6 +40,8 @@ tests_unit_test_iscsi_access_SOURCES = tests/unit/test_iscsi_access.c $(iscsi_un
 tests_unit_test_iscsi_access_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_cmd_SOURCES = tests/unit/test_iscsi_cmd.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_cmd_LDADD = $(iscsi_unit_libs)
+tests_unit_test_iscsi_place_SOURCES = tests/unit/test_iscsi_place.c $(iscsi_unit_harness)
+tests_unit_test_iscsi_place_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_reload_SOURCES = tests/unit/test_iscsi_reload.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_reload_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_multi_SOURCES = tests/unit/test_iscsi_multi.c $(iscsi_unit_harness)

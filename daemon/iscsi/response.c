@@ -49,7 +49,12 @@ static bool iscsi_cmd_data_in(struct iscsi_cmd *cmd)
 	bytes = bytes < conn->params.send_max_bytes ? bytes : conn->params.send_max_bytes;
 	bytes = bytes < burst_left ? bytes : burst_left;
 	last = cmd->in_sent + bytes == cmd->in_total;
-	tx->data = cmd->task.buf->data + cmd->in_sent;
+	if (cmd->task.in_place || cmd->task.in_lost) {
+		tx->task = &cmd->task;
+		tx->offset = cmd->in_sent;
+	} else {
+		tx->data = cmd->task.buf->data + cmd->in_sent;
+	}
 	tx->data_bytes = bytes;
 	be32_put(tx->header + ISCSI_BHS_TTT, ISCSI_TAG_NONE);
 	be32_put(tx->header + ISCSI_DATA_DATASN, cmd->datasn++);

@@ -76,6 +76,7 @@ struct iscsi_tx *iscsi_tx_new(
 	}
 	tx->next = NULL;
 	tx->data = NULL;
+	tx->task = NULL;
 	tx->data_bytes = 0;
 	tx->tail_bytes = 0;
 	tx->cmd = NULL;
@@ -222,6 +223,7 @@ static int iscsi_tx_piece(struct iovec *iov, const void *base, uint32_t bytes, u
 	return 1;
 }
 
+/* Negative: data that has to be sent is gone. */
 static int iscsi_tx_gather(struct iscsi_conn *conn, struct iovec *iov, size_t *bytes)
 {
 	uint32_t skip = conn->tx.first_sent;
@@ -229,8 +231,13 @@ static int iscsi_tx_gather(struct iscsi_conn *conn, struct iovec *iov, size_t *b
 
 	*bytes = 0;
 	for (struct iscsi_tx *tx = conn->tx.first; tx && n + 3 <= ISCSI_TX_IOVECS; tx = tx->next) {
+		const uint8_t *data = tx->task ? scsi_task_in(tx->task) + tx->offset : tx->data;
+
+		if (tx->task && tx->task->in_lost) {
+			return -1;
+		}
 		n += iscsi_tx_piece(&iov[n], tx->header, tx->header_bytes, &skip);
-		n += iscsi_tx_piece(&iov[n], tx->data, tx->data_bytes, &skip);
+		n += iscsi_tx_piece(&iov[n], data, tx->data_bytes, &skip);
 		n += iscsi_tx_piece(&iov[n], tx->tail, tx->tail_bytes, &skip);
 	}
 	for (int i = 0; i < n; i++) {
@@ -267,10 +274,19 @@ static bool iscsi_tx_send(struct iscsi_conn *conn)
 	struct msghdr msg = {.msg_iov = iov};
 	size_t bytes;
 	ssize_t n;
+	int pieces = iscsi_tx_gather(conn, iov, &bytes);
 
-	msg.msg_iovlen = (size_t)iscsi_tx_gather(conn, iov, &bytes);
+	if (pieces < 0) {
+		iscsi_conn_drop(conn, "data that is being sent to it is gone");
+		return false;
+	}
+	msg.msg_iovlen = (size_t)pieces;
 	n = sendmsg(conn->rfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0) {
+		if (errno == EFAULT && scsi_tasks_settle(conn->home->reactor)) {
+			return true; /* a file was cut: what it still has is copied, or known to be
+					gone */
+		}
 		if (errno == EAGAIN || errno == EINTR) {
 			conn->tx.blocked = true;
 		} else {
@@ -325,6 +341,9 @@ void iscsi_tx_flush(struct iscsi_conn *conn)
 	} while (iscsi_tx_send(conn));
 	if (!iscsi_conn_is_open(conn)) {
 		return;
+	}
+	if (queue->first || !qb_list_empty(&queue->items)) {
+		scsi_tasks_settle(conn->home->reactor);
 	}
 	/* What was queued while flushing has been seen to: no pass only for that. */
 	reactor_defer_cancel(conn->home->reactor, &conn->flush_defer);

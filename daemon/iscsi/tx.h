@@ -21,6 +21,7 @@
 
 struct iscsi_cmd;
 struct iscsi_conn;
+struct scsi_task;
 
 /*
  * What waits for its turn to be answered: a command whose PDUs are made one by one, or a PDU that
@@ -35,6 +36,9 @@ struct iscsi_tx {
 	struct iscsi_tx *next;
 	struct iscsi_tx_item item;
 	const uint8_t *data;
+	const struct scsi_task
+		*task; /* its data-in from `offset` on is the data; NULL: `data` is */
+	uint32_t offset;
 	uint32_t data_bytes;
 	uint32_t header_bytes; /* 48, or 52 with its digest */
 	uint32_t tail_bytes; /* padding and data digest */

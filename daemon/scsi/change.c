@@ -21,6 +21,7 @@
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/ledger.h"
 #include "daemon/scsi/lu.h"
+#include "daemon/scsi/place.h"
 #include "daemon/scsi/round.h"
 #include "daemon/scsi/tasks.h"
 #include "daemon/scsi/threshold.h"
@@ -278,6 +279,7 @@ static void leaving_arrived(struct mailbox_msg *msg)
 	struct scsi_round_part *part = container_of(msg, struct scsi_round_part, msg);
 	const struct scsi_lu *lu = part->round->what;
 
+	scsi_place_settle(part->core);
 	part->core->lus[lu->index].leaving = part;
 	scsi_lu_leave_check(part->core, lu);
 }

@@ -178,6 +178,8 @@ struct scsi_core {
 		peers[SCSI_PEER_BUCKETS]; /* nexuses that stand for the other controller's */
 	struct qb_list_head sweeps; /* TMF parts that wait for tasks */
 	struct qb_list_head starved; /* tasks that wait for a buffer */
+	struct qb_list_head placed; /* READs whose data is in the store until it is sent: place.h */
+	unsigned place_rest; /* so many READs from now on are copied at once */
 	struct reactor_defer feed;
 	struct reactor_timer feed_timer;
 	struct reactor_timer hold_timer;

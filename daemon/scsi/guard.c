@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/scsi/place.h"
 #include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
 #include "yoke/util.h"
@@ -152,6 +153,7 @@ static void part_arrived(struct scsi_guard *guard, struct scsi_core *core)
 	struct guard_part *part = &guard->parts[guard->next];
 	struct scsi_core_lu *lu = core_lu(core, guard->lu);
 
+	scsi_place_settle(core);
 	part->turn = ++lu->turn;
 	qb_list_add_tail(&part->link, &lu->guards);
 	part_try(part);

@@ -40,6 +40,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/probe.c daemon/scsi/probe.h \
 	daemon/scsi/order.c \
 	daemon/scsi/parameter.c \
+	daemon/scsi/place.c daemon/scsi/place.h \
 	daemon/scsi/pr_apply.c \
 	daemon/scsi/pr_in.c \
 	daemon/scsi/pr_out.c \
@@ -97,6 +98,9 @@ tests_unit_test_scsi_log_select_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_guard
 tests_unit_test_scsi_guard_SOURCES = tests/unit/test_scsi_guard.c $(scsi_pair_sources)
 tests_unit_test_scsi_guard_LDADD = $(scsi_rig_libs)
+UNIT_TESTS += tests/unit/test_scsi_place
+tests_unit_test_scsi_place_SOURCES = tests/unit/test_scsi_place.c $(scsi_rig_sources)
+tests_unit_test_scsi_place_LDADD = $(scsi_rig_libs)
 UNIT_TESTS += tests/unit/test_scsi_odx
 tests_unit_test_scsi_odx_SOURCES = tests/unit/test_scsi_odx.c $(scsi_rig_sources)
 tests_unit_test_scsi_odx_LDADD = $(scsi_rig_libs)

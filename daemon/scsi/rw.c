@@ -2,6 +2,7 @@
 /* READ and WRITE, 6 to 16 (SBC-3 5.9 to 5.13, 5.34 to 5.38), and the flag bits they share. */
 #include "daemon/scsi/commands.h"
 #include "daemon/scsi/opcodes.h"
+#include "daemon/scsi/place.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
 #include "yoke/util.h"
@@ -41,6 +42,10 @@ static void read_done(struct extent_io *io, int res)
 
 static void read_submit(struct scsi_task *task)
 {
+	if (scsi_place_take(task)) {
+		read_done(&task->io, 0);
+		return;
+	}
 	scsi_io_submit(task, EXTENT_READ, task->buf->data, task->lba << task->lu->block_shift,
 		task->in_bytes, read_done);
 }

@@ -38,6 +38,7 @@ static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *
 	core->reactor = r;
 	qb_list_init(&core->nexuses);
 	qb_list_init(&core->sweeps);
+	qb_list_init(&core->placed);
 	qb_list_init(&core->sanitizing);
 	qb_list_init(&core->intents);
 	for (unsigned i = 0; i < SCSI_PEER_BUCKETS; i++) {

@@ -5,6 +5,7 @@
 #include "daemon/scsi/hold.h"
 #include "daemon/scsi/group.h"
 #include "daemon/scsi/lu.h"
+#include "daemon/scsi/place.h"
 #include "daemon/scsi/sanitize.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/snapshot.h"
@@ -43,6 +44,8 @@ void scsi_task_init(struct scsi_task *task)
 	task->out_bytes = 0;
 	task->in_bytes = 0;
 	task->in_length = 0;
+	task->in_place = NULL;
+	task->in_lost = false;
 	task->buf_bytes = 0;
 	task->status = SCSI_GOOD;
 	task->sense_length = 0;
@@ -228,6 +231,9 @@ static void task_execute(struct scsi_task *task, struct scsi_core *core)
 			return;
 		}
 	}
+	if (task->row->run != scsi_read_run) {
+		scsi_place_settle(core);
+	}
 	if (stores && !scsi_guard_enter(task)) {
 		return;
 	}
@@ -317,6 +323,7 @@ static void work_put(struct scsi_task *task)
 static void task_reset(struct scsi_task *task)
 {
 	work_put(task);
+	scsi_place_leave(task);
 	scsi_guard_leave(task);
 	task->step = 0;
 	task->status = SCSI_GOOD;
@@ -381,6 +388,7 @@ void scsi_task_end(struct scsi_task *task)
 {
 	struct buf_pool *pool = reactor_buffers(task->reactor);
 
+	scsi_place_leave(task);
 	if (task->buf) {
 		buf_put(pool, task->buf);
 		task->buf = NULL;

@@ -164,6 +164,23 @@ const struct extent_info *extent_info(const struct extent *extent)
 	return &extent->info;
 }
 
+const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	uint64_t limit = atomic_load_explicit(&extent->limit_bytes, memory_order_relaxed);
+
+	if (!extent->ops->peek || !length_bytes || offset_bytes > limit ||
+		length_bytes > limit - offset_bytes) {
+		return NULL;
+	}
+	return extent->ops->peek(extent, offset_bytes, length_bytes);
+}
+
+int extent_peek_copy(
+	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to)
+{
+	return extent->ops->peek_copy(extent, offset_bytes, length_bytes, to);
+}
+
 void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io)
 {
 	uint64_t limit = atomic_load_explicit(&extent->limit_bytes, memory_order_relaxed);

@@ -28,6 +28,9 @@ struct extent {
 	struct write_key *key; /* NULL: not used */
 	bool in_memory; /* the file system keeps its files in memory: a read never waits */
 	bool claimed;
+	const uint8_t *map; /* of the page cache, as far as map_bytes; NULL: none (peek.c) */
+	uint64_t map_bytes;
+	atomic_bool map_bad; /* the file was cut, or failed */
 	/* ram */
 	unsigned char *memory;
 	_Atomic unsigned char *touched; /* for each BUF_ALIGN bytes: 1 = has been written */
@@ -50,6 +53,9 @@ struct extent_ops {
 	/* NULL: it cannot grow. */
 	int (*extend)(struct extent *extent, uint64_t bytes, char *error, size_t error_size);
 	uint64_t (*measure)(struct extent *extent);
+	/* NULL: there is no such place. The range lies inside the extent. */
+	const uint8_t *(*peek)(struct extent *extent, uint64_t offset, uint64_t length);
+	int (*peek_copy)(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
 };
 
 extern const struct extent_ops extent_fd_ops; /* file and block: fd.c; their I/O: fd_io.c */
@@ -67,6 +73,12 @@ void extent_io_advance(struct extent_io *io, size_t bytes);
 
 /* fd_io.c */
 void extent_fd_submit(struct extent *extent, struct extent_io *io);
+
+/* peek.c: the page cache of a file; without a map it is read the ordinary way. */
+void extent_fd_map(struct extent *extent);
+void extent_fd_unmap(struct extent *extent);
+const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length);
+int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
 
 /* ask.c: EXTENT_MAP and EXTENT_SPACE of a file. */
 void extent_fd_ask(struct extent *extent, struct extent_io *io);

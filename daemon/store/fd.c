@@ -285,12 +285,15 @@ static int fd_open(struct extent *extent, char *error, size_t error_size)
 	if (err) {
 		close(extent->fd);
 		extent->fd = -1;
+		return err;
 	}
-	return err;
+	extent_fd_map(extent);
+	return 0;
 }
 
 static void fd_close(struct extent *extent)
 {
+	extent_fd_unmap(extent);
 	extent_release(extent);
 	write_key_free(extent->key);
 	close(extent->fd);
@@ -433,4 +436,6 @@ const struct extent_ops extent_fd_ops = {
 	.check = fd_check,
 	.extend = fd_extend,
 	.measure = fd_measure,
+	.peek = extent_fd_peek,
+	.peek_copy = extent_fd_peek_copy,
 };

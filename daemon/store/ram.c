@@ -146,8 +146,22 @@ static void ram_submit(struct extent *extent, struct extent_io *io)
 	extent_io_end(io, 0);
 }
 
+static const uint8_t *ram_peek(struct extent *extent, uint64_t offset, uint64_t length)
+{
+	(void)length;
+	return extent->memory + offset;
+}
+
+static int ram_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)
+{
+	memcpy(to, extent->memory + offset, length);
+	return 0;
+}
+
 const struct extent_ops extent_ram_ops = {
 	.open = ram_open,
 	.close = ram_close,
 	.submit = ram_submit,
+	.peek = ram_peek,
+	.peek_copy = ram_peek_copy,
 };

@@ -112,6 +112,12 @@ void scsi_task_drop(struct scsi_task *task);
 /* After done() or SCSI_START_DONE: gives buffers back. The task itself belongs to its maker. */
 void scsi_task_end(struct scsi_task *task);
 
+/*
+ * Copies what tasks of this reactor have as data-in in the store (task->in_place) into their
+ * buffers; how many there were. On its reactor.
+ */
+unsigned scsi_tasks_settle(struct reactor *r);
+
 /* For the transport: an outcome that it finds itself, RFC 7143 11.4.7.2 (before scsi_task_end()).
  */
 enum scsi_transport_sense {

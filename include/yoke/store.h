@@ -136,6 +136,24 @@ uint64_t extent_measure(struct extent *extent);
 void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io);
 
 /*
+ * The bytes of a range where the store has them in memory anyway: the page cache of a file that is
+ * neither direct nor clustered, or a RAM extent's own memory. NULL: they are not all there, or this
+ * extent has no such place; then EXTENT_READ is the way. Does not wait. What is there changes with
+ * every write, and is valid until the extent is closed. A file may be cut at any time, so it is
+ * only for the kernel to read (sendmsg() answers EFAULT then): touched by the process itself it may
+ * end the process. Any reactor.
+ */
+const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes);
+
+/*
+ * A copy of what extent_peek() has shown. Waits only for what has left memory meanwhile. 0, or a
+ * negative errno: then nothing of this extent is shown any more, EXTENT_READ finds out what is
+ * wrong. Any reactor.
+ */
+int extent_peek_copy(
+	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to);
+
+/*
  * Takes the right to write for this controller under `epoch`: an exclusive flock() on the file or
  * device, which a dead daemon's I/O that is still in the kernel holds on to, and the write key on
  * the disk. Does not block: 0, -EAGAIN (held by another, or under way: ask again), or another

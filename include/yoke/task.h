@@ -79,6 +79,11 @@ struct scsi_task {
 	bool rerun;
 	uint32_t expected_out_bytes; /* expected data transfer length, write direction */
 	uint32_t expected_in_bytes; /* and read direction */
+	/*
+	 * The maker only gives data-in to the kernel, asks scsi_task_in() for it each time, and
+	 * calls scsi_tasks_settle() when not all of it went: then it need not be copied.
+	 */
+	bool in_place_ok;
 	/* Runs once, on the reactor, possibly inside scsi_task_run(). See `aborted`. */
 	void (*done)(struct scsi_task *task);
 
@@ -92,6 +97,10 @@ struct scsi_task {
 	struct buf *buf; /* data-out: got and filled by the maker; data-in: by scsi */
 	uint32_t out_length; /* bytes of data-out in buf, at most out_bytes */
 	uint32_t in_length; /* bytes of data-in in buf that the device server presents */
+	const uint8_t
+		*in_place; /* data-in that lies in the store and not in buf yet; NULL = in buf */
+	bool in_lost; /* it was there, is not any more, and may have been sent in part: the nexus's
+			 connection has to go */
 
 	/* --- outcome, valid in done() --- */
 	uint8_t status; /* enum scsi_status */
@@ -105,6 +114,7 @@ struct scsi_task {
 	struct qb_list_head nexus_link; /* nexus's tasks, from start to done */
 	struct qb_list_head wait_link; /* held, blocked by order, waiting for a buffer, or doomed */
 	struct qb_list_head lu_link; /* the LU's tasks on this reactor */
+	struct qb_list_head place_link; /* the core's tasks with `in_place` */
 	struct scsi_itl *itl; /* I_T_L nexus; NULL without a unit and for a shipped task */
 	bool settled; /* SANITIZE that has ended: asks whether every controller knows */
 	struct extent_io io;
@@ -137,6 +147,12 @@ struct scsi_task {
 	uint64_t ship_tag;
 	void *ship_conn;
 };
+
+/* Where data-in is now. Asked again each time: scsi_tasks_settle() moves it. */
+static inline const uint8_t *scsi_task_in(const struct scsi_task *task)
+{
+	return task->in_place ? task->in_place : task->buf->data;
+}
 
 /* RFC 7143 11.5.1, RFC 7144 6 */
 enum scsi_tmf_function {

@@ -83,7 +83,8 @@ static long target_rss_kib(int pid)
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "VmRSS: %ld", &kib) == 1) {
+		/* Its own: what is mapped of the page cache is there anyway. */
+		if (sscanf(line, "RssAnon: %ld", &kib) == 1) {
 			break;
 		}
 	}

@@ -21,7 +21,7 @@ struct scsi_nexus {
 };
 
 struct fake fake;
-static struct qb_list_head fake_held_tmfs, fake_held_nexuses, fake_held;
+static struct qb_list_head fake_held_tmfs, fake_held_nexuses, fake_held, fake_placed;
 
 void fake_reset(void)
 {
@@ -29,6 +29,7 @@ void fake_reset(void)
 	qb_list_init(&fake_held_tmfs);
 	qb_list_init(&fake_held_nexuses);
 	qb_list_init(&fake_held);
+	qb_list_init(&fake_placed);
 }
 
 void fake_reset_counts(void)
@@ -151,6 +152,8 @@ enum scsi_start scsi_task_start(struct scsi_task *task)
 	task->out_bytes = 0;
 	task->in_bytes = 0;
 	task->in_length = 0;
+	task->in_place = NULL;
+	task->in_lost = false;
 	task->sense_length = 0;
 	task->status = SCSI_GOOD;
 	task->aborted = false;
@@ -180,6 +183,11 @@ static void fake_execute(struct scsi_task *task)
 		task->buf = buf_get(reactor_buffers(task->reactor), task->in_bytes);
 		if (!task->buf) {
 			task->status = SCSI_BUSY;
+		} else if (fake.in_memory && task->in_place_ok) {
+			fake.placed++;
+			task->in_place = fake.bad_memory ? fake.bad_memory : at;
+			task->in_length = task->in_bytes;
+			qb_list_add_tail(&task->place_link, &fake_placed);
 		} else {
 			memcpy(task->buf->data, at, task->in_bytes);
 			task->in_length = task->in_bytes;
@@ -249,8 +257,36 @@ void scsi_task_lost(struct scsi_task *task)
 	}
 }
 
+static void fake_leave(struct scsi_task *task)
+{
+	if (task->in_place) {
+		qb_list_del(&task->place_link);
+		task->in_place = NULL;
+	}
+}
+
+unsigned scsi_tasks_settle(struct reactor *r)
+{
+	unsigned count = 0;
+
+	(void)r;
+	while (!qb_list_empty(&fake_placed)) {
+		struct scsi_task *task =
+			qb_list_first_entry(&fake_placed, struct scsi_task, place_link);
+
+		fake_leave(task);
+		task->in_lost = fake.cut;
+		memcpy(task->buf->data, fake.disk + be32_get(task->cdb + 2) * FAKE_BLOCK,
+			task->in_bytes);
+		fake.settled++;
+		count++;
+	}
+	return count;
+}
+
 void scsi_task_end(struct scsi_task *task)
 {
+	fake_leave(task);
 	fake.alive--;
 	buf_put(reactor_buffers(task->reactor), task->buf);
 	task->buf = NULL;

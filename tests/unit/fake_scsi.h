@@ -31,6 +31,12 @@ struct fake {
 	bool linger; /* an aborted task ends only at fake_release() */
 	bool hold_close; /* nexuses close only at fake_release() */
 	bool fail_nexus;
+	bool in_memory; /* data-in stays on the disk until it is sent, where the transport allows it
+			 */
+	const uint8_t *bad_memory; /* or lies here */
+	bool cut; /* and then it is gone */
+	unsigned placed; /* so often it stayed there */
+	unsigned settled; /* and so often it was copied in the end */
 	struct scsi_identity who; /* of the last nexus */
 	void (*end)(void *arg); /* how its session is ended by a reset */
 	void *end_arg;

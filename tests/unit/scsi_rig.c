@@ -147,6 +147,20 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 	}
 }
 
+const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	assert_true(offset_bytes + length_bytes <= RIG_BYTES);
+	return rig_store.in_memory ? rig_store.data[extent->index] + offset_bytes : NULL;
+}
+
+int extent_peek_copy(
+	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to)
+{
+	rig_store.peek_copies++;
+	memcpy(to, rig_store.data[extent->index] + offset_bytes, length_bytes);
+	return rig_store.peek_error;
+}
+
 unsigned rig_store_run(void)
 {
 	unsigned count = kept_count;

@@ -110,6 +110,9 @@ struct rig_store {
 	int claim_error; /* extent_claim() */
 	unsigned claim_failures; /* as many times, then it works */
 	int check_error;
+	bool in_memory; /* extent_peek() shows it */
+	int peek_error; /* and then it cannot be copied */
+	unsigned peek_copies;
 	unsigned reads, writes, flushes, unmaps, zeroes, fuas, asks;
 	uint64_t used_bytes, free_bytes, total_bytes; /* EXTENT_SPACE */
 	unsigned locks, claims, releases, opens, closes;

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* What extents show of themselves in memory. As in the daemon, only the kernel reads there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "../../daemon/store/extent.h"
+
+#define MIB (1u << 20)
+
+static char path[] = "store-peek-XXXXXX";
+static int fd;
+static unsigned char pattern[MIB], back[MIB];
+
+static int setup(void **state)
+{
+	memcpy(path + sizeof(path) - 7, "XXXXXX", 6);
+	fd = mkstemp(path);
+	for (size_t i = 0; i < sizeof(pattern); i++) {
+		pattern[i] = (unsigned char)(1 + i * 7 + i / 512);
+	}
+	return fd >= 0 && !ftruncate(fd, 4 * MIB) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	close(fd);
+	return unlink(path);
+}
+
+static struct extent *extent_new(struct extent_config config)
+{
+	char error[512] = "";
+	struct extent *extent;
+
+	config.name = "disk";
+	config.block_size = 512;
+	config.path = config.type == EXTENT_FILE ? path : NULL;
+	extent = extent_open(&config, error, sizeof(error));
+	if (!extent) {
+		print_message("SKIP: %s\n", error);
+		skip();
+	}
+	return extent;
+}
+
+/* Through the kernel, as sendmsg() does: a pipe's worth at a time. Negative errno when it cannot.
+ */
+static int kernel_reads(const uint8_t *from, size_t bytes)
+{
+	int ends[2], err = 0;
+
+	assert_int_equal(pipe(ends), 0);
+	for (size_t at = 0; at < bytes && !err; at += 512) {
+		if (write(ends[1], from + at, 512) != 512) {
+			err = -errno;
+		} else {
+			assert_int_equal(read(ends[0], back + at, 512), 512);
+		}
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return err;
+}
+
+static void assert_shows(struct extent *extent, uint64_t offset, const void *bytes, size_t n)
+{
+	const uint8_t *at = extent_peek(extent, offset, n);
+
+	assert_non_null(at);
+	assert_int_equal(kernel_reads(at, n), 0);
+	assert_memory_equal(back, bytes, n);
+	memset(back, 0, n);
+	assert_int_equal(extent_peek_copy(extent, offset, n, back), 0);
+	assert_memory_equal(back, bytes, n);
+}
+
+static void a_file_shows_what_is_in_the_page_cache(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+
+	assert_int_equal(pwrite(fd, pattern, MIB, MIB), MIB);
+	assert_shows(extent, MIB, pattern, MIB);
+	assert_shows(extent, MIB + 512, pattern + 512, 4096);
+	/* a write is seen, through what was shown before, too */
+	assert_int_equal(pwrite(fd, "new", 3, MIB), 3);
+	memcpy(pattern, "new", 3);
+	assert_shows(extent, MIB, pattern, 8192);
+	/* the end, and what is beyond */
+	assert_int_equal(pwrite(fd, pattern, 4096, 4 * MIB - 4096), 4096);
+	assert_shows(extent, 4 * MIB - 4096, pattern, 4096);
+	assert_null(extent_peek(extent, 4 * MIB - 4096, 8192));
+	assert_null(extent_peek(extent, 4 * MIB, 512));
+	assert_null(extent_peek(extent, UINT64_MAX - 511, 512));
+	assert_null(extent_peek(extent, MIB, 0));
+	extent_close(extent);
+}
+
+/* A page fault would fill a hole of a tmpfs file with memory, and wait for a disk elsewhere. */
+static void what_is_not_there_is_not_shown(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+
+	assert_int_equal(pwrite(fd, pattern, 8192, 0), 8192);
+	assert_null(extent_peek(extent, 2 * MIB, 4096));
+	assert_null(extent_peek(extent, 4096, 8192)); /* a part of it is */
+	assert_shows(extent, 4096, pattern + 4096, 4096);
+	extent_close(extent);
+}
+
+static void what_is_shared_or_direct_is_not_shown(void **state)
+{
+	static const struct extent_config configs[] = {
+		{.type = EXTENT_FILE, .clustered = true}, {.type = EXTENT_FILE, .direct = true}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(configs); i++) {
+		struct extent *extent = extent_new(configs[i]);
+
+		assert_int_equal(pwrite(fd, pattern, 8192, 0), 8192);
+		assert_null(extent_peek(extent, 0, 4096));
+		extent_close(extent);
+	}
+}
+
+static void what_has_grown_is_read_the_ordinary_way(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	char error[256];
+
+	assert_int_equal(extent_extend(extent, 5 * MIB, error, sizeof(error)), 0);
+	extent_extended(extent, 5 * MIB);
+	assert_int_equal(pwrite(fd, pattern, 8192, 4 * MIB - 4096), 8192);
+	assert_null(extent_peek(extent, 4 * MIB, 4096));
+	assert_null(extent_peek(extent, 4 * MIB - 4096, 8192));
+	assert_shows(extent, 4 * MIB - 4096, pattern, 4096);
+	extent_close(extent);
+}
+
+/* The kernel says so; nobody is killed. */
+static void a_file_that_is_cut(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	const uint8_t *at;
+
+	assert_int_equal(pwrite(fd, pattern, 8192, MIB), 8192);
+	at = extent_peek(extent, MIB, 8192);
+	assert_non_null(at);
+	assert_int_equal(ftruncate(fd, MIB + 4096), 0);
+	assert_int_equal(kernel_reads(at, 8192), -EFAULT);
+	assert_int_equal(extent_peek_copy(extent, MIB, 8192, back), -EIO);
+	/* a large page of the cache may reach beyond the new end: mincore() does not tell, we do */
+	assert_null(extent_peek(extent, MIB, 8192));
+	assert_null(extent_peek(extent, MIB, 4096));
+	extent_close(extent);
+}
+
+static void memory_shows_itself(void **state)
+{
+	struct extent *extent =
+		extent_new((struct extent_config){.type = EXTENT_RAM, .size_bytes = MIB});
+
+	memset(pattern, 0, 4096);
+	assert_shows(extent, 4096, pattern, 4096);
+	memset(extent->memory + 4096 + 512, 0x5a, 512);
+	memset(pattern + 512, 0x5a, 512);
+	assert_shows(extent, 4096, pattern, 4096);
+	assert_null(extent_peek(extent, MIB - 512, 1024));
+	extent_close(extent);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_file_shows_what_is_in_the_page_cache),
+		TEST(what_is_not_there_is_not_shown),
+		TEST(what_is_shared_or_direct_is_not_shown),
+		TEST(what_has_grown_is_read_the_ordinary_way),
+		TEST(a_file_that_is_cut),
+		TEST(memory_shows_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
