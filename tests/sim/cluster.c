@@ -46,6 +46,7 @@ struct corosync {
 	struct quorum *quorum;
 	bool joined; /* the daemon is in the group */
 	uint32_t pid;
+	uint32_t has; /* the other one's daemon, as the last membership here has it; 0 = none */
 	bool sees; /* the other machine is in the membership */
 	bool seen; /* since it came up (wait_for_all) */
 	struct queue out, in;
@@ -224,10 +225,11 @@ static void members_put(struct node *node, struct node *left, bool node_down)
 		}
 	}
 	if (left) {
-		d->left = (struct transport_member){left->id, corosync_of(left)->pid};
+		d->left = (struct transport_member){left->id, corosync_of(node)->has};
 		d->left_count = 1;
 		d->node_down = node_down;
 	}
+	corosync_of(node)->has = d->count > 1 ? corosync_of(sim_other(node))->pid : 0;
 	in_put(node, d);
 }
 
@@ -304,7 +306,7 @@ static void lose(struct node *node)
 	sim_trace(node->sim, "corosync %u: controller %u is lost", node->id, lost->id);
 	corosync_of(node)->sees = false;
 	in_tear(node, lost);
-	if (corosync_of(lost)->joined) {
+	if (corosync_of(node)->has) { /* it may have died before, out of reach */
 		members_put(node, lost, true);
 	}
 	quorum_put(node);
@@ -344,6 +346,16 @@ static void look(void *arg)
 			(!connected(node) || !corosync_of(sim_other(node))->sees)) {
 			lose(node);
 			again = true;
+		}
+	}
+	for (uint8_t i = 1; i <= 2; i++) {
+		const struct corosync *other = corosync_of(sim_other(&sim->node[i]));
+		uint32_t has = sim->cluster->corosync[i].has;
+
+		/* A daemon that has died out of reach, for less than the token time. */
+		if (connected(&sim->node[i]) && sim->cluster->corosync[i].sees && other->sees &&
+			has && (!other->joined || other->pid != has)) {
+			members_put(&sim->node[i], sim_other(&sim->node[i]), false);
 		}
 	}
 	if (again) {
@@ -432,6 +444,7 @@ struct transport *transport_new(const struct transport_setup *setup, char *error
 	(void)error;
 	(void)error_size;
 	corosync_of(node)->joined = false; /* its former life: the other has heard of its end */
+	corosync_of(node)->has = 0;
 	t->node = node;
 	t->setup = *setup;
 	corosync_of(node)->transport = t;
