@@ -679,6 +679,9 @@ static void start_pass(void *arg)
 		return;
 	}
 	task->tag = ++hosts_of(session->host->sim)->numbers; /* in order of arrival */
+	for (unsigned i = 1; i <= 2; i++) {
+		attempt->lied[i] = session->host->sim->node[i].lied_about;
+	}
 	if (attempt->command && attempt->command->what == RESET) {
 		locks_reset(attempt);
 		reset_run(attempt);

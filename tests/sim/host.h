@@ -76,6 +76,7 @@ struct attempt {
 	uint64_t start_epoch[SIM_GROUPS];
 	uint8_t status;
 	bool old; /* said while fencing lied about a controller */
+	bool lied[3]; /* fencing did, about whom, when it began */
 	uint32_t sense; /* key, ASC, ASCQ */
 	uint8_t data[2 * SIM_BLOCK];
 	uint32_t out_bytes, in_bytes;

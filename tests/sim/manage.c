@@ -136,28 +136,27 @@ void sense_answer(struct command *command, const struct attempt *attempt)
 /* ----- the end of others' tasks ----------------------------------------------------------------
  */
 
-static void ended(struct sim *sim, unsigned lu, unsigned nexus, uint64_t number)
+static void ended(const struct attempt *attempt, unsigned lu, unsigned nexus)
 {
-	uint64_t *last = &hosts_of(sim)->ended[lu][nexus];
+	struct sim *sim = attempt->session->host->sim;
+	uint64_t *last = &hosts_of(sim)->ended[lu][nexus], number = attempt->task.tag;
+	unsigned at = 1 + nexus % 2;
 
 	/* Believed to be fenced, so nobody asks it; it is, or fencing lies. */
-	if (sim->node[1 + nexus % 2].lied_about) {
-		return;
+	if (!sim->node[at].lied_about && !attempt->lied[at] && number > *last) {
+		*last = number;
 	}
-	*last = number > *last ? number : *last;
 }
 
 /* From now on nothing of these runs that came before it. */
 void tasks_ended(const struct attempt *attempt, const struct command *command)
 {
-	struct sim *sim = attempt->session->host->sim;
-
 	if (command->what == RESET) {
 		for (unsigned n = 0; n < NEXUSES; n++) {
-			ended(sim, command->lu, n, attempt->task.tag);
+			ended(attempt, command->lu, n);
 		}
 	} else if (command->what == PREEMPT && PREEMPT_ABORTS(command)) {
-		ended(sim, 0, (unsigned)command->op.expected, attempt->task.tag);
+		ended(attempt, 0, (unsigned)command->op.expected);
 	}
 }
 
