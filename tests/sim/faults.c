@@ -239,12 +239,12 @@ static const struct {
 	{"power of both lost", fault_power_both, 2},
 	{"split", fault_split, 4},
 	{"interconnect cut", fault_wire_cut, 2},
-	{"interconnect reset", fault_wire_reset, 3},
+	{"interconnect reset", fault_wire_reset, 6},
 	{"daemon frozen", fault_freeze, 3},
 	{"machine hangs", fault_hang, 3},
 	{"machine hangs, fencing lies", fault_lie, 4},
 	{"power lost, slow fencing", fault_slow_fencing, 1},
-	{"slow disk", fault_slow_disk, 2},
+	{"slow disk", fault_slow_disk, 3},
 	{"a host loses a connection", fault_connection, 2},
 };
 
