@@ -30,6 +30,7 @@ struct extent {
 	bool claimed;
 	const uint8_t *map; /* of the page cache, as far as map_bytes; NULL: none (peek.c) */
 	uint64_t map_bytes;
+	_Atomic uint16_t *seen; /* for each page of the map: when it was in memory; 0 = unknown */
 	atomic_bool map_bad; /* the file was cut, or failed */
 	/* ram */
 	unsigned char *memory;
@@ -78,6 +79,8 @@ void extent_fd_submit(struct extent *extent, struct extent_io *io);
 void extent_fd_map(struct extent *extent);
 void extent_fd_unmap(struct extent *extent);
 const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length);
+/* The storage of the range is given back: what was known of it is not true any more. */
+void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length);
 int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
 
 /* ask.c: EXTENT_MAP and EXTENT_SPACE of a file. */

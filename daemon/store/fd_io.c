@@ -187,6 +187,7 @@ static void fd_moved(struct extent_io *io, int res)
 
 static void fd_allocated(struct extent_io *io, int res)
 {
+	extent_fd_forget(io->extent, io->offset_bytes, io->length_bytes);
 	if (res == -EOPNOTSUPP && io->op == EXTENT_WRITE_ZEROES) {
 		atomic_store_explicit(&io->extent->no_zero_range, true, memory_order_relaxed);
 		fd_step_begin(io, FD_ZEROS);

@@ -6,58 +6,136 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "extent.h"
 
-#define PEEK_PAGES_MAX (BUF_MAX_BYTES / 4096u + 1u)
+#define PEEK_PAGE      4096u
+#define PEEK_PAGES_MAX (BUF_MAX_BYTES / PEEK_PAGE + 1u)
+
+static size_t peek_seen_bytes(uint64_t map_bytes)
+{
+	return (map_bytes / PEEK_PAGE + 1) * sizeof(uint16_t);
+}
 
 void extent_fd_map(struct extent *extent)
 {
 	uint64_t bytes = extent->info.size_bytes;
-	void *map;
+	void *map, *seen;
 
 	if (extent->config.type != EXTENT_FILE || extent->config.clustered || extent->info.direct ||
-		bytes > SIZE_MAX / 2) {
+		bytes > SIZE_MAX / 2 || sysconf(_SC_PAGESIZE) != PEEK_PAGE) {
 		return;
 	}
 	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, extent->fd, 0);
 	if (map == MAP_FAILED) {
 		return; /* a file system without, or no room for so large a file */
 	}
+	seen = mmap(NULL, peek_seen_bytes(bytes), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (seen == MAP_FAILED) {
+		munmap(map, bytes);
+		return;
+	}
 	/* No business of a core file's, nor of the programs that are started. */
 	madvise(map, bytes, MADV_DONTDUMP);
 	madvise(map, bytes, MADV_DONTFORK);
 	extent->map = map;
 	extent->map_bytes = bytes;
+	extent->seen = seen;
 }
 
 void extent_fd_unmap(struct extent *extent)
 {
 	if (extent->map) {
 		munmap((void *)(uintptr_t)extent->map, extent->map_bytes);
+		munmap((void *)extent->seen, peek_seen_bytes(extent->map_bytes));
 		extent->map = NULL;
 	}
 }
 
-/* A page that is in the page cache and not mapped yet costs a minor fault, once for 16 pages. */
-const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length)
+/*
+ * mincore() is a quarter of the cost of a read of 4 KiB, so the time at which a page was there is
+ * remembered, in seconds and never 0. A page that was there in this second or the last is taken to
+ * be there: the kernel lets go of what has just been read last of all, and should it have done so,
+ * a read waits for a disk once. On tmpfs a page goes only when its storage is given back.
+ */
+static uint16_t peek_now(void)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t first = offset & ~(page - 1), bytes = offset + length - first;
-	unsigned char there[PEEK_PAGES_MAX];
+	struct timespec ts;
 
-	if (!extent->map || atomic_load_explicit(&extent->map_bad, memory_order_relaxed) ||
-		offset + length > extent->map_bytes || bytes > (uint64_t)PEEK_PAGES_MAX * 4096 ||
-		mincore((void *)(uintptr_t)(extent->map + first), bytes, there)) {
-		return NULL;
-	}
-	for (uint64_t i = 0; i * page < bytes; i++) {
-		if (!(there[i] & 1)) {
-			return NULL;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint16_t)((uint64_t)ts.tv_sec % UINT16_MAX + 1);
+}
+
+static bool peek_is_known(const struct extent *extent, uint64_t first, uint64_t end, uint16_t now)
+{
+	uint16_t before = now > 1 ? now - 1 : UINT16_MAX;
+
+	for (uint64_t i = first; i < end; i++) {
+		uint16_t seen = atomic_load_explicit(&extent->seen[i], memory_order_relaxed);
+
+		if (extent->in_memory ? !seen : seen != now && seen != before) {
+			return false;
 		}
 	}
-	return extent->map + offset;
+	return true;
+}
+
+/* A page that is in the page cache and not mapped yet costs a minor fault, once for 16 pages. */
+static bool peek_look(struct extent *extent, uint64_t first, uint64_t end, uint16_t now)
+{
+	unsigned char there[PEEK_PAGES_MAX];
+
+	if (mincore((void *)(uintptr_t)(extent->map + first * PEEK_PAGE), (end - first) * PEEK_PAGE,
+		    there)) {
+		return false;
+	}
+	for (uint64_t i = 0; i < end - first; i++) {
+		if (!(there[i] & 1)) {
+			return false;
+		}
+	}
+	for (uint64_t i = first; i < end; i++) {
+		atomic_store_explicit(&extent->seen[i], now, memory_order_relaxed);
+	}
+	return true;
+}
+
+const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length)
+{
+	uint64_t first = offset / PEEK_PAGE, end = (offset + length + PEEK_PAGE - 1) / PEEK_PAGE;
+	uint16_t now = peek_now();
+
+	if (!extent->map || atomic_load_explicit(&extent->map_bad, memory_order_relaxed) ||
+		offset + length > extent->map_bytes || end - first > PEEK_PAGES_MAX) {
+		return NULL;
+	}
+	return peek_is_known(extent, first, end, now) || peek_look(extent, first, end, now)
+		       ? extent->map + offset
+		       : NULL;
+}
+
+void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length < extent->map_bytes ? offset + length : extent->map_bytes;
+	uint64_t first = offset / PEEK_PAGE, last = (end + PEEK_PAGE - 1) / PEEK_PAGE;
+	uint64_t per = PEEK_PAGE / sizeof(extent->seen[0]); /* in a page of `seen` */
+
+	if (!extent->map || offset >= end) {
+		return;
+	}
+	while (first < last) {
+		uint64_t whole = first % per ? 0 : (last - first) / per * per;
+
+		if (whole && !madvise((void *)&extent->seen[first], whole * sizeof(extent->seen[0]),
+				     MADV_DONTNEED)) {
+			first += whole;
+		} else {
+			atomic_store_explicit(&extent->seen[first++], 0, memory_order_relaxed);
+		}
+	}
 }
 
 int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)

@@ -241,6 +241,29 @@ static void a_removed_lu_ends_its_commands(void **state)
 	}
 }
 
+static void kept_by_its_maker(struct scsi_task *task)
+{
+}
+
+/* What a READ shows while it is being sent is not the memory of an extent that is closed. */
+static void a_removed_lu_leaves_nothing_in_place(void **state)
+{
+	struct rig_task read;
+
+	rig_store.in_memory = true;
+	rig_task_set(&read, rig->nexus[0], 1, READ10(1));
+	read.task.done = kept_by_its_maker;
+	read.task.in_place_ok = true;
+	rig_task_go(&read, NULL, 0);
+	assert_non_null(read.task.in_place);
+	remove_disk1();
+	assert_int_equal(apply(), 1);
+	assert_int_equal(rig_store.closes, 1);
+	assert_null(read.task.in_place);
+	scsi_task_end(&read.task);
+	rig_store.in_memory = false;
+}
+
 /* A data-out that never comes is dropped by the transport: then the LU goes. */
 static void a_dropped_command_lets_the_lu_go(void **state)
 {
@@ -432,6 +455,7 @@ int main(void)
 		TEST(a_lun_is_added),
 		TEST(untouched_commands_go_on),
 		TEST(a_removed_lu_ends_its_commands),
+		TEST(a_removed_lu_leaves_nothing_in_place),
 		TEST(a_dropped_command_lets_the_lu_go),
 		TEST(shipped_in_for_a_removed_lu),
 		TEST(shipped_out_for_a_removed_lu),

@@ -404,6 +404,19 @@ static void note_inline(struct extent_io *io, int res)
 
 /* A file of tmpfs is read at once and not by a thread of the kernel, though it has no RWF_NOWAIT.
  */
+/* What was known to be in memory goes with its storage. */
+static void forgets_what_is_unmapped(struct extent *extent)
+{
+	unsigned char *data = pattern_new(8192, 1);
+
+	assert_int_equal(run_rw(extent, EXTENT_WRITE, MIB, data, 8192), 0);
+	assert_non_null(extent_peek(extent, MIB, 8192));
+	assert_int_equal(run_op(extent, EXTENT_UNMAP, MIB, 4096), 0);
+	assert_null(extent_peek(extent, MIB, 4096));
+	assert_non_null(extent_peek(extent, MIB + 4096, 4096));
+	free(data);
+}
+
 static void test_file_in_memory_is_read_inline(void **state)
 {
 	char path[] = "/dev/shm/yoke-store-test-XXXXXX";
@@ -431,6 +444,7 @@ static void test_file_in_memory_is_read_inline(void **state)
 		extent_submit(extent, reactor, &io);
 		assert_int_equal(io.op, EXTENT_FLUSH);
 		exercise(extent);
+		forgets_what_is_unmapped(extent);
 	}
 	extent_close(extent);
 	unlink(path);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -15,6 +16,7 @@
 #define MIB (1u << 20)
 
 static char path[] = "store-peek-XXXXXX";
+static char memory_path[32]; /* of a file on tmpfs; "" = `path` is used */
 static int fd;
 static unsigned char pattern[MIB], back[MIB];
 
@@ -28,9 +30,21 @@ static int setup(void **state)
 	return fd >= 0 && !ftruncate(fd, 4 * MIB) ? 0 : -1;
 }
 
+static int setup_memory(void **state)
+{
+	int res = setup(state);
+	int memory = memfd_create("peek", MFD_CLOEXEC);
+
+	close(fd);
+	fd = memory;
+	snprintf(memory_path, sizeof(memory_path), "/proc/self/fd/%d", fd);
+	return res || fd < 0 || ftruncate(fd, 4 * MIB);
+}
+
 static int teardown(void **state)
 {
 	close(fd);
+	memory_path[0] = '\0';
 	return unlink(path);
 }
 
@@ -41,7 +55,7 @@ static struct extent *extent_new(struct extent_config config)
 
 	config.name = "disk";
 	config.block_size = 512;
-	config.path = config.type == EXTENT_FILE ? path : NULL;
+	config.path = config.type != EXTENT_FILE ? NULL : memory_path[0] ? memory_path : path;
 	extent = extent_open(&config, error, sizeof(error));
 	if (!extent) {
 		print_message("SKIP: %s\n", error);
@@ -114,6 +128,57 @@ static void what_is_not_there_is_not_shown(void **state)
 	extent_close(extent);
 }
 
+/* What is not there any more is not shown any more, however often it was; its neighbours are. */
+static void storage_that_is_given_back_is_forgotten(void **state)
+{
+	static const uint64_t lengths[] = {4096, 4096 * 3, 3 * MIB};
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+
+	assert_true(extent->in_memory);
+	for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
+		uint64_t offset = MIB - 8192, end = offset + lengths[i];
+
+		for (uint64_t at = 0; at < 4 * MIB; at += MIB) {
+			assert_int_equal(pwrite(fd, pattern, MIB, (off_t)at), MIB);
+			assert_shows(extent, at, pattern, MIB);
+		}
+		assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					 (off_t)offset, (off_t)lengths[i]),
+			0);
+		extent_fd_forget(extent, offset, lengths[i]);
+		for (uint64_t at = offset; at < end; at += 4096) {
+			assert_null(extent_peek(extent, at, 4096));
+		}
+		assert_int_not_equal(extent->seen[offset / 4096 - 1], 0);
+		assert_int_not_equal(extent->seen[end / 4096], 0);
+		assert_shows(extent, offset - 4096, pattern + offset - 4096, 4096);
+		assert_shows(extent, end, pattern + end % MIB, 4096);
+	}
+	extent_fd_forget(extent, 0, UINT64_MAX / 2);
+	assert_int_equal(extent->seen[0], 0);
+	extent_close(extent);
+}
+
+/* mincore() is asked again after two seconds, but for files that are nowhere but in memory. */
+static void what_was_there_is_believed_for_a_while(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	bool in_memory = extent->in_memory;
+
+	assert_int_equal(pwrite(fd, pattern, 4096, MIB), 4096);
+	assert_shows(extent, MIB, pattern, 4096);
+	assert_int_not_equal(extent->seen[MIB / 4096], 0);
+	assert_int_equal(extent->seen[MIB / 4096 + 1], 0);
+	/* as if it had been seen at the end of the 16 bits, or half of them ago */
+	extent->in_memory = false;
+	extent->seen[MIB / 4096 + 1] = (uint16_t)(extent->seen[MIB / 4096] + 0x8000);
+	assert_null(extent_peek(extent, MIB + 4096, 4096));
+	extent->in_memory = true;
+	assert_non_null(extent_peek(extent, MIB + 4096, 4096));
+	extent->in_memory = in_memory;
+	extent_close(extent);
+}
+
 static void what_is_shared_or_direct_is_not_shown(void **state)
 {
 	static const struct extent_config configs[] = {
@@ -181,6 +246,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_file_shows_what_is_in_the_page_cache),
 		TEST(what_is_not_there_is_not_shown),
+		cmocka_unit_test_setup_teardown(
+			storage_that_is_given_back_is_forgotten, setup_memory, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_file_shows_what_is_in_the_page_cache, setup_memory, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_is_not_there_is_not_shown, setup_memory, teardown),
+		cmocka_unit_test_setup_teardown(a_file_that_is_cut, setup_memory, teardown),
+		TEST(what_was_there_is_believed_for_a_while),
 		TEST(what_is_shared_or_direct_is_not_shown),
 		TEST(what_has_grown_is_read_the_ordinary_way),
 		TEST(a_file_that_is_cut),
