@@ -11,6 +11,8 @@ READ_ONLY = 3  # the LUN that cannot be written
 PLAIN = 4  # the LUN whose physical blocks are no larger than its logical ones
 LUNS = 5
 MIB = 1 << 20
+# Of sanitize operations: one takes a second, or, for Sanitize.Reset, eight.
+FAST, SLOW = "256MiB", "32MiB"
 SANITIZERS = ("AddressSanitizer", "runtime error", "LeakSanitizer")
 
 YAML = f"""\
@@ -55,7 +57,7 @@ targets:
       - lun: {PLAIN}
         extent: plain
 settings:
-  sanitize_rate: 32MiB
+  sanitize_rate: {FAST}
 iscsi:
   nop_interval: 120s  # a test of iscsi-test-cu sleeps for a minute and answers nothing
 """
@@ -73,6 +75,13 @@ def prepare(lab):
         for name, mib in (("single", 256), ("single4k", 256), ("single-ro", 64)):
             with open(lab.layout.shared / f"{name}.img", "wb") as file:
                 file.truncate(mib * MIB)
+
+
+def sanitize_at(lab, rate):
+    """Puts another sanitize_rate in place."""
+    (lab.layout.node("a") / "yoke" / "single.yaml").write_text(
+        YAML.replace(f"sanitize_rate: {FAST}", f"sanitize_rate: {rate}"), encoding="utf-8")
+    lab["a"].run(["yokectl", "config", "reload"])
 
 
 def serve(lab):

@@ -14,12 +14,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from load import program
 from runner import check
 
 TESTS = 230
 PASSED_LEAST = 215
-# The longest that any test may take: one of SANITIZE sleeps for a minute.
-TEST_LIMIT_S = 180
+TEST_LIMIT_S = 180  # the longest that any test may take
 EXPECTED = Path(__file__).resolve().parent / "expected"
 OPTIONS = ("--dataloss", "--allow-sanitize", "--Verbose-scsi")
 START = re.compile(r"^(?:Suite: (\S+)|  Test: (\S+) \.\.\.)", re.M)
@@ -56,9 +56,10 @@ def names(lab):
 
 def run_once(lab, test, urls):
     """One process; its output until it ended or began no other test for TEST_LIMIT_S."""
-    process = lab.host_start(["stdbuf", "-o0", "iscsi-test-cu", *OPTIONS, "-t", f"ALL.{test}"
-                              if test else "ALL", *urls], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    nap = program("nap.so", "tests/peer")
+    process = lab.host_start(["env", f"LD_PRELOAD={nap}", "stdbuf", "-o0", "iscsi-test-cu", *OPTIONS,
+                              "-t", f"ALL.{test}" if test else "ALL", *urls],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     output, begun, at = bytearray(), 0, time.monotonic()
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -152,12 +153,15 @@ def compare(found, rows):
     return complaints
 
 
-def whole(lab, urls, extent, plain):
+def whole(lab, urls, extent, plain, before_again=None):
     """Runs everything at an LU with that kind of extent and checks it; the counts, as a note. `plain`
-    leads to an LU whose physical blocks are no larger than its logical ones."""
+    leads to an LU whose physical blocks are no larger than its logical ones. `before_again` is called
+    before tests are run by themselves."""
     started = time.monotonic()
     rows = expected(extent)
     found = run(lab, urls)
+    if before_again:
+        before_again()
     complaints, repeated = repeat(lab, found, rows, urls, plain)
     counts = {word: sum(outcome == word for outcome, _ in found.values())
               for word in ("pass", "skip", "fail", "hang")}

@@ -15,7 +15,8 @@ def test_suite(lab):
     """The complete iscsi-test-cu, in one life of the daemon."""
     alone.serve(lab)
     pid = lab["a"].pids("yoked")
-    note = ways.suite(lab, alone.PORTALS, "ram", alone.PLAIN)
+    note = ways.suite(lab, alone.PORTALS, "ram", alone.PLAIN, lambda: alone.sanitize_at(lab, alone.SLOW))
+    alone.sanitize_at(lab, alone.FAST)
     check(lab["a"].pids("yoked") == pid, "the daemon died under iscsi-test-cu")
     return note
 

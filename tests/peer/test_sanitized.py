@@ -10,7 +10,10 @@ SETTINGS = {"cluster": False}
 def test_suite(lab):
     """The complete iscsi-test-cu."""
     with alone.Sanitized(lab):
-        return ways.suite(lab, alone.PORTALS, "ram", alone.PLAIN)
+        note = ways.suite(lab, alone.PORTALS, "ram", alone.PLAIN,
+                          lambda: alone.sanitize_at(lab, alone.SLOW))
+        alone.sanitize_at(lab, alone.FAST)
+        return note
 
 
 def test_lu_reset_on_the_wire(lab):

@@ -15,11 +15,11 @@ def url(portal, lun=0):
     return f"iscsi://{portal}/{TARGET}/{lun}"
 
 
-def suite(lab, portals, extent, plain):
+def suite(lab, portals, extent, plain, before_again=None):
     """The complete iscsi-test-cu; the first portal is the one that most of its tests use, `plain` a
-    LUN whose physical blocks are no larger than its logical ones."""
+    LUN whose physical blocks are no larger than its logical ones. `before_again`: see cu.whole()."""
     return cu.whole(lab, [url(portal) for portal in portals], extent,
-                    [url(portal, plain) for portal in portals])
+                    [url(portal, plain) for portal in portals], before_again)
 
 
 def suite_reset_traced(lab, portal):
