@@ -321,7 +321,7 @@ static int daemon_secrets_load(struct daemon *daemon, char *error, size_t error_
 	if (!daemon->conf->secrets_path) {
 		return 0;
 	}
-	daemon->secrets = conf_secrets_load(daemon->conf, &errors);
+	daemon->secrets = conf_secrets_load(daemon->conf, CONF_SECRETS_PATIENT_MS, &errors);
 	if (!daemon->secrets) {
 		snprintf(error, error_size, "%s", errors ? errors->text : "out of memory");
 	}

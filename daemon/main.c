@@ -132,7 +132,7 @@ static bool main_secrets_check(const struct conf *conf)
 	bool good = !conf->secrets_path;
 
 	if (!good) {
-		secrets = conf_secrets_load(conf, &errors);
+		secrets = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors);
 		good = secrets != NULL;
 		conf_secrets_free(secrets);
 	}

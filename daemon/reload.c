@@ -11,6 +11,7 @@
 #include "yoke/util.h"
 
 #define CONF_NAME_MAX	 64 /* of an extent, with its NUL */
+#define SECRETS_LIMIT_MS 1500 /* the control thread waits: less than the lease of the reactors */
 #define RELOAD_WHY_BYTES 8192 /* every complaint, cut when there are very many */
 
 struct reload {
@@ -226,7 +227,7 @@ static bool secrets_load(
 	if (!conf->secrets_path) {
 		return true;
 	}
-	*secrets = conf_secrets_load(conf, &errors);
+	*secrets = conf_secrets_load(conf, SECRETS_LIMIT_MS, &errors);
 	if (!*secrets) {
 		why_errors(why, size, errors);
 	}

@@ -38,7 +38,7 @@ static struct conf *cli_secrets_check(struct conf *conf, struct conf_error **err
 		fprintf(stderr, "%s: not checked: %s\n", conf->secrets_path, strerror(errno));
 		return conf;
 	}
-	secrets = conf_secrets_load(conf, errors);
+	secrets = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, errors);
 	if (!secrets) {
 		conf_free(conf);
 		return NULL;

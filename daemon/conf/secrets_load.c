@@ -24,7 +24,6 @@
 #include "yoke/cursor.h"
 
 #define READER_OPTION	 "--read-secrets"
-#define READER_LIMIT_MS	 5000
 #define SECRETS_FILE_MAX (CONF_BYTES_MAX + 1) /* one more than is accepted */
 #define SECRETS_SPACE	 (16u << 20) /* address space of the result; only what is used counts */
 #define SECRETS_REMEDY	 "make it with: install -m 600 /dev/null FILE"
@@ -193,9 +192,9 @@ static int64_t now_ms(void)
 }
 
 /* All that it says, up to its end; 0 or a negative errno. */
-static int reader_hear(struct secrets_space *space, int fd)
+static int reader_hear(struct secrets_space *space, int fd, unsigned limit_ms)
 {
-	int64_t until = now_ms() + READER_LIMIT_MS;
+	int64_t until = now_ms() + limit_ms;
 
 	while (space->used < SPACE_BYTES) {
 		struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -220,7 +219,7 @@ static int reader_hear(struct secrets_space *space, int fd)
 	return -E2BIG;
 }
 
-static int reader_run(struct secrets_space *space, const char *path)
+static int reader_run(struct secrets_space *space, const char *path, unsigned limit_ms)
 {
 	int in cleanup_close = -1, out cleanup_close = -1;
 	pid_t pid = 0;
@@ -237,7 +236,7 @@ static int reader_run(struct secrets_space *space, const char *path)
 	}
 	close(out);
 	out = -1;
-	err = reader_hear(space, in);
+	err = reader_hear(space, in, limit_ms);
 	if (err) {
 		kill(pid, SIGKILL);
 	}
@@ -329,11 +328,12 @@ static bool said_take(struct secrets_space *space, struct conf_loader *l)
 	return kind == SAID_USERS && said_users(space, &c) && !cursor_left(&c);
 }
 
-struct conf_secrets *conf_secrets_load(const struct conf *conf, struct conf_error **errors)
+struct conf_secrets *conf_secrets_load(
+	const struct conf *conf, unsigned limit_ms, struct conf_error **errors)
 {
 	struct conf_loader l = {.file = conf->secrets_path};
 	struct secrets_space *space = space_new();
-	int err = space ? reader_run(space, conf->secrets_path) : -ENOMEM;
+	int err = space ? reader_run(space, conf->secrets_path, limit_ms) : -ENOMEM;
 
 	if (err) {
 		conf_complain(&l, 0, "cannot be read: %s; try again",

@@ -322,9 +322,12 @@ struct conf_secrets {
  * no message quotes a secret. The text is read and parsed by this program, started once more: its
  * main() must begin with conf_secrets_reader(). The result stands in memory that no core file and
  * no child process contains: a parser leaves copies on its heap. Control thread, also when there
- * are others; waits for that process, some milliseconds, five seconds at most.
+ * are others; waits for that process, some milliseconds, limit_ms at most: CONF_SECRETS_PATIENT_MS
+ * where nobody else waits meanwhile.
  */
-struct conf_secrets *conf_secrets_load(const struct conf *conf, struct conf_error **errors);
+#define CONF_SECRETS_PATIENT_MS 60000u
+struct conf_secrets *conf_secrets_load(
+	const struct conf *conf, unsigned limit_ms, struct conf_error **errors);
 
 /*
  * Is this process the one that conf_secrets_load() has started? Then it has done its work, and main

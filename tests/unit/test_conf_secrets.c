@@ -356,7 +356,7 @@ static void test_no_copy_is_left(void **state)
 	}
 	assert_int_equal(dumped_count(inverted), 1); /* `secret` above: they are found */
 	conf = conf_make(path);
-	secrets = conf_secrets_load(conf, &errors);
+	secrets = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors);
 	assert_non_null(secrets);
 	assert_string_equal(secrets->users[0].secret, secret);
 	assert_int_equal(dumped_count(inverted), 1);
@@ -391,8 +391,8 @@ static void test_again_beside_threads(void **state)
 	file_write(USER PEER USER2, 0600);
 	conf = conf_make(path);
 	assert_int_equal(pthread_create(&thread, NULL, spin, &end), 0);
-	first = conf_secrets_load(conf, &errors);
-	again = conf_secrets_load(conf, &errors);
+	first = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors);
+	again = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors);
 	assert_true(first && again);
 	assert_true(conf_secrets_equal(first, again));
 	assert_true(conf_secrets_equal(NULL, NULL));
@@ -404,7 +404,7 @@ static void test_again_beside_threads(void **state)
 		0600);
 	conf_free(conf);
 	conf = conf_make(path);
-	changed = conf_secrets_load(conf, &errors);
+	changed = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors);
 	assert_non_null(changed);
 	assert_false(conf_secrets_equal(first, changed));
 	atomic_store(&end, true);
@@ -431,7 +431,7 @@ static void test_nothing_stays(void **state)
 
 		file_write(texts[i], 0600);
 		conf = conf_make(path);
-		conf_secrets_free(conf_secrets_load(conf, &errors));
+		conf_secrets_free(conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors));
 		conf_errors_free(errors);
 		conf_free(conf);
 		unlink(path);
@@ -453,7 +453,7 @@ static void test_load(void **state)
 	(void)state;
 	file_write(USER PEER USER2, 0600);
 	conf = conf_make(path);
-	secrets = conf_secrets_load(conf, &errors);
+	secrets = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors);
 	unlink(path);
 	assert_non_null(secrets);
 	assert_null(errors);
@@ -489,7 +489,7 @@ static void test_file_refused(void **state)
 
 		file_write(rows[i].text, rows[i].mode);
 		conf = conf_make(path);
-		assert_null(conf_secrets_load(conf, &errors));
+		assert_null(conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors));
 		unlink(path);
 		assert_non_null(errors);
 		assert_non_null(strstr(errors->text, path));
@@ -514,7 +514,7 @@ static void test_no_file(void **state)
 		struct conf *conf = conf_make(rows[i].path);
 		struct conf_error *errors;
 
-		assert_null(conf_secrets_load(conf, &errors));
+		assert_null(conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors));
 		assert_non_null(errors);
 		assert_non_null(strstr(errors->text, rows[i].complaint));
 		conf_errors_free(errors);
@@ -543,7 +543,7 @@ static void test_many_users(void **state)
 	fclose(f);
 	file_write(text, 0600);
 	conf = conf_make(path);
-	secrets = conf_secrets_load(conf, &errors);
+	secrets = conf_secrets_load(conf, CONF_SECRETS_PATIENT_MS, &errors);
 	unlink(path);
 	if (!secrets) {
 		fail_msg("%s", errors->text);
@@ -553,6 +553,24 @@ static void test_many_users(void **state)
 	conf_secrets_free(secrets);
 	conf_free(conf);
 	free(text);
+}
+
+/* Who has no time to wait is told so, and nothing stays behind. */
+static void test_too_long(void **state)
+{
+	struct conf_error *errors;
+	struct conf *conf;
+
+	(void)state;
+	file_write(USER PEER USER2, 0600);
+	conf = conf_make(path);
+	assert_null(conf_secrets_load(conf, 0, &errors));
+	assert_non_null(strstr(errors->text, "it takes too long"));
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+	conf_errors_free(errors);
+	conf_free(conf);
+	unlink(path);
 }
 
 static void test_every_key_is_documented(void **state)
@@ -589,6 +607,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_file_refused),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_many_users),
+		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_every_key_is_documented),
 	};
 
