@@ -85,11 +85,10 @@ class Tree:
 
     def kill(self, machine, timeout=20):
         """SIGKILL to every process of the machine at once; returns when all have ended."""
-        if not self.populated(machine):
-            return
-        (self.root / machine / "cgroup.kill").write_text("1", encoding="ascii")
         end = time.monotonic() + timeout
         while self.populated(machine):
+            # Again and again: a question of a test may be entering the machine just now.
+            (self.root / machine / "cgroup.kill").write_text("1", encoding="ascii")
             if time.monotonic() > end:
                 left = proc.children_names(self.pids(machine))
                 raise proc.LabError(f"machine {machine} is not dead {timeout} s after cgroup.kill: {left}")
