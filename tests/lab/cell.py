@@ -14,7 +14,7 @@ import faultdisk
 from lab import LabError, wait_for
 from layout import NODES
 from load import Load
-from questions import RTPG, agree, group, other, owner, probe, wait_whole
+from questions import RTPG, agree, group, other, owner, probe
 
 HEAL_LIMIT_S = 30  # an optimized path again, after healing
 WHOLE_LIMIT_S = 90  # both controllers in sync and agreed
@@ -118,8 +118,7 @@ class Cell:
 
     def run(self):
         """Raises Violation, or LabError when the lab itself does not work."""
-        lab = self.lab
-        wait_whole(lab, WHOLE_LIMIT_S)
+        self.whole()
         self.look()
         self.judge.disk()
         self.state.prepare(self)
@@ -198,7 +197,7 @@ class Cell:
                     self.note(f"{controller.name} switched on again")
                     controller.power_on()
             try:
-                return lab.settled() and agree(lab)
+                return lab.settled() and agree(lab) and not self.fencing_pending()
             except (LabError, ValueError):
                 return False  # switched off, or killed, in the middle of its answer
         try:
@@ -206,6 +205,11 @@ class Cell:
         except LabError as error:
             raise Violation(f"not whole again: {error}; {self.disagreement()}") from None
         self.note("whole")
+
+    def fencing_pending(self):
+        """Is fencing under way, as either controller sees it? It would strike in the next cell."""
+        told = [one.crm() for one in self.lab.controllers.values() if one.is_awake()]
+        return any(event.get("status") == "pending" for state in told if state for event in state["fenced"])
 
     def disagreement(self):
         """What the cluster and both daemons say, for a report."""
