@@ -63,8 +63,13 @@ def unplug(layout, machine):
 
 
 def link_set(layout, machine, net, up):
-    """One link of a machine up or down, as if the cable were plugged or pulled."""
-    batch(layout.switch, [f"link set {machine}-{net} {'up' if up else 'down'}"])
+    """One link of a machine up or down, as if the cable were plugged or pulled. One that has lost its
+    power has none; it gets them, up, with its power."""
+    try:
+        batch(layout.switch, [f"link set {machine}-{net} {'up' if up else 'down'}"])
+    except proc.LabError:
+        if not proc.run(["ip", "-n", layout.switch, "link", "show", f"{machine}-{net}"], check=False).returncode:
+            raise
 
 
 def detach(layout, machine):
