@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "yoke/child.h"
 #include "yoke/log.h"
 
 struct spawn {
@@ -123,30 +123,6 @@ static void on_timeout(void *arg)
 	pidfd_send_signal(s->pid_fd, SIGKILL, NULL, 0);
 }
 
-static int spawn_start(struct spawn *s, const char *const *argv, int out)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, defaults;
-	int err;
-
-	sigemptyset(&none);
-	sigfillset(&defaults);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &defaults);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	err = posix_spawnp(
-		&s->pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
-	return -err;
-}
-
 struct spawn *spawn_run(qb_loop_t *loop, const char *const *argv, unsigned timeout_ms,
 	spawn_done_fn *done, void *arg)
 {
@@ -163,7 +139,7 @@ struct spawn *spawn_run(qb_loop_t *loop, const char *const *argv, unsigned timeo
 	s->pid_fd = -1;
 	s->out_fd = out[0];
 	fcntl(out[0], F_SETFL, O_NONBLOCK);
-	err = spawn_start(s, argv, out[1]);
+	err = child_start(argv[0], argv, -1, out[1], &s->pid);
 	close(out[1]);
 	if (err) {
 		log_warning(

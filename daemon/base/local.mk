@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libyokebase.a
 libyokebase_a_SOURCES = \
 	daemon/base/buf.c \
+	daemon/base/child.c \
 	daemon/base/crc32c.c \
 	daemon/base/cursor.c \
 	daemon/base/journal.c daemon/base/journal_format.c \

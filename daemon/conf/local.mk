@@ -27,16 +27,16 @@ if HAVE_CMOCKA
 UNIT_TESTS += tests/unit/test_conf_schema tests/unit/test_conf_edit tests/unit/test_conf_load tests/unit/test_conf_secrets
 tests_unit_test_conf_schema_SOURCES = tests/unit/test_conf_schema.c
 tests_unit_test_conf_schema_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_conf_schema_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_schema_LDADD = libyokeconf.a libyokebase.a $(UNIT_LIBS) $(CONF_LIBS)
 tests_unit_test_conf_edit_SOURCES = tests/unit/test_conf_edit.c
 tests_unit_test_conf_edit_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_conf_edit_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_edit_LDADD = libyokeconf.a libyokebase.a $(UNIT_LIBS) $(CONF_LIBS)
 tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c
 tests_unit_test_conf_load_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_conf_load_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_load_LDADD = libyokeconf.a libyokebase.a $(UNIT_LIBS) $(CONF_LIBS)
 tests_unit_test_conf_secrets_SOURCES = tests/unit/test_conf_secrets.c
 tests_unit_test_conf_secrets_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_conf_secrets_LDADD = libyokeconf.a $(UNIT_LIBS) $(CONF_LIBS)
+tests_unit_test_conf_secrets_LDADD = libyokeconf.a libyokebase.a $(UNIT_LIBS) $(CONF_LIBS)
 endif
 
 EXTRA_DIST += tests/fuzz/corpus/conf/example.yaml tests/fuzz/corpus/conf/mistakes.yaml \
@@ -45,4 +45,4 @@ check_PROGRAMS += tests/fuzz/fuzz_conf
 TESTS += tests/fuzz/fuzz_conf
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(fuzz_drive)
 tests_fuzz_fuzz_conf_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
-tests_fuzz_fuzz_conf_LDADD = libyokeconf.a $(CONF_LIBS)
+tests_fuzz_fuzz_conf_LDADD = libyokeconf.a libyokebase.a $(CONF_LIBS)

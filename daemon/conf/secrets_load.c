@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "secrets.h"
+#include "yoke/child.h"
 #include "yoke/cursor.h"
 
 #define READER_OPTION	 "--read-secrets"
@@ -160,27 +160,9 @@ static struct secrets_space *space_new(void)
 
 static int reader_start(const char *path, int out, pid_t *pid)
 {
-	char *const argv[] = {(char *)(uintptr_t) "yoke-secrets", (char *)(uintptr_t)READER_OPTION,
-		(char *)(uintptr_t)path, NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, defaults;
-	int err;
+	const char *const argv[] = {"yoke-secrets", READER_OPTION, path, NULL};
 
-	sigemptyset(&none);
-	sigfillset(&defaults);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &defaults);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	err = posix_spawn(pid, "/proc/self/exe", &actions, &attr, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
-	return -err;
+	return child_start("/proc/self/exe", argv, -1, out, pid);
 }
 
 static int64_t now_ms(void)
