@@ -310,6 +310,9 @@ static void unused(void *arg)
 		reload->retired = NULL;
 		reload->retired_secrets = NULL;
 		log_notice("configuration: the change is complete");
+		if (reload->ha) {
+			ha_conf_done(reload->ha);
+		}
 	}
 }
 

@@ -179,6 +179,11 @@ void ha_conf_change(
 	ha_settled(ha);
 }
 
+void ha_conf_done(struct ha *ha)
+{
+	machine_conf_done(ha->machine);
+}
+
 void ha_conf_set(struct ha *ha, const struct conf *conf)
 {
 	ha->setup.conf = conf;

@@ -4,8 +4,10 @@
  * digest, and may bring an edit that leads to it (the size of an extent, "resize NAME BYTES");
  * every member looks at its own file, prepares it and says READY, or REFUSE with the reason. The
  * READY with which every member in sync has said so is the place at which all put it in place.
- * REFUSE, CANCEL by the proposer (its time is up), and any change of membership before that end the
- * attempt, and nothing has changed anywhere.
+ * Members come to that place one after the other: each says DONE when it uses the new one alone,
+ * and the answer to the proposer's administrator waits for them, so that "in place at both" is true
+ * and the next change finds nobody busy with this one. REFUSE, CANCEL by the proposer (its time is
+ * up), and any change of membership before that end the attempt, and nothing has changed anywhere.
  *
  * A daemon that is killed on the way comes back with its file. When that is not what the other one
  * runs, and the other one's own file is the same, that one goes over to it (machine_conf_changed()
@@ -18,7 +20,8 @@
 #include "machine.h"
 #include "yoke/log.h"
 
-#define CONFIG_LIMIT_MS 20000
+#define CONFIG_LIMIT_MS	     20000
+#define CONFIG_DONE_LIMIT_MS 5000 /* a login under way may keep the old one in use for longer */
 
 static void own_end(struct machine *m, enum ha_result result, const char *message)
 {
@@ -27,6 +30,7 @@ static void own_end(struct machine *m, enum ha_result result, const char *messag
 
 	m->config.done = NULL;
 	m->config.own_op = 0;
+	m->config.answer_ms = 0;
 	if (done) {
 		done(arg, result, message);
 	}
@@ -99,12 +103,44 @@ static void ready_deliver(struct machine *m, const struct message *msg)
 	}
 	c->active = false;
 	c->prepared = false;
-	m->ops->conf_activate(m->ctx);
+	c->placed_op = c->op;
+	c->placed_proposer = c->proposer;
 	if (c->proposer == m->self) {
-		own_end(m, HA_OK,
-			machine_has_peer(m) ? "in place at both controllers"
-					    : "in place here; the other controller is away and "
-					      "takes the file that it has when it starts");
+		c->deadline_ms = 0;
+		c->done_by = 0;
+		c->answer_ms = m->ops->now_ms(m->ctx) + CONFIG_DONE_LIMIT_MS;
+	}
+	m->ops->conf_activate(m->ctx);
+}
+
+static void decided_end(struct machine *m)
+{
+	own_end(m, HA_OK,
+		machine_has_peer(m) ? "in place at both controllers"
+				    : "in place here; the other controller is away and "
+				      "takes the file that it has when it starts");
+}
+
+static void done_deliver(struct machine *m, const struct message *msg)
+{
+	struct ha_config *c = &m->config;
+
+	if (msg->controller != m->self || !c->answer_ms || msg->op != c->own_op) {
+		return;
+	}
+	c->done_by |= (uint8_t)HA_BIT(msg->sender);
+	if (!(m->sync & ~c->done_by)) {
+		decided_end(m);
+	}
+}
+
+void machine_conf_done(struct machine *m)
+{
+	struct ha_config c = {.proposer = m->config.placed_proposer, .op = m->config.placed_op};
+
+	m->config.placed_op = 0;
+	if (c.op && !m->dead) {
+		config_send(m, MESSAGE_CONF_DONE, &c, "");
 	}
 }
 
@@ -127,6 +163,8 @@ void config_deliver(struct machine *m, const struct message *msg)
 		propose_deliver(m, msg);
 	} else if (msg->type == MESSAGE_CONF_READY) {
 		ready_deliver(m, msg);
+	} else if (msg->type == MESSAGE_CONF_DONE) {
+		done_deliver(m, msg);
 	} else {
 		end_deliver(m, msg);
 	}
@@ -136,6 +174,9 @@ void config_members_changed(struct machine *m)
 {
 	/* A PROPOSE that is still on its way comes to the members that there are then. */
 	config_off(m, "the controllers that are members have changed; try again");
+	if (m->config.answer_ms) {
+		decided_end(m);
+	}
 }
 
 void machine_conf_propose(
@@ -167,6 +208,11 @@ void machine_conf_propose(
 
 void config_tick(struct machine *m)
 {
+	if (m->config.answer_ms && m->ops->now_ms(m->ctx) >= m->config.answer_ms) {
+		own_end(m, HA_OK,
+			"decided, and on its way at both controllers; a login that has not ended "
+			"yet keeps the old one in use");
+	}
 	if (m->config.own_op && m->config.deadline_ms &&
 		m->ops->now_ms(m->ctx) >= m->config.deadline_ms) {
 		struct ha_config c = {.proposer = m->self, .op = m->config.own_op};

@@ -319,6 +319,7 @@ uint64_t machine_next_ms(const struct machine *m)
 	}
 	if (m->config.own_op) {
 		earlier(&next, m->config.deadline_ms);
+		earlier(&next, m->config.answer_ms);
 	}
 	if (m->failed_seq == m->save_seq && m->failed_seq > m->saved_seq) {
 		earlier(&next, m->save_retry_ms ? m->save_retry_ms : 1);

@@ -146,8 +146,13 @@ struct ha_config {
 	uint8_t ready; /* bits of members that have said READY */
 	/* Local. */
 	bool prepared;
+	uint64_t placed_op; /* put in place here, the last command with the old one still runs */
+	uint8_t placed_proposer;
 	uint64_t own_op; /* of our own proposal that has not ended; 0 = none */
-	uint64_t deadline_ms; /* of it; 0 = cancelled */
+	uint64_t deadline_ms; /* of it; 0 = cancelled, or decided */
+	uint64_t answer_ms; /* it is decided: when the answer goes out at the latest; 0 = it is not
+			     */
+	uint8_t done_by; /* bits of members that have said DONE to it */
 	ha_done_fn *done;
 	void *arg;
 };
@@ -333,9 +338,11 @@ void machine_dead(struct machine *m, const char *reason);
 /* When machine_tick() is due; 0 = no deadline. */
 uint64_t machine_next_ms(const struct machine *m);
 
-/* Proposes the file with that digest at every member; done() when it is in place, or why not. */
+/* Proposes the file with that digest at every member; done() when all use it, or why not. */
 void machine_conf_propose(
 	struct machine *m, const uint8_t digest[32], const char *edit, ha_done_fn *done, void *arg);
+/* What conf_activate() has put in place is in use, and the one before it no more. */
+void machine_conf_done(struct machine *m);
 /* Another configuration counts here from now on; groups and controllers are the same in it. */
 void machine_conf_changed(struct machine *m, const struct conf *conf);
 

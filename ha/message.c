@@ -289,6 +289,7 @@ static const struct message_row {
 	[MESSAGE_CONF_REFUSE] = {"CONF-REFUSE", conf_put, conf_get},
 	[MESSAGE_CONF_CANCEL] = {"CONF-CANCEL", conf_put, conf_get},
 	[MESSAGE_DRILL] = {"DRILL", drill_put, drill_get},
+	[MESSAGE_CONF_DONE] = {"CONF-DONE", controller_put, controller_get},
 };
 
 /* ----- the header ---------------------------------------------------------------------------- */

@@ -59,8 +59,10 @@ enum message_type {
 	MESSAGE_CONF_CANCEL = 25, /* the proposer has given it up */
 	/* `yokectl drill`: the daemon of `controller` dies, or stops for `seconds`. */
 	MESSAGE_DRILL = 26,
+	/* The change with this op id is in use at the sender, and the one before it no more. */
+	MESSAGE_CONF_DONE = 27,
 };
-#define MESSAGE_TYPES	    27
+#define MESSAGE_TYPES	    28
 #define MESSAGE_DRILL_S_MAX 60
 #define MESSAGE_TEXT_BYTES  400 /* with its NUL */
 const char *message_type_name(enum message_type type);

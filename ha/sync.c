@@ -578,7 +578,8 @@ void machine_deliver(struct machine *m, const struct message *msg)
 			m->suspect = false;
 			log_notice("membership is current again, going on");
 		}
-	} else if (msg->type >= MESSAGE_CONF_PROPOSE && msg->type <= MESSAGE_CONF_CANCEL) {
+	} else if ((msg->type >= MESSAGE_CONF_PROPOSE && msg->type <= MESSAGE_CONF_CANCEL) ||
+		   msg->type == MESSAGE_CONF_DONE) {
 		config_deliver(m, msg);
 	} else if (msg->type >= MESSAGE_LEDGER) {
 		ledger_deliver(m, msg);

@@ -82,7 +82,7 @@ struct ha_conf_ops {
 	 */
 	bool (*prepare)(
 		void *arg, const uint8_t digest[32], const char *edit, char *why, size_t size);
-	/* Puts what was prepared in place, now. */
+	/* Puts what was prepared in place, now; then, or later, ha_conf_done(). */
 	void (*activate)(void *arg);
 	/* Forgets it. */
 	void (*drop)(void *arg);
@@ -143,10 +143,12 @@ typedef void ha_done_fn(void *arg, enum ha_result result, const char *message);
 /*
  * Puts the configuration file that has that digest, after `edit` ("" = none) has been carried out
  * on it, in place at every controller that is a member, at one place of the order. done() when it
- * is, or with the reason why nothing has changed.
+ * is in use at all of them, or with the reason why nothing has changed.
  */
 void ha_conf_change(
 	struct ha *ha, const uint8_t digest[32], const char *edit, ha_done_fn *done, void *arg);
+/* What ha_conf_ops.activate() has put in place is in use, the one before it is used no more. */
+void ha_conf_done(struct ha *ha);
 /* Another configuration counts here: same groups and controllers, outlives the next change. */
 void ha_conf_set(struct ha *ha, const struct conf *conf);
 

@@ -71,9 +71,12 @@ class Wire:
     def receive(self, length):
         data = b""
         while len(data) < length:
-            block = self.socket.recv(length - len(data))
+            try:
+                block = self.socket.recv(length - len(data))
+            except ConnectionResetError as error:
+                raise EOFError("reset") from error
             if not block:
-                raise EOFError
+                raise EOFError("closed")
             data += block
         return data
 

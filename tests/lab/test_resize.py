@@ -58,7 +58,8 @@ def test_resize(lab):
         resize(lab, "a", "disk1", "--rescan")
         check(blocks(lab, 1) == 24 * MIB // 512, "24 MiB after --rescan")
         check("size: 24MiB" in text(lab, "a") and text(lab, "a") == text(lab, "b"), text(lab, "a"))
-        clean(load.mark("grown"), PAUSE_MS, "growing under I/O")
+        grown = load.mark("grown")
+        clean(grown, PAUSE_MS, "growing under I/O")
         # Without `size` the file is as large as it is, and nothing is written.
         bare = text(lab, "a").replace("    size: 20MiB  # as ordered\n", "")
         write(lab, bare)
@@ -77,7 +78,9 @@ def test_resize(lab):
         check("is not what runs" in resize(lab, "b", "disk0", "36MiB", good=False), "another file here")
         check(blocks(lab, 0) == 32 * MIB // 512, "something has changed")
         write(lab, bare)
-        clean(load.mark("rescanned"), PAUSE_MS, "rescanning under I/O")
+        rescanned = load.mark("rescanned")
+        clean(rescanned, PAUSE_MS, "rescanning under I/O")
         total = load.stop()
         check(total["exit"] == 0, f"the I/O program ended with {total['exit']}: {total}")
     check(agree(lab), "the controllers do not agree")
+    return f"longest pause {grown['longest_pause_ms']} ms and {rescanned['longest_pause_ms']} ms"

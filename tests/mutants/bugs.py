@@ -188,6 +188,8 @@ BUGS = [
     Bug("resize-untold", "the other controller is not told which edit is meant", "I6", "ha/config.c",
         "m->ops->conf_prepare(m->ctx, c->digest, msg->text, why, sizeof(why));",
         "m->ops->conf_prepare(m->ctx, c->digest, \"\", why, sizeof(why));", ("test_ha_config",)),
+    Bug("change-told-early", "a change is told as in place before both use it", "the answer is true", "ha/config.c",
+        "	if (!(m->sync & ~c->done_by)) {", "	if (c->done_by) {", ("test_ha_config",)),
     Bug("log-reset-untold", "nobody is told that counters were set back", "SPC-4 6.7", "daemon/scsi/apply.c",
         "	effects->others_uas |= 1u << SCSI_UA_LOG_CHANGED;", "	;", ("test_scsi_log_select",)),
     Bug("log-half-a-list", "a list that is wrong further down changes something", "SPC-4 6.7", "daemon/scsi/log_select.c",

@@ -210,8 +210,8 @@ def main():
     except KeyboardInterrupt:
         print("check: interrupted", file=sys.stderr)
         return 130
-    if check.report.failed:
-        print(f"failed: {' '.join(check.report.failed)}")
+    for name, reason in check.report.reasons.items():
+        print(f"failed: {name}: {reason}")
     print(check.report.last_line(), flush=True)
     return 1 if check.report.counts["FAIL"] else 0
 

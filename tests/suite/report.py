@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,14 @@ import traceback
 
 HEAD_LINES = 30
 TAIL_LINES = 70
+REASON_CHARACTERS = 600  # of a failure, repeated at the end
+
+
+def reason(log):
+    """The line of a log that says why: the last exception, or else the last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"[A-Za-z_.]*(Error|Expired|Failed): ", line)]
+    return (raised or lines or [""])[-1][:REASON_CHARACTERS]
 
 
 class Report:
@@ -23,6 +32,7 @@ class Report:
         self.lock = threading.Lock()
         self.counts = {"PASS": 0, "FAIL": 0, "SKIP": 0}
         self.failed = []
+        self.reasons = {}  # name: the last line of its log
 
     def result(self, word, name, seconds, log="", note=""):
         with self.lock:
@@ -30,6 +40,7 @@ class Report:
             print(f"{word} {name} ({seconds:.1f} s){': ' + note if note else ''}", flush=True)
             if word == "FAIL":
                 self.failed.append(name)
+                self.reasons[name] = reason(log)
                 self.show(name, log)
 
     def show(self, name, log):

@@ -308,6 +308,9 @@ static void op_conf_activate(void *ctx)
 
 	node->conf_prepared = false;
 	node->conf_activates++;
+	if (!node->conf_slow) {
+		machine_conf_done(node->m);
+	}
 }
 
 static void op_conf_drop(void *ctx)

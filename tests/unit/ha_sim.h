@@ -90,7 +90,7 @@ struct sim_node {
 	unsigned notices, deaths, readies, peer_ups, peer_downs, peer_gones, tables;
 	bool awaits; /* a TMF waits for the other to be gone */
 	bool fatal;
-	bool conf_refuses, conf_prepared;
+	bool conf_refuses, conf_prepared, conf_slow;
 	char conf_edit[100]; /* of the last attempt */
 	unsigned conf_prepares, conf_activates, conf_drops, conf_wanted;
 };

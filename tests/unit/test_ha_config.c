@@ -92,6 +92,52 @@ static void test_alone(void **state)
 	sim_free(sim);
 }
 
+/* Nobody is told that both use it before both do; a login that does not end is not waited for. */
+static void test_told_when_both_use_it(void **state)
+{
+	for (uint8_t asked = 1; asked <= 2; asked++) {
+		struct sim *sim = sim_pair(50 + asked, 1);
+		int result;
+
+		sim->node[2].conf_slow = true;
+		propose(sim, asked, &result);
+		sim_run(sim);
+		assert_counts(sim, 1, 1, 1, 0);
+		assert_counts(sim, 2, 1, 1, 0);
+		assert_int_equal(result, -1);
+		machine_conf_done(sim->node[2].m);
+		sim_run(sim);
+		assert_int_equal(result, HA_OK);
+		/* What comes too late, or twice, is nothing to anybody. */
+		machine_conf_done(sim->node[2].m);
+		sim_run(sim);
+		propose(sim, asked, &result);
+		sim_run(sim);
+		assert_int_equal(result, -1);
+		sim->now_ms = sim->node[asked].m->config.answer_ms;
+		machine_tick(sim->node[asked].m);
+		assert_int_equal(result, HA_OK);
+		sim_free(sim);
+	}
+}
+
+/* The other one is lost when it is decided: that is told at once. */
+static void test_lost_before_it_says_done(void **state)
+{
+	struct sim *sim = sim_pair(53, 1);
+	int result;
+
+	sim->node[2].conf_slow = true;
+	propose(sim, 1, &result);
+	sim_run(sim);
+	assert_int_equal(result, -1);
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	assert_int_equal(result, HA_OK);
+	assert_counts(sim, 1, 1, 1, 0);
+	sim_free(sim);
+}
+
 /* Two at once: one is first in the order, the other has to try again. */
 static void test_two_at_once(void **state)
 {
@@ -209,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_refused_by_the_other),
 		cmocka_unit_test(test_refused_here),
 		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_told_when_both_use_it),
+		cmocka_unit_test(test_lost_before_it_says_done),
 		cmocka_unit_test(test_two_at_once),
 		cmocka_unit_test(test_killed_at_every_step),
 		cmocka_unit_test(test_time_is_up),

@@ -70,6 +70,7 @@ static uint64_t current(enum message_type type, const struct ha_group *g)
 	case MESSAGE_CONF_REFUSE:
 	case MESSAGE_CONF_CANCEL:
 	case MESSAGE_DRILL:
+	case MESSAGE_CONF_DONE:
 		break;
 	}
 	return g->epoch;
