@@ -391,9 +391,9 @@ static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
 	journal_replace(((struct ha *)ctx)->journal, index, number);
 }
 
-static void op_journal_mark(void *ctx, uint64_t index, bool alone)
+static void op_journal_mark(void *ctx, uint64_t index, bool alone, uint64_t number)
 {
-	journal_mark(((struct ha *)ctx)->journal, index, alone);
+	journal_mark(((struct ha *)ctx)->journal, index, alone, number);
 }
 
 static void on_journal(void *arg)

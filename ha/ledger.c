@@ -64,6 +64,7 @@ void machine_ledger_set(
 	l->index = l->durable = index;
 	l->alone = alone;
 	l->err = err;
+	l->failed = err != 0;
 	l->digest = ledger_states_digest(serve);
 }
 
@@ -73,6 +74,11 @@ void machine_ledger_set(
 bool ledger_is_kept(const struct ha_ledger *l)
 {
 	return !l->err && l->replaced == l->replacing;
+}
+
+bool ledger_is_settled(const struct ha_ledger *l)
+{
+	return l->err || l->replaced == l->replacing;
 }
 
 static uint64_t published(const struct ha_ledger *l)
@@ -153,7 +159,8 @@ void ledger_mark(struct machine *m, bool alone)
 {
 	if (m->ledger->alone != alone) {
 		m->ledger->alone = alone;
-		m->ops->journal_mark(m->ctx, m->ledger->index, alone);
+		m->ledger->replacing++;
+		m->ops->journal_mark(m->ctx, m->ledger->index, alone, m->ledger->replacing);
 	}
 }
 
@@ -210,6 +217,8 @@ void machine_journaled(struct machine *m, uint64_t durable_index, uint64_t repla
 	l->durable = durable_index;
 	l->replaced = replaced;
 	l->err = err;
+	/* Entries may go well again where a replacement has failed: that has to come once more. */
+	l->failed = err || (l->failed && replaced != l->replacing);
 	machine_settle(m);
 }
 
@@ -489,7 +498,7 @@ void ledger_tick(struct machine *m)
 {
 	struct ha_ledger *l = m->ledger;
 
-	if (l->err && m->ops->now_ms(m->ctx) >= l->retry_ms) {
+	if (l->failed && m->ops->now_ms(m->ctx) >= l->retry_ms) {
 		l->retry_ms = m->ops->now_ms(m->ctx) + HA_LEDGER_RETRY_MS;
 		m->ops->journal_replace(m->ctx, l->index, l->replacing);
 	}
@@ -499,7 +508,7 @@ void ledger_tick(struct machine *m)
 uint64_t ledger_next_ms(const struct machine *m)
 {
 	const struct ha_ledger *l = m->ledger;
-	uint64_t next = l->err ? l->retry_ms : 0;
+	uint64_t next = l->failed ? l->retry_ms : 0;
 
 	if (ledger_wants_proof(m) && !m->prove_pending && (!next || m->prove_at_ms < next)) {
 		next = m->prove_at_ms ? m->prove_at_ms : 1;
@@ -551,6 +560,7 @@ void ledger_peer_gone(struct machine *m)
 	}
 	l->absent = false;
 	l->jump_due = true;
+	l->was_alone = false;
 	ledger_mark(m, true);
 	qb_list_for_each_entry (op, &l->ops, link) {
 		owed = owed || (op->state == LEDGER_APPLIED && op->owing);

@@ -88,8 +88,10 @@ struct ha_ledger {
 
 	/* This controller's journal. */
 	uint64_t durable;
-	uint64_t replacing, replaced; /* numbers: what is durable counts when they are the same */
+	/* Of replacements and marks: what is durable counts when the two are the same. */
+	uint64_t replacing, replaced;
 	int err;
+	bool failed; /* has failed, and not everything that counts has been made good since */
 	uint64_t retry_ms;
 
 	/* Acknowledgements. */
@@ -110,6 +112,7 @@ struct ha_ledger {
 	bool absent; /* out of reach without proof: it may have been acknowledging */
 	bool jump_due;
 	bool alone; /* nobody can know newer entries: so the journal is marked */
+	bool was_alone; /* until the other came, in the round under way */
 	uint64_t wait_until_ms; /* before beginning alone with a journal that is not; 0 = not yet */
 	bool behind; /* it has gone before its states were here, and they may be newer */
 	uint64_t common; /* the index when it was lost */
@@ -183,6 +186,8 @@ void ledger_jump(struct machine *m);
 void ledger_past_add(struct ha_ledger *l, const uint8_t lu[16]);
 void ledger_replace(struct machine *m);
 void ledger_mark(struct machine *m, bool alone);
+/* What the journal holds counts, or cannot be changed at present. */
+bool ledger_is_settled(const struct ha_ledger *l);
 /* Everything up to it is published here, and durable unless the journal fails. */
 uint64_t ledger_here(const struct ha_ledger *l);
 bool ledger_is_kept(const struct ha_ledger *l);

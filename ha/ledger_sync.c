@@ -42,6 +42,15 @@ void ledger_round_start(struct machine *m)
 	m->ledger->behind = false;
 	m->ledger->wait_until_ms = 0;
 	memset(m->ledger->facts, 0, sizeof(m->ledger->facts));
+	/*
+	 * From the end of the round on the other may acknowledge what is not here, should this one
+	 * be lost: CURRENT, without which nothing ends, goes out when the next start will know
+	 * that.
+	 */
+	if (m->pids[m->other] && m->ledger->alone) {
+		m->ledger->was_alone = true;
+		ledger_mark(m, false);
+	}
 }
 
 void ledger_facts_send(struct machine *m, uint64_t op)
@@ -97,7 +106,10 @@ void ledger_joiner_lost(struct machine *m, enum machine_left left)
 			"knows were here: waiting for it; if it does not come back, restart this "
 			"yoked, which then goes on with what it knows itself",
 			m->other);
+	} else if (left == LEFT_PROCESS && l->was_alone) {
+		ledger_mark(m, true); /* the round has ended nowhere */
 	}
+	l->was_alone = false;
 }
 
 /*
@@ -306,8 +318,7 @@ void ledger_loaded_step(struct machine *m)
 	struct message msg = {.type = MESSAGE_LOADED, .op = l->in_op};
 	uint64_t common = l->facts[m->other].common;
 
-	if (m->syncing && l->loaded_here && !l->loaded_sent && !m->dead &&
-		(l->err || l->replaced == l->replacing)) {
+	if (m->syncing && l->loaded_here && !l->loaded_sent && !m->dead && ledger_is_settled(l)) {
 		l->loaded_sent = true;
 		m->ops->send(m->ctx, &msg);
 		/* What they did is neither in the states nor on the disk. */
@@ -393,6 +404,7 @@ void ledger_finish(struct machine *m, bool known)
 	memset(l->kept, 0, sizeof(l->kept));
 	l->said = 0;
 	l->say = true;
+	l->was_alone = false;
 	round_clear(l);
 }
 

@@ -178,6 +178,7 @@ void machine_settle(struct machine *m)
 			score_step(m, g);
 		}
 		ledger_step(m);
+		sync_current_step(m);
 		sync_status_step(m);
 		machine_proof_step(m);
 		adoption_step(m);

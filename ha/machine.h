@@ -183,7 +183,7 @@ struct machine_ops {
 	 */
 	void (*journal_append)(void *ctx, uint64_t index, const struct ledger_entry *entry);
 	void (*journal_replace)(void *ctx, uint64_t index, uint64_t number);
-	void (*journal_mark)(void *ctx, uint64_t index, bool alone);
+	void (*journal_mark)(void *ctx, uint64_t index, bool alone, uint64_t number);
 	bool (*healthy)(void *ctx, uint16_t group);
 	unsigned (*sessions)(void *ctx);
 	void (*peer_up)(void *ctx, uint64_t incarnation);
@@ -258,6 +258,7 @@ struct machine {
 	uint64_t said_op[YOKE_CONTROLLERS + 1];
 	bool got[YOKE_CONTROLLERS + 1]; /* and it is CURRENT */
 	uint64_t state_op; /* of our own STATE of this round */
+	uint64_t current_op; /* it has come back, and CURRENT has not gone out; 0 = nothing due */
 	struct message_state *sending; /* scratch for STATE and STATUS */
 	bool status_sent_link;
 	uint32_t status_sent_sessions;
@@ -422,6 +423,7 @@ void adoption_peer_joined(struct machine *m);
 void adoption_peer_lost(struct machine *m, enum machine_left left);
 void sync_state_send(struct machine *m);
 void sync_status_step(struct machine *m);
+void sync_current_step(struct machine *m);
 void sync_check(struct machine *m);
 
 #endif

@@ -441,6 +441,7 @@ static void round_start(struct machine *m)
 	m->replay_count = 0;
 	memset(m->got, 0, sizeof(m->got));
 	memset(m->said_op, 0, sizeof(m->said_op));
+	m->current_op = 0;
 	ledger_round_start(m);
 	sync_state_send(m);
 	adoption_say(m); /* everybody has it before the STATE is CURRENT */
@@ -450,7 +451,7 @@ void machine_confchg(struct machine *m, const struct machine_member *list, size_
 	bool peer_left, enum machine_left left)
 {
 	uint32_t pids[YOKE_CONTROLLERS + 1] = {0};
-	bool round = !m->joined;
+	bool round = !m->joined, lost = false;
 
 	for (size_t i = 0; i < count; i++) {
 		if (list[i].controller >= 1 && list[i].controller <= YOKE_CONTROLLERS) {
@@ -463,6 +464,7 @@ void machine_confchg(struct machine *m, const struct machine_member *list, size_
 	}
 	m->pids[m->self] = pids[m->self];
 	if (m->pids[m->other] && pids[m->other] != m->pids[m->other]) {
+		lost = true;
 		peer_lost(m, peer_left ? left : LEFT_PROCESS);
 	}
 	if (pids[m->other] && !m->pids[m->other]) {
@@ -482,6 +484,8 @@ void machine_confchg(struct machine *m, const struct machine_member *list, size_
 	config_members_changed(m);
 	if (round) {
 		round_start(m);
+	} else if (lost && m->syncing && !m->said_op[m->self]) {
+		sync_state_send(m); /* what is under way names the lost one as a member */
 	}
 	sync_check(m);
 	machine_settle(m);
@@ -505,8 +509,17 @@ static void state_deliver(struct machine *m, const struct message *msg)
 		return;
 	}
 	if (msg->sender == m->self && msg->op == m->state_op && m->syncing) {
-		struct message current = {.type = MESSAGE_CURRENT, .op = msg->op};
+		m->current_op = msg->op;
+	}
+}
 
+/* What was said is heard by all, and the disk knows that the other is here: then it counts. */
+void sync_current_step(struct machine *m)
+{
+	struct message current = {.type = MESSAGE_CURRENT, .op = m->current_op};
+
+	if (m->current_op && m->syncing && !m->dead && ledger_is_settled(m->ledger)) {
+		m->current_op = 0;
 		m->ops->send(m->ctx, &current);
 	}
 }

@@ -27,8 +27,8 @@ struct segment {
 	struct journal_bytes bytes; /* records; of a replacement: the states */
 	uint64_t index; /* durable when it is written */
 	bool replaces;
-	uint64_t number; /* of a replacement */
-	bool alone; /* the same */
+	uint64_t number; /* of a replacement, or of the last mark */
+	bool alone; /* of a replacement */
 };
 
 struct journal {
@@ -344,20 +344,18 @@ void journal_append(struct journal *j, uint64_t index, const struct ledger_entry
 	pthread_mutex_unlock(&j->lock);
 }
 
-void journal_mark(struct journal *j, uint64_t index, bool alone)
+void journal_mark(struct journal *j, uint64_t index, bool alone, uint64_t number)
 {
 	struct segment *s;
 	int err = -ENOMEM;
 
-	if (j->alone == alone) {
-		return;
-	}
 	j->alone = alone;
 	pthread_mutex_lock(&j->lock);
 	s = j->lost ? NULL : segment_last(j, false);
 	if (s) {
 		err = journal_mark_put(&s->bytes, index, alone);
 		s->index = err ? s->index : index;
+		s->number = err ? s->number : number;
 	}
 	if (err) {
 		journal_lose(j);

@@ -123,7 +123,7 @@ struct journal_setup {
 
 struct journal_status {
 	uint64_t durable; /* everything up to this index is on the disk */
-	uint64_t replaced; /* the highest `number` of a replacement that has been made */
+	uint64_t replaced; /* the highest `number` of a replacement or a mark that is on the disk */
 	uint64_t bytes; /* of the file */
 	int err; /* 0, or why nothing can be made durable at present: a negative errno */
 	bool alone; /* as journal_mark() said last, also in a former life */
@@ -143,8 +143,11 @@ void journal_free(struct journal *j);
  * long the states of all LUs, as they are at the call, take its place.
  */
 void journal_append(struct journal *j, uint64_t index, const struct ledger_entry *entry);
-/* Marks that this controller goes on alone from `index` on, or not any more. Control thread. */
-void journal_mark(struct journal *j, uint64_t index, bool alone);
+/*
+ * Marks that this controller goes on alone from `index` on, or not any more. `number` as below.
+ * Control thread.
+ */
+void journal_mark(struct journal *j, uint64_t index, bool alone, uint64_t number);
 /*
  * The states of all LUs as they are now, under `index`, take the place of all that it holds. It
  * also is the way back after a write has failed. `number` comes back in the status; 0 = none.

@@ -92,8 +92,9 @@ static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
 	machine_journaled(machine, index, number, 0);
 }
 
-static void op_journal_mark(void *ctx, uint64_t index, bool alone)
+static void op_journal_mark(void *ctx, uint64_t index, bool alone, uint64_t number)
 {
+	machine_journaled(machine, index, number, 0);
 }
 
 static void op_nothing(void *ctx)

@@ -274,17 +274,15 @@ void journal_append(struct journal *j, uint64_t index, const struct ledger_entry
 	segment_begin(j);
 }
 
-void journal_mark(struct journal *j, uint64_t index, bool alone)
+void journal_mark(struct journal *j, uint64_t index, bool alone, uint64_t number)
 {
 	struct segment *s;
 
-	if (j->alone == alone) {
-		return;
-	}
 	j->alone = alone;
 	s = segment_last(j, false);
 	(void)journal_mark_put(&s->bytes, index, alone);
 	s->index = index;
+	s->number = number;
 	segment_begin(j);
 }
 

@@ -180,9 +180,10 @@ static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
 	((struct sim_node *)ctx)->jobs[((struct sim_node *)ctx)->job_count - 1].number = number;
 }
 
-static void op_journal_mark(void *ctx, uint64_t index, bool alone)
+static void op_journal_mark(void *ctx, uint64_t index, bool alone, uint64_t number)
 {
 	op_journal_append(ctx, index, NULL);
+	((struct sim_node *)ctx)->jobs[((struct sim_node *)ctx)->job_count - 1].number = number;
 }
 
 static void op_score(void *ctx, uint16_t group, int score)

@@ -228,12 +228,15 @@ static void test_alone(void **state)
 		assert_true(rig_open(&rig, OWNER));
 		journal_status(rig.j, &status);
 		assert_int_equal(status.alone, !alone); /* a new one is */
-		journal_mark(rig.j, rig.index, alone);
+		assert_int_equal(status.replaced, 0);
+		journal_mark(rig.j, rig.index, alone, 7);
 		if (i & 2) {
 			journal_replace(rig.j, rig.index, 0);
 		}
 		rig_apply(&rig, 0, "x", 1);
 		rig_wait(&rig, rig.index, false);
+		journal_status(rig.j, &status);
+		assert_int_equal(status.replaced, 7); /* the mark is on the disk, too */
 		rig_close(&rig);
 	}
 }

@@ -700,6 +700,36 @@ static void test_snapshot_damaged(void **state)
 	sim_free(sim);
 }
 
+/*
+ * The states as a whole cannot be written, then single entries can again: the states come once
+ * more, nothing waits for ever.
+ */
+static void test_replacement_fails(void **state)
+{
+	struct sim *sim = sim_pair(9, 1);
+	const struct ha_ledger *l;
+
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	submit_some(sim, 1, 2);
+	sim_run(sim);
+	sim->node[2].journal_err = -28;
+	sim_boot(sim, 2);
+	sim_run(sim);
+	l = sim->node[2].m->ledger;
+	assert_int_equal(l->err, -28);
+	assert_int_not_equal(l->replaced, l->replacing);
+	sim->node[2].journal_err = 0;
+	sim_submit(sim, 1, 0);
+	sim_run(sim);
+	assert_int_equal(l->err, 0);
+	sim_pass(sim, 2000);
+	assert_int_equal(l->replaced, l->replacing);
+	expect_all(sim, LEDGER_DONE);
+	sim_check_entries(sim);
+	sim_free(sim);
+}
+
 /* A peer that has no ledger yet: the groups go on, entries are refused. */
 static void test_old_peer(void **state)
 {
@@ -824,6 +854,74 @@ static void test_chaos(void **state)
 	assert_true(repeated < 5);
 }
 
+/* The disk of controller 1 is slow. */
+static bool not_on_disk_1(struct sim_node *n, const struct sim_job *job)
+{
+	return n != &n->sim->node[1] || job->work != WORK_JOURNAL;
+}
+
+/*
+ * One is alone, the other comes back, and the first loses power within moments. What the other
+ * acknowledges then is not lost when both have lost power and the first starts first.
+ */
+static void test_alone_no_more(void **state)
+{
+	const struct sim_hooks slow = {.may = not_on_disk_1};
+	bool seen_acknowledged = false;
+
+	for (unsigned steps = 0; steps < 160; steps++) {
+		struct sim *sim = sim_pair(1000 + steps, 1);
+		struct sim_submitted *more;
+
+		sim_kill(sim, 2, LEFT_NODE);
+		sim_pass(sim, 2000);
+		submit_some(sim, 1, 2);
+		sim_run(sim);
+		expect_all(sim, LEDGER_DONE);
+		assert_false(sim->node[1].journal.paired);
+		sim->hooks = steps & 1 ? &slow : NULL;
+		sim_boot(sim, 2);
+		for (unsigned i = 0; i < steps / 2 && sim_step(sim); i++) {
+		}
+		sim_kill(sim, 1, LEFT_NODE);
+		sim->hooks = NULL;
+		sim_pass(sim, 2000);
+		more = machine_in_sync(sim->node[2].m) ? sim_submit(sim, 2, 0) : NULL;
+		sim_pass(sim, 2000);
+		seen_acknowledged = seen_acknowledged || (more && more->outcome == LEDGER_DONE);
+		sim_kill(sim, 2, LEFT_NODE);
+		sim_boot(sim, 1);
+		sim->node[1].seen = true;
+		machine_quorum(sim->node[1].m, true);
+		sim_pass(sim, 10000);
+		assert_true(!more || more->outcome != LEDGER_DONE || !sim->node[1].readies);
+		sim_boot(sim, 2);
+		sim_pass(sim, 3000);
+		sim_check_entries(sim);
+		sim_free(sim);
+	}
+	assert_true(seen_acknowledged);
+}
+
+/* The other one joins and is gone again before anything that was said about that has come back. */
+static void test_gone_before_it_was_heard(void **state)
+{
+	for (unsigned steps = 0; steps < 12; steps++) {
+		struct sim *sim = sim_pair(70 + steps, 1);
+
+		sim_kill(sim, 2, LEFT_PROCESS);
+		sim_run(sim);
+		sim_boot(sim, 2);
+		for (unsigned i = 0; i < steps && sim_step(sim); i++) {
+		}
+		sim_kill(sim, 2, LEFT_PROCESS);
+		sim_run(sim);
+		assert_false(sim->node[1].m->syncing);
+		assert_true(machine_in_sync(sim->node[1].m));
+		sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -848,6 +946,9 @@ int main(void)
 		cmocka_unit_test(test_array_start),
 		cmocka_unit_test(test_stale_starts_first),
 		cmocka_unit_test(test_begins_alone),
+		cmocka_unit_test(test_alone_no_more),
+		cmocka_unit_test(test_replacement_fails),
+		cmocka_unit_test(test_gone_before_it_was_heard),
 		cmocka_unit_test(test_journal_fails_here),
 		cmocka_unit_test(test_journal_fails_there),
 		cmocka_unit_test(test_journal_fails_everywhere),
