@@ -89,10 +89,28 @@ static uint8_t donor_of(const struct machine *m)
 
 static void snapshot_start(struct machine *m);
 
+/* The same at a joiner whose own STATE has not come back yet: it knows what it has said there. */
+static uint8_t donor_for_joiner(const struct machine *m)
+{
+	const struct ha_ledger *l = m->ledger;
+	const struct ledger_facts *f = &l->facts[m->other];
+	const struct message_state *said = m->said[m->other];
+
+	if (facts_are_known(m, m->self)) {
+		return donor_of(m);
+	}
+	if (!facts_are_known(m, m->other) ||
+		memcmp(said->digest, m->conf->digest, sizeof(said->digest)) != 0 ||
+		(f->index == l->index && f->digest == l->digest)) {
+		return 0;
+	}
+	return said->in_sync || f->index > l->index ? m->other : m->self;
+}
+
 void ledger_joiner_lost(struct machine *m, enum machine_left left)
 {
 	struct ha_ledger *l = m->ledger;
-	uint8_t donor = donor_of(m);
+	uint8_t donor = donor_for_joiner(m);
 	bool known = facts_are_known(m, 1) && facts_are_known(m, 2);
 
 	/*

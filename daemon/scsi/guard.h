@@ -7,9 +7,9 @@
  * A guard is taken at one reactor after the other, always in the same order, so that two of them
  * cannot wait for each other; at each it waits for what runs there and for what came before it.
  * Other commands look at a list of their own reactor, which is empty but for that time: no atomic,
- * no lock. Only a task that runs holds a guard: it asks the gate again when it has it, and whatever
- * keeps the gate from letting it run gives the guard back. So neither a drain nor an abort can come
- * to wait for one.
+ * no lock. Only a task that runs holds a guard, or one whose I/O is over and waits for the lease,
+ * which counts as running: it asks the gate again when it has it, and whatever keeps the gate from
+ * letting it run gives the guard back. So neither a drain nor an abort can come to wait for one.
  */
 #ifndef YOKE_SCSI_GUARD_H
 #define YOKE_SCSI_GUARD_H

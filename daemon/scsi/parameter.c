@@ -136,12 +136,10 @@ bool scsi_io_stands(struct scsi_task *task, int res)
 		return false;
 	}
 	if (view->epoch == task->epoch && !scsi_lease_holds(core)) {
-		if (task->guard) {
-			/* It may not keep its guard while it is held, and without it what it has
-			 * done so far is worth nothing. */
-			scsi_task_requeue(task);
-			return false;
-		}
+		/*
+		 * As if the I/O took longer. It keeps its guard: if nothing has happened it goes on
+		 * where it is, and nobody may have written its blocks meanwhile.
+		 */
 		task->unsure = true;
 		task->unsure_res = res;
 		scsi_hold(task);

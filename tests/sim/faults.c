@@ -223,6 +223,20 @@ static void fault_slow_disk(struct sim *sim)
 	disk_slow(sim, (uint8_t)(1 + sim_below(sim, 2)), true);
 }
 
+static void reset_event(void *arg)
+{
+	wires_reset(arg);
+}
+
+/* Commands come a second time whose first run is still on its way to the disk. */
+static void fault_slow_reset(struct sim *sim)
+{
+	fault_slow_disk(sim);
+	for (unsigned i = 1 + sim_below(sim, 3); i > 0; i--) {
+		sim_at(sim, NULL, sim_delay(sim, 1 * MS, 300 * MS), reset_event, sim);
+	}
+}
+
 static void fault_connection(struct sim *sim)
 {
 	hosts_connection_lost(sim);
@@ -245,6 +259,7 @@ static const struct {
 	{"machine hangs, fencing lies", fault_lie, 4},
 	{"power lost, slow fencing", fault_slow_fencing, 1},
 	{"slow disk", fault_slow_disk, 3},
+	{"interconnect reset beside a slow disk", fault_slow_reset, 4},
 	{"a host loses a connection", fault_connection, 2},
 };
 

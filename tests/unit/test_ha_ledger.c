@@ -903,6 +903,38 @@ static void test_alone_no_more(void **state)
 	assert_true(seen_acknowledged);
 }
 
+/*
+ * The daemon that knows more dies at any moment while the other joins: that one begins with all
+ * that was acknowledged, or not before the first is back.
+ */
+static void test_donor_dies(void **state)
+{
+	bool seen_waiting = false, seen_ready = false;
+
+	for (unsigned steps = 0; steps < 300; steps++) {
+		struct sim *sim = sim_pair(2000 + steps, 1);
+
+		sim_kill(sim, 2, LEFT_PROCESS);
+		sim_run(sim);
+		submit_some(sim, 1, 2);
+		sim_run(sim);
+		expect_all(sim, LEDGER_DONE);
+		sim_boot(sim, 2);
+		for (unsigned i = 0; i < steps / 10 && sim_step(sim); i++) {
+		}
+		sim_kill(sim, 1, LEFT_PROCESS);
+		sim_pass(sim, 1000);
+		assert_true(!sim->node[2].readies || sim->node[2].scsi.lus[0].count == 2);
+		seen_ready = seen_ready || sim->node[2].readies;
+		seen_waiting = seen_waiting || !sim->node[2].readies;
+		sim_boot(sim, 1);
+		sim_pass(sim, 3000);
+		sim_check_entries(sim);
+		sim_free(sim);
+	}
+	assert_true(seen_waiting && seen_ready);
+}
+
 /* The other one joins and is gone again before anything that was said about that has come back. */
 static void test_gone_before_it_was_heard(void **state)
 {
@@ -947,6 +979,7 @@ int main(void)
 		cmocka_unit_test(test_stale_starts_first),
 		cmocka_unit_test(test_begins_alone),
 		cmocka_unit_test(test_alone_no_more),
+		cmocka_unit_test(test_donor_dies),
 		cmocka_unit_test(test_replacement_fails),
 		cmocka_unit_test(test_gone_before_it_was_heard),
 		cmocka_unit_test(test_journal_fails_here),

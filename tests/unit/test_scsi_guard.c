@@ -417,28 +417,63 @@ static void a_drain_does_not_wait_for_it(void **state)
 	assert_int_equal(read.t.status, SCSI_GOOD);
 }
 
-/* The lease ran out under it: what it has read is worth nothing, and it keeps no range. */
+/*
+ * The lease ran out under it, when it had read or when it had written: it keeps its range, goes on
+ * where it was when the lease is back, and whoever came meanwhile is behind it. (It began anew:
+ * what it had written was seen and written over, and it told a miscompare.)
+ */
 static void a_lost_lease(void **state)
 {
-	static struct sent caw, read;
+	for (unsigned written = 0; written < 2; written++) {
+		static struct sent caw, next, read;
+
+		memset(rig_store.data[0] + 8 * 512, 0, 512);
+		rig_store.reads = rig_store.writes = 0;
+		rig_store.wait = true;
+		SEND_CAW(&caw, 0, 8, 0, 0x88);
+		rig_run(rig);
+		if (written) {
+			rig_store_run(); /* compared */
+			rig_run(rig);
+			assert_int_equal(rig_store.writes, 1);
+		}
+		rig->serve->renew(rig->serve->ctx, 0);
+		rig_run(rig); /* a reactor looks at its clock once in each pass */
+		SEND_CAW(&next, OTHER, 8, 0x88, 0x99);
+		SEND_READ(&read, 0, 8);
+		settle();
+		assert_int_equal(caw.t.dones, 0);
+		assert_int_equal(caw.t.task.state, SCSI_TASK_HELD);
+		assert_non_null(caw.t.task.guard);
+		rig->serve->renew(rig->serve->ctx, 1000000);
+		rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+		settle();
+		assert_int_equal(caw.t.status, SCSI_GOOD);
+		assert_int_equal(next.t.status, SCSI_GOOD);
+		assert_int_equal(read.t.status, SCSI_GOOD);
+		assert_int_equal(rig_store.writes, 2);
+		assert_int_equal(rig_store.data[0][8 * 512], 0x99);
+	}
+}
+
+/* What ran out was more than the lease: under another epoch it begins anew, without its guard. */
+static void a_lost_lease_and_an_epoch(void **state)
+{
+	static struct sent caw;
 
 	rig_store.wait = true;
 	SEND_CAW(&caw, 0, 8, 0, 0x88);
 	rig_run(rig);
 	rig->serve->renew(rig->serve->ctx, 0);
-	rig_run(rig); /* a reactor looks at its clock once in each pass */
+	rig_run(rig);
 	settle();
-	assert_int_equal(caw.t.dones, 0);
 	assert_int_equal(caw.t.task.state, SCSI_TASK_HELD);
-	assert_null(caw.t.task.guard);
-	memset(rig_store.data[0] + 8 * 512, 0x12, 512);
+	memset(rig_store.data[0] + 8 * 512, 0x12, 512); /* another owner's */
 	rig->serve->renew(rig->serve->ctx, 1000000);
-	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 3, 1);
 	settle();
 	assert_int_equal(rig_outcome(&caw.t), MISCOMPARE);
-	SEND_READ(&read, OTHER, 8);
-	settle();
-	assert_int_equal(read.t.status, SCSI_GOOD);
+	assert_int_equal(rig_store.writes, 0);
 }
 
 /* It wrote, and the group moved before it could say so: run again, it finds its own work. */
@@ -542,6 +577,7 @@ int main(void)
 		TEST(an_abort_of_one_that_runs),
 		TEST(a_drain_does_not_wait_for_it),
 		TEST(a_lost_lease),
+		TEST(a_lost_lease_and_an_epoch),
 		TEST(run_again_it_does_not_trip_over_itself),
 		TEST(run_again_it_is_not_told_that_it_did_not_run),
 	};

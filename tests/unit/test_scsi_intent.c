@@ -228,6 +228,32 @@ static void the_end_is_recorded_sooner_or_later(void **state)
 	assert_int_equal(rig_store.data[LU][BLOCK], 9);
 }
 
+/* The lease runs out behind the last step: nothing is done again, and the answer comes with it. */
+static void the_answer_waits_for_the_lease(void **state)
+{
+	struct rig *owner = pair->rigs[0];
+
+	ledger()->wait = true;
+	go(&first, A, 3, BLOCKS);
+	pair_run(pair);
+	assert_int_equal(rig_ledger_run(owner), 3);
+	pair_run(pair);
+	assert_int_equal(rig_store.writes, 1);
+	owner->serve->renew(owner->serve->ctx, 0);
+	rig_run(owner);
+	assert_int_equal(rig_ledger_run(owner), 1);
+	pair_run(pair);
+	assert_int_equal(first.dones, 0);
+	owner->serve->renew(owner->serve->ctx, 1000000);
+	rig_publish(owner, 0, GROUP_LOCAL, 1, 1, 1);
+	pair_run(pair);
+	assert_int_equal(first.dones, 1);
+	assert_int_equal(rig_outcome(&first), SCSI_GOOD);
+	assert_int_equal(rig_store.writes, 1);
+	assert_null(intent(0));
+	ledger()->wait = false;
+}
+
 /* Refused before anything was begun. */
 static void a_ledger_that_fails_or_has_moved(void **state)
 {
@@ -388,6 +414,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_end_is_recorded_sooner_or_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_ledger_that_fails_or_has_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_answer_waits_for_the_lease, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_after_the_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reset_leaves_nothing_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(preempted_it_is_not_waited_for, setup, teardown),
