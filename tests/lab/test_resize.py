@@ -2,11 +2,13 @@
 """LUs that grow by `yokectl lu resize`: at both controllers at one moment, under I/O, and yoke.yaml
 stays true."""
 
+import time
+
 from layout import NODES
 from load import Load
 from questions import agree, clean, wait_whole
 from runner import check
-from test_online import digests, reload, same, sizes, write
+from test_online import REST_S, digests, reload, same, sizes, write
 
 import config
 
@@ -58,6 +60,7 @@ def test_resize(lab):
         resize(lab, "a", "disk1", "--rescan")
         check(blocks(lab, 1) == 24 * MIB // 512, "24 MiB after --rescan")
         check("size: 24MiB" in text(lab, "a") and text(lab, "a") == text(lab, "b"), text(lab, "a"))
+        time.sleep(REST_S)
         grown = load.mark("grown")
         clean(grown, PAUSE_MS, "growing under I/O")
         # Without `size` the file is as large as it is, and nothing is written.
@@ -78,6 +81,7 @@ def test_resize(lab):
         check("is not what runs" in resize(lab, "b", "disk0", "36MiB", good=False), "another file here")
         check(blocks(lab, 0) == 32 * MIB // 512, "something has changed")
         write(lab, bare)
+        time.sleep(REST_S)
         rescanned = load.mark("rescanned")
         clean(rescanned, PAUSE_MS, "rescanning under I/O")
         total = load.stop()

@@ -64,8 +64,9 @@ static void published(void *arg)
 
 	node->applied_epoch[p->view.group] = p->view.epoch;
 	node->applied_table[p->view.group] = p->view.table;
-	if (node->lied_back && p->view.access != GROUP_LOCAL && !owns_any(node)) {
-		node->lied_about = node->lied_back = false; /* it knows now, on every reactor */
+	/* It knows now, on every reactor, and has the states of the LUs that count. */
+	if (node->lied_back && p->view.access == GROUP_REMOTE && !owns_any(node)) {
+		node->lied_about = node->lied_back = false;
 	}
 	if (node->sim->bug == BUG_UA_DROPPED) {
 		itls_seen_set(node, p->view.group, true);

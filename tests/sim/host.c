@@ -191,6 +191,10 @@ static void change_may_end(struct command *command, struct session *session)
 	if (command->what == LOCK) {
 		release_maybe(session, command->lu, command->op.invoked_ns);
 	} else if (command->what == UNLOCK && command->lu == 0) {
+		/* Let go for those who saw it, held again for those behind them, and let go. */
+		history_add(&session->host->sim->history, &op);
+		op.id = ++hosts->ids;
+		op.kind = HISTORY_RELEASE;
 		history_add(&session->host->sim->history, &op);
 	}
 }
