@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Measurements that are no cells: sessions that do nothing, logins, system calls, a long run."""
 
+import re
 import shutil
 import statistics
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import cells
 
 SECONDS_IDLE = 4
+EXTENT_SUFFIX = ".img"  # see servers.py
 
 
 def cpu_ns(pid):
@@ -30,10 +32,16 @@ def wakeups(pid):
 
 
 def rss_kib(pid):
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    return 0
+    """What a process has in memory, but for pages of extents that it has mapped: those belong to the
+    page cache, with it or without it."""
+    total, counts = 0, True
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+        words = line.split(None, 5)
+        if re.match(r"[0-9a-f]+-[0-9a-f]+$", words[0]):
+            counts = not (len(words) == 6 and words[5].endswith(EXTENT_SUFFIX))
+        elif words[0] == "Rss:" and counts:
+            total += int(words[1])
+    return total
 
 
 def at_rest(pid):
