@@ -692,6 +692,9 @@ void daemon_free(struct daemon *daemon)
 	control_free(daemon->control);
 	isns_free(daemon->isns);
 	adoption_free(daemon->adoption);
+	if (daemon->reload) {
+		reload_ha_set(daemon->reload, NULL);
+	}
 	ha_free(daemon->ha);
 	ledger_local_free(daemon->ledger_local);
 	for (unsigned i = 0; i < daemon->reactor_count; i++) {
