@@ -52,20 +52,6 @@ static bool begin(struct scsi_task *task, bool work)
 	return true;
 }
 
-static void write_done(struct extent_io *io, int res)
-{
-	struct scsi_task *task = container_of(io, struct scsi_task, io);
-	struct scsi_counters *count;
-
-	if (!scsi_io_check(task, res, true)) {
-		return;
-	}
-	count = &task->nexus->core->lus[task->lu->index].count;
-	scsi_count(&count->writes, 1);
-	scsi_count(&count->written_bytes, io->length_bytes);
-	scsi_task_finish(task);
-}
-
 /* The whole range, at once. */
 static void submit(struct scsi_task *task, enum extent_op op, uint8_t *data,
 	void (*done)(struct extent_io *io, int res))
@@ -108,7 +94,7 @@ static void compare_read(struct extent_io *io, int res)
 	if (memcmp(medium, expected, bytes) == 0) {
 		/* From here on it may have been done although nobody was told: see below. */
 		task->rerun = true;
-		submit(task, EXTENT_WRITE, task->buf->data + bytes, write_done);
+		submit(task, EXTENT_WRITE, task->buf->data + bytes, scsi_write_done);
 		return;
 	}
 	/*
@@ -116,7 +102,7 @@ static void compare_read(struct extent_io *io, int res)
 	 * then it must not trip over it: a host would take the lock that it has won for lost.
 	 */
 	if (task->rerun && memcmp(medium, expected + bytes, bytes) == 0) {
-		submit(task, EXTENT_WRITE, task->buf->data + bytes, write_done);
+		submit(task, EXTENT_WRITE, task->buf->data + bytes, scsi_write_done);
 		return;
 	}
 	while (medium[at] == expected[at]) {
@@ -156,7 +142,7 @@ static void orwrite_read(struct extent_io *io, int res)
 	for (uint32_t i = 0; i < task->out_bytes; i++) {
 		task->work->data[i] |= task->buf->data[i];
 	}
-	submit(task, EXTENT_WRITE, task->work->data, write_done);
+	submit(task, EXTENT_WRITE, task->work->data, scsi_write_done);
 }
 
 void scsi_orwrite_run(struct scsi_task *task)
@@ -219,7 +205,7 @@ void scsi_write_atomic_run(struct scsi_task *task)
 		return;
 	}
 	if (store_is_atomic(task->lu)) {
-		submit(task, EXTENT_WRITE, task->buf->data, write_done);
+		submit(task, EXTENT_WRITE, task->buf->data, scsi_write_done);
 	} else {
 		scsi_intent_write(task);
 	}

@@ -152,6 +152,8 @@ bool scsi_io_stands(struct scsi_task *task, int res);
  * To be called first in an I/O's done(): false when the task is over (error, or its epoch is).
  */
 bool scsi_io_check(struct scsi_task *task, int res, bool writes);
+/* The done() of task->io where a write is the last that a command does: counts it and ends it. */
+void scsi_write_done(struct extent_io *io, int res);
 
 /*
  * Parameter data: a command that answers `allocation` bytes at most of up to `most` bytes sets both

@@ -54,21 +54,6 @@ static void to_control(struct scsi_intent_write *write, void (*fn)(struct mailbo
 	mailbox_post(write->scsi->control, &write->msg);
 }
 
-/* All is over but the answer. */
-static void write_ended(struct extent_io *io, int res)
-{
-	struct scsi_task *task = container_of(io, struct scsi_task, io);
-	struct scsi_counters *count;
-
-	if (!scsi_io_check(task, res, true)) {
-		return;
-	}
-	count = &task->nexus->core->lus[task->lu->index].count;
-	scsi_count(&count->writes, 1);
-	scsi_count(&count->written_bytes, task->out_bytes);
-	scsi_task_finish(task);
-}
-
 /* ----- control thread ------------------------------------------------------------------------- */
 
 static void recorded(struct mailbox_msg *msg);
@@ -304,8 +289,9 @@ static void cleared(struct mailbox_msg *msg)
 		return;
 	}
 	task = leave(write);
-	task->io.done = write_ended; /* once more, should it have to wait for the lease */
-	write_ended(&task->io, res);
+	task->io.length_bytes = task->out_bytes;
+	task->io.done = scsi_write_done; /* once more, should it have to wait for the lease */
+	scsi_write_done(&task->io, res);
 }
 
 static void timer_fired(struct reactor_timer *timer)

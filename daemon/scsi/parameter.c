@@ -180,3 +180,17 @@ bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 	}
 	return true;
 }
+
+void scsi_write_done(struct extent_io *io, int res)
+{
+	struct scsi_task *task = container_of(io, struct scsi_task, io);
+	struct scsi_counters *count;
+
+	if (!scsi_io_check(task, res, true)) {
+		return;
+	}
+	count = &task->nexus->core->lus[task->lu->index].count;
+	scsi_count(&count->writes, 1);
+	scsi_count(&count->written_bytes, io->length_bytes);
+	scsi_task_finish(task);
+}

@@ -81,20 +81,6 @@ bool scsi_write_decode(struct scsi_task *task)
 	return true;
 }
 
-static void write_done(struct extent_io *io, int res)
-{
-	struct scsi_task *task = container_of(io, struct scsi_task, io);
-	struct scsi_counters *count;
-
-	if (!scsi_io_check(task, res, true)) {
-		return;
-	}
-	count = &task->nexus->core->lus[task->lu->index].count;
-	scsi_count(&count->writes, 1);
-	scsi_count(&count->written_bytes, io->length_bytes);
-	scsi_task_finish(task);
-}
-
 void scsi_write_run(struct scsi_task *task)
 {
 	/* When the initiator sent less than the CDB says, the whole blocks that came are written.
@@ -110,5 +96,5 @@ void scsi_write_run(struct scsi_task *task)
 	}
 	task->io.fua = has_fua(task);
 	scsi_io_submit(task, EXTENT_WRITE, task->buf->data, task->lba << task->lu->block_shift,
-		bytes, write_done);
+		bytes, scsi_write_done);
 }
