@@ -16,6 +16,7 @@ man_MANS += docs/yoked.8 docs/yoke.yaml.5
 doc_DATA = docs/configuration.md
 dist_doc_DATA = README docs/LICENSE docs/architecture.md docs/ha.md docs/management.md docs/multipath.conf \
 	docs/performance.md docs/quickstart.md docs/release-notes.md docs/simulator.md
+dist_doc_DATA += docs/performance-depth.svg docs/performance-lus.svg docs/performance-sessions.svg
 dist_doc_DATA += docs/bad-input.md docs/kill-table.md docs/linux-hosts.md docs/testing.md
 EXTRA_DIST += docs/model/README.md docs/model/group.pml docs/yoke.yaml.example docs/yoked.8 .ci/run .gitignore
 CLEANFILES += $(DOCS_MADE)

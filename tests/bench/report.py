@@ -22,7 +22,7 @@ def machine():
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(),
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release().partition("-")[0],
             "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
             "load_average_before": os.getloadavg()[0], "date": date.today().isoformat()}
 
@@ -181,7 +181,9 @@ def document(found, out, folder):
     for name, label in LABELS.items():
         picture = Path(out) / f"{name}.svg"
         if "series" in found and picture.exists():
-            shutil.copy(picture, Path(folder) / f"performance-{name}.svg")
+            first, _, drawn = picture.read_text(encoding="utf-8").partition("\n")
+            (Path(folder) / f"performance-{name}.svg").write_text(
+                f"{first}\n<!-- SPDX-License-Identifier: BSD-3-Clause -->\n{drawn}", encoding="utf-8")
             lines += [f"![Rate against {label}](performance-{name}.svg)", ""]
     page.write_text(before + "\n".join([*lines, END]) + after, encoding="utf-8")
     print(f"document: {page}")
