@@ -210,8 +210,10 @@ void config_tick(struct machine *m)
 {
 	if (m->config.answer_ms && m->ops->now_ms(m->ctx) >= m->config.answer_ms) {
 		own_end(m, HA_OK,
-			"decided, and on its way at both controllers; a login that has not ended "
-			"yet keeps the old one in use");
+			"decided; not every controller has said yet that it uses the new one "
+			"alone: "
+			"a login that has not ended keeps the old one in use there, and an older "
+			"yoked does not say so at all");
 	}
 	if (m->config.own_op && m->config.deadline_ms &&
 		m->ops->now_ms(m->ctx) >= m->config.deadline_ms) {

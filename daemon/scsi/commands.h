@@ -152,7 +152,9 @@ bool scsi_io_stands(struct scsi_task *task, int res);
  * To be called first in an I/O's done(): false when the task is over (error, or its epoch is).
  */
 bool scsi_io_check(struct scsi_task *task, int res, bool writes);
-/* The done() of task->io where a write is the last that a command does: counts it and ends it. */
+/* The same for a write by task->io that carries data of the initiator: counts it. */
+bool scsi_write_check(struct scsi_task *task, int res);
+/* The done() of task->io where such a write is the last that a command does. */
 void scsi_write_done(struct extent_io *io, int res);
 
 /*

@@ -181,16 +181,24 @@ bool scsi_io_check(struct scsi_task *task, int res, bool writes)
 	return true;
 }
 
-void scsi_write_done(struct extent_io *io, int res)
+bool scsi_write_check(struct scsi_task *task, int res)
 {
-	struct scsi_task *task = container_of(io, struct scsi_task, io);
 	struct scsi_counters *count;
 
 	if (!scsi_io_check(task, res, true)) {
-		return;
+		return false;
 	}
 	count = &task->nexus->core->lus[task->lu->index].count;
 	scsi_count(&count->writes, 1);
-	scsi_count(&count->written_bytes, io->length_bytes);
-	scsi_task_finish(task);
+	scsi_count(&count->written_bytes, task->io.length_bytes);
+	return true;
+}
+
+void scsi_write_done(struct extent_io *io, int res)
+{
+	struct scsi_task *task = container_of(io, struct scsi_task, io);
+
+	if (scsi_write_check(task, res)) {
+		scsi_task_finish(task);
+	}
 }

@@ -184,15 +184,10 @@ bool scsi_write_verify_decode(struct scsi_task *task)
 static void written(struct extent_io *io, int res)
 {
 	struct scsi_task *task = container_of(io, struct scsi_task, io);
-	struct scsi_counters *count;
 
-	if (!scsi_io_check(task, res, true)) {
-		return;
+	if (scsi_write_check(task, res)) {
+		verify_next(task, verify_done);
 	}
-	count = &task->nexus->core->lus[task->lu->index].count;
-	scsi_count(&count->writes, 1);
-	scsi_count(&count->written_bytes, io->length_bytes);
-	verify_next(task, verify_done);
 }
 
 /* On the medium first: what a cache would give back verifies nothing. */
