@@ -390,9 +390,9 @@ const char *ship_tmf_in(struct ship_in *in, uint64_t tag, struct cursor *body)
 		return "more TMFs than the window allows";
 	}
 	memset(&record->tmf.who, 0, sizeof(record->tmf.who));
-	if (!ship_tmf_get(body, &record->tmf) ||
-		record->tmf.who.controller != in->conn.ship->peer) {
-		return "malformed TMF, or one of a nexus that is not of the peer";
+	/* Of a session of the peer's, perhaps at a port of ours that it has adopted. */
+	if (!ship_tmf_get(body, &record->tmf)) {
+		return "malformed TMF";
 	}
 	record->busy = true;
 	record->tag = tag;

@@ -333,8 +333,16 @@ static void test_tmf(void **state)
 	pair->side[1].tmf_done(pair->side[1].tmf_arg);
 	assert_true(pair_drive(pair, is_nonzero, &done));
 
-	/* More than go at once: all end. */
+	/* A session at a port of the receiver's that the sender has adopted. */
 	pair->side[1].tmf_hold = false;
+	who.controller = 2;
+	who.rtpi = 513;
+	done = 0;
+	ops->tmf(ops->ctx, pair->side[0].reactors[1], SCSI_TMF_LU_RESET, lu, &who, tmf_done, &done);
+	assert_true(pair_drive(pair, is_nonzero, &done));
+	assert_int_equal(pair->side[1].tmf.who.controller, 2);
+
+	/* More than go at once: all end. */
 	done = 0;
 	for (unsigned i = 0; i < 3 * SHIP_TMFS; i++) {
 		ops->tmf(ops->ctx, pair->side[0].reactors[1], SCSI_TMF_LU_RESET, lu, &who, tmf_done,
