@@ -432,13 +432,14 @@ static bool is_preempted(const struct scsi_task *task, const struct scsi_effects
 	return false;
 }
 
-static bool task_matches(const struct scsi_task *task, const struct scsi_match *match)
+bool scsi_task_matches(const struct scsi_task *task, const struct scsi_match *match)
 {
 	return (!match->lu || task->lu == match->lu) &&
 	       (!match->nexus || task->nexus == match->nexus) &&
 	       (!match->itl || task->itl == match->itl) &&
 	       (!match->by_tag || task->tag == match->tag) &&
 	       (!match->remote || task->nexus->remote) &&
+	       (!match->who || scsi_identity_equal(match->who, &task->nexus->who)) &&
 	       (!match->preempted || is_preempted(task, match->preempted));
 }
 
@@ -497,7 +498,7 @@ void scsi_tasks_refuse(struct scsi_core *core, const struct scsi_match *match)
 	qb_list_init(&refused);
 	if (match->nexus) {
 		qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
-			if (task_matches(task, match)) {
+			if (scsi_task_matches(task, match)) {
 				task_take(task, &refused);
 			}
 		}
@@ -527,7 +528,7 @@ unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match
 	qb_list_init(&away);
 	if (match->nexus) {
 		qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
-			if (task_matches(task, match)) {
+			if (scsi_task_matches(task, match)) {
 				found++;
 				if (!task->abort_wanted) {
 					task_tell(task, match);
@@ -537,7 +538,7 @@ unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match
 		}
 	} else {
 		qb_list_for_each_entry (task, &core->lus[match->lu->index].tasks, lu_link) {
-			if (task_matches(task, match)) {
+			if (scsi_task_matches(task, match)) {
 				found++;
 				if (!task->abort_wanted) {
 					task_tell(task, match);
@@ -580,14 +581,14 @@ bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match)
 
 	if (match->nexus) {
 		qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
-			if (task_matches(task, match) && lingers(task, match)) {
+			if (scsi_task_matches(task, match) && lingers(task, match)) {
 				return true;
 			}
 		}
 		return false;
 	}
 	qb_list_for_each_entry (task, &core->lus[match->lu->index].tasks, lu_link) {
-		if (task_matches(task, match) && lingers(task, match)) {
+		if (scsi_task_matches(task, match) && lingers(task, match)) {
 			return true;
 		}
 	}

@@ -65,9 +65,11 @@ struct scsi_match {
 	/* With `lu`: those whose nexus is one of these, which are preempted. */
 	const struct scsi_effects *preempted;
 	bool remote; /* only what the other controller has shipped */
+	const struct scsi_identity *who; /* with `lu`: those of this nexus */
 	/* Whose doing it is: with TAS the tasks of other nexuses end with TASK ABORTED. */
 	const struct scsi_identity *by;
 };
+bool scsi_task_matches(const struct scsi_task *task, const struct scsi_match *match);
 /*
  * Ends the matching tasks without a response: those that wait at once, those in the store or at
  * the owner as soon as that is certain, those whose data is still coming when they are run or
@@ -91,6 +93,8 @@ struct scsi_sweep {
 };
 /* Aborts the matching tasks, then done(), possibly inside the call. */
 void scsi_sweep_start(struct scsi_sweep *sweep);
+/* Waits as well, and aborts nothing. */
+void scsi_sweep_wait(struct scsi_sweep *sweep);
 /* An aborted task has ended; ends the sweeps that waited for it. */
 void scsi_sweeps_check(struct scsi_core *core);
 /* Is the function carried out? For REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS. */

@@ -2,7 +2,7 @@
 /*
  * Task management (SAM-5 7). A function that acts on a nexus's own tasks stays on its reactor; one
  * that acts on whole LUs goes to every reactor and to the other controller. Either waits until the
- * tasks that it aborted are out of the store and away from the owner.
+ * tasks that it aborted are out of the store and away from the owner, also from one that is lost.
  */
 #include <string.h>
 
@@ -18,6 +18,11 @@
 void scsi_sweep_start(struct scsi_sweep *sweep)
 {
 	scsi_tasks_abort(sweep->core, &sweep->match);
+	scsi_sweep_wait(sweep);
+}
+
+void scsi_sweep_wait(struct scsi_sweep *sweep)
+{
 	if (scsi_tasks_linger(sweep->core, &sweep->match)) {
 		qb_list_add_tail(&sweep->link, &sweep->core->sweeps);
 	} else {
@@ -184,26 +189,76 @@ static bool reset_start(struct scsi_core *core, struct scsi_lu *lu, const struct
 	return true;
 }
 
+/* ----- the other controller's part ------------------------------------------------------------
+ */
+
+struct peer_sweep {
+	struct scsi_sweep sweep;
+	struct scsi_identity who;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void peer_swept(struct scsi_sweep *sweep)
+{
+	struct peer_sweep *peer = container_of(sweep, struct peer_sweep, sweep);
+
+	peer->done(peer->arg);
+	free(peer);
+}
+
+/*
+ * What the function names has been aborted one by one where it came from. What came by a connection
+ * that is lost has ended, or waits for the ledger only, before this could come by the next one.
+ */
+static bool peer_wait(struct scsi_core *core, struct scsi_lu *lu, const struct scsi_identity *who,
+	void (*done)(void *arg), void *arg)
+{
+	struct peer_sweep *peer = calloc(1, sizeof(*peer));
+
+	if (!peer) {
+		return false;
+	}
+	peer->who = *who;
+	peer->done = done;
+	peer->arg = arg;
+	peer->sweep.core = core;
+	peer->sweep.match = (struct scsi_match){.lu = lu, .who = &peer->who};
+	peer->sweep.done = peer_swept;
+	scsi_sweep_wait(&peer->sweep);
+	return true;
+}
+
+static bool acts_on_own_tasks(enum scsi_tmf_function function)
+{
+	return function == SCSI_TMF_ABORT_TASK || function == SCSI_TMF_ABORT_TASK_SET ||
+	       function == SCSI_TMF_CLEAR_TASK_SET;
+}
+
 void scsi_tmf_peer(void *ctx, struct reactor *r, enum scsi_tmf_function function,
 	const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg), void *arg)
 {
 	struct scsi *scsi = ctx;
 	bool cold = function == SCSI_TMF_TARGET_COLD_RESET;
 	struct scsi_lu *unit = cold ? NULL : scsi_lu_by_uuid(scsi, lu);
+	bool started;
 
 	if (cold) {
 		log_notice("target %s: TARGET COLD RESET from %s at the other controller: its "
 			   "sessions end",
 			who->target, who->initiator);
-	} else if (!unit || function != SCSI_TMF_LU_RESET) {
+	} else if (!unit || (function != SCSI_TMF_LU_RESET && !acts_on_own_tasks(function))) {
 		log_warning("%s from %s at the other controller: not carried out here, unknown %s",
 			scsi_tmf_function_name(function), who->initiator, unit ? "function" : "LU");
 		done(arg);
 		return;
 	}
-	if (!reset_start(scsi_core_of(r), unit, who, NULL, done, arg)) {
-		log_err("target %s: out of memory for a reset from the other controller",
-			who->target);
+	started = acts_on_own_tasks(function)
+			  ? peer_wait(scsi_core_of(r), unit, who, done, arg)
+			  : reset_start(scsi_core_of(r), unit, who, NULL, done, arg);
+	if (!started) {
+		log_err("target %s: out of memory for %s from the other controller", who->target,
+			scsi_tmf_function_name(function));
 		done(arg);
 	}
 }
@@ -213,6 +268,7 @@ void scsi_tmf_peer(void *ctx, struct reactor *r, enum scsi_tmf_function function
 struct own_sweep {
 	struct scsi_sweep sweep;
 	struct scsi_tmf *tmf;
+	bool away; /* the other controller is asked, too */
 };
 
 static void tmf_end(struct scsi_tmf *tmf, enum scsi_tmf_response response)
@@ -221,13 +277,47 @@ static void tmf_end(struct scsi_tmf *tmf, enum scsi_tmf_response response)
 	tmf->done(tmf);
 }
 
-static void own_swept(struct scsi_sweep *sweep)
+static void own_end(void *arg)
 {
-	struct own_sweep *own = container_of(sweep, struct own_sweep, sweep);
+	struct own_sweep *own = arg;
 	struct scsi_tmf *tmf = own->tmf;
 
 	free(own);
 	tmf_end(tmf, SCSI_TMF_COMPLETE);
+}
+
+static void own_swept(struct scsi_sweep *sweep)
+{
+	struct own_sweep *own = container_of(sweep, struct own_sweep, sweep);
+	const struct scsi_tmf *tmf = own->tmf;
+	const struct group_ship *ship = sweep->core->scsi->ship;
+
+	if (!own->away) {
+		own_end(own);
+		return;
+	}
+	/* By the connection that they were sent by, or the next one. */
+	ship->tmf(ship->ctx, tmf->reactor, (enum scsi_tmf_function)tmf->function,
+		tmf->lu->conf->uuid, &tmf->nexus->who, own_end, own);
+}
+
+/*
+ * May one of them run at the other controller? Also one that came back because that one is lost, or
+ * its connection is: until this controller owns the group it may be there still.
+ */
+static bool own_is_away(const struct scsi_core *core, const struct scsi_match *match)
+{
+	const struct scsi_task *task;
+
+	qb_list_for_each_entry (task, &match->nexus->tasks, nexus_link) {
+		if (scsi_task_matches(task, match) &&
+			(task->state == SCSI_TASK_SHIPPED ||
+				(task->rerun && core->groups[task->lu->group].view.access !=
+							GROUP_LOCAL))) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static void own_start(struct scsi_tmf *tmf, bool by_tag)
@@ -244,6 +334,7 @@ static void own_start(struct scsi_tmf *tmf, bool by_tag)
 	own->sweep.match = (struct scsi_match){
 		.lu = tmf->lu, .nexus = nexus, .by_tag = by_tag, .tag = tmf->ref_tag};
 	own->sweep.done = own_swept;
+	own->away = own_is_away(nexus->core, &own->sweep.match);
 	scsi_sweep_start(&own->sweep);
 }
 

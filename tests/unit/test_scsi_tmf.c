@@ -128,6 +128,57 @@ static void abort_of_a_shipped_task_goes_to_the_owner(void **state)
 	assert_false(t[1].aborted);
 }
 
+/* Its owner is lost, and nobody knows yet whether it still writes: the interconnect will. */
+static void abort_waits_for_an_owner_that_is_lost(void **state)
+{
+	struct rig_tmf f;
+
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	read_go(&t[1], 0, 0, SCSI_ATTR_SIMPLE);
+	rig->ship.tmf_waits = true;
+	rig_publish(rig, 0, GROUP_HELD, 2, 2, 1);
+	/* one that is still on its way, and one that has come back and is held */
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 0, t[0].task.tag);
+	assert_int_equal(rig->ship.tmfs, 0); /* behind the abort of the task itself */
+	for (unsigned i = 0; i < 2; i++) {
+		t[i].task.rerun = true;
+		rig->serve->task_shipped(rig->serve->ctx, &t[i].task, SHIP_AGAIN);
+	}
+	assert_true(t[0].aborted);
+	assert_int_equal(rig->ship.tmfs, 1);
+	assert_int_equal(f.dones, 0);
+	rig->ship.tmf_done(rig->ship.tmf_arg);
+	assert_int_equal(f.dones, 1);
+	tmf_go(&f, 0, SCSI_TMF_CLEAR_TASK_SET, 0, 0);
+	assert_true(t[1].aborted);
+	assert_int_equal(rig->ship.tmfs, 2);
+	assert_int_equal(f.dones, 0);
+	rig->ship.tmf_done(rig->ship.tmf_arg);
+	assert_int_equal(f.dones, 1);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+}
+
+/* What runs again here has ended there. */
+static void abort_of_a_task_taken_over_is_local(void **state)
+{
+	struct rig_tmf f;
+
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	read_go(&t[0], 0, 0, SCSI_ATTR_SIMPLE);
+	rig_store.wait = true;
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 3, 2);
+	t[0].task.rerun = true;
+	rig->serve->task_shipped(rig->serve->ctx, &t[0].task, SHIP_AGAIN);
+	tmf_go(&f, 0, SCSI_TMF_ABORT_TASK, 0, t[0].task.tag);
+	assert_int_equal(f.dones, 0);
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(f.dones, 1);
+	assert_true(t[0].aborted);
+	assert_int_equal(rig->ship.tmfs, 0);
+}
+
 static void abort_task_set_is_the_nexus_own(enum scsi_tmf_function function)
 {
 	struct rig_tmf f;
@@ -368,6 +419,35 @@ static void a_reset_at_the_other_controller(void **state)
 	rig->serve->nexus_put(rig->serve->ctx, peer);
 }
 
+/* The tasks that it means are aborted one by one; those that came behind them go on. */
+static void an_abort_at_the_other_controller(void **state)
+{
+	struct scsi_identity who = rig_identity("host9", 0x201);
+	struct scsi_nexus *peer = rig->serve->nexus_get(rig->serve->ctx, rig->reactors[0], &who);
+	unsigned done = 0;
+
+	rig_store.wait = true;
+	for (unsigned i = 0; i < 2; i++) {
+		rig_task_set(&t[i], peer, 0, READ1);
+		t[i].task.shipped_in = true;
+		rig->serve->task_run(rig->serve->ctx, &t[i].task, rig->extents[0].uuid, 1);
+	}
+	rig->serve->task_abort(rig->serve->ctx, &t[0].task);
+	for (unsigned i = 0; i < 2; i++) { /* of this nexus, and of one that has aborted nothing */
+		rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_ABORT_TASK,
+			rig->extents[0].uuid, &who, count, &done);
+		assert_int_equal(done, i);
+		who.rtpi++;
+	}
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(done, 2);
+	assert_true(t[0].aborted);
+	assert_int_equal(t[1].dones, 1);
+	assert_false(t[1].aborted);
+	rig->serve->nexus_put(rig->serve->ctx, peer);
+}
+
 static void aborted_at_the_owner_by_another_nexus(void **state)
 {
 	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
@@ -561,6 +641,8 @@ int main(void)
 		TEST(abort_task_looks_at_its_own_nexus_and_unit_only),
 		TEST(abort_of_a_held_task_is_immediate),
 		TEST(abort_of_a_shipped_task_goes_to_the_owner),
+		TEST(abort_waits_for_an_owner_that_is_lost),
+		TEST(abort_of_a_task_taken_over_is_local),
 		TEST(abort_task_set),
 		TEST(clear_task_set),
 		TEST(lu_reset_reaches_every_reactor_and_the_other_controller),
@@ -570,6 +652,7 @@ int main(void)
 		TEST(what_is_not_supported),
 		TEST(queries),
 		TEST(a_reset_at_the_other_controller),
+		TEST(an_abort_at_the_other_controller),
 		TEST(aborted_at_the_owner_by_another_nexus),
 		TEST(shipped_in_tasks_are_aborted_one_by_one),
 		TEST(ordered_waits_for_older_and_holds_younger),
