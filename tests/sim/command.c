@@ -106,6 +106,8 @@ void attempt_fill(struct attempt *attempt, const struct command *command)
 		mode_fill(attempt, command);
 		break;
 	case RESET:
+	case ABORT:
+	case CLEAR:
 	case WHATS:
 		break;
 	}
@@ -271,6 +273,9 @@ bool command_draw(struct command *command)
 	uint32_t dice = (uint32_t)sim_random(command->host->sim);
 	struct session *session = &command->host->sessions[1 + (dice & 1)];
 
+	if (command == &command->host->commands[ABORTER]) {
+		return !hosts->draining && abort_draw(command);
+	}
 	if (hosts->final) {
 		return scan_draw(command);
 	}

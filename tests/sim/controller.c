@@ -10,6 +10,7 @@
 
 #include "daemon/scsi/core.h"
 #include "daemon/scsi/nexus.h"
+#include "ha/ship_cmd.h"
 #include "ha/ship_private.h"
 #include "tests/sim/sim.h"
 #include "yoke/util.h"
@@ -264,6 +265,9 @@ static void watch_task_shipped(void *ctx, struct scsi_task *task, enum ship_outc
 	struct node *node = node_of_serve(ctx);
 	const struct group_serve *serve = scsi_serve(node->scsi);
 
+	if (!task->done) {
+		return; /* of a planted bug, see ghost_leave() */
+	}
 	node->sim->totals->reruns += outcome == SHIP_AGAIN && task->rerun;
 	if (node->sim->bug == BUG_NO_RERUN) {
 		task->rerun = false;
@@ -293,11 +297,38 @@ static void watch_ship_task(void *ctx, struct scsi_task *task, const struct grou
 	ship->task(ship->ctx, task, view, lu, who);
 }
 
+/*
+ * Planted: the owner does not hear of the abort. The task ends here, and the interconnect goes on
+ * with a copy that nobody waits for. False when the command is not whole at the owner.
+ */
+static bool ghost_leave(struct node *node, struct scsi_task *task)
+{
+	const struct group_serve *serve = scsi_serve(node->scsi);
+	struct ship_cmd *cmd = task->ship_conn;
+	struct scsi_task *ghost;
+
+	if (!cmd || cmd->state != SHIP_CMD_ACTIVE || !cmd->was_sent || cmd->took_buffer ||
+		cmd->out_sent < task->out_length) {
+		return false;
+	}
+	ghost = sim_memory(node->sim, sizeof(*ghost));
+	*ghost = *task;
+	ghost->buf = NULL;
+	ghost->done = NULL;
+	cmd->task = ghost;
+	task->ship_conn = NULL;
+	serve->task_shipped(serve->ctx, task, SHIP_AGAIN);
+	return true;
+}
+
 static void watch_ship_abort(void *ctx, struct scsi_task *task)
 {
-	const struct group_ship *ship = ship_ops(((struct node *)ctx)->ship);
+	struct node *node = ctx;
+	const struct group_ship *ship = ship_ops(node->ship);
 
-	ship->abort(ship->ctx, task);
+	if (node->sim->bug != BUG_ABORT_HERE || !ghost_leave(node, task)) {
+		ship->abort(ship->ctx, task);
+	}
 }
 
 static void watch_ship_tmf(void *ctx, struct reactor *r, enum scsi_tmf_function function,
@@ -382,8 +413,10 @@ static uint32_t watch_apply(void *ctx, const struct ledger_entry *entry, uint64_
 {
 	struct node *node = ctx;
 	const struct ledger_serve *serve = scsi_ledger_serve(node->scsi);
-	uint32_t result = serve->apply(serve->ctx, entry, index, applied, arg);
+	uint32_t result;
 
+	hosts_entry_check(node->sim, entry->bytes, entry->length);
+	result = serve->apply(serve->ctx, entry, index, applied, arg);
 	for (struct entry *e = node->entries; e; e = e->next) {
 		if (!e->told && e->life == node->life && e->length == entry->length &&
 			memcmp(e->bytes, entry->bytes, e->length) == 0) {

@@ -12,7 +12,7 @@
 #include "yoke/util.h"
 
 static const char *const what_names[WHATS] = {"READ", "WRITE", "SWAP", "SYNC", "KEY", "KEYS",
-	"LOCK", "UNLOCK", "USE", "PREEMPT", "MODE", "SENSE", "RESET"};
+	"LOCK", "UNLOCK", "USE", "PREEMPT", "MODE", "SENSE", "RESET", "ABORT", "CLEAR"};
 
 static void command_next(void *arg);
 static void command_send(void *arg);
@@ -100,7 +100,7 @@ static void record(struct command *command, enum history_outcome outcome)
 	bool old = command->what == USE && command->old;
 
 	if (command->what != SYNC && command->what != KEYS && command->what != SENSE &&
-		command->what != RESET && !old) {
+		!is_management(command) && !old) {
 		command->op.outcome = (uint8_t)outcome;
 		command->op.returned_ns = ++hosts_of(host->sim)->clock;
 		history_add(&host->sim->history, &command->op);
@@ -228,7 +228,7 @@ static void session_given_up(void *arg)
 	struct session *session = given_up->session;
 	struct host *host = session->host;
 
-	for (unsigned i = 0; i < DEPTH; i++) {
+	for (unsigned i = 0; i < SLOTS; i++) {
 		struct command *command = &host->commands[i];
 		struct attempt *attempt = command->attempt;
 
@@ -389,6 +389,10 @@ static void good(struct command *command, struct attempt *attempt)
 	case SENSE:
 		sense_answer(command, attempt);
 		break;
+	case ABORT:
+	case CLEAR:
+		aborts_answered(attempt);
+		break;
 	case WRITE:
 	case SWAP:
 	case SYNC:
@@ -452,6 +456,8 @@ static void conflict(struct command *command, struct attempt *attempt)
 		return;
 	case KEYS:
 	case RESET:
+	case ABORT:
+	case CLEAR:
 	case WHATS:
 		break;
 	}
@@ -474,7 +480,7 @@ static void checked(struct command *command, struct attempt *attempt)
 	}
 }
 
-/* Another has ended its task: nothing of it runs any more, and nobody says what it has done. */
+/* Its task has been ended: nothing of it runs any more, and nobody says what it has done. */
 static void aborted(void *arg)
 {
 	struct attempt *attempt = arg;
@@ -490,6 +496,19 @@ static void aborted(void *arg)
 	} else {
 		retry(command, 1 * MS, 50 * MS);
 	}
+}
+
+/* As Linux: the command is sent again, or its sender told that it has failed. */
+void victim_over(struct attempt *attempt)
+{
+	struct command *command = attempt->command;
+
+	if (!command || command->fixed || !sim_once_in(command->host->sim, 4)) {
+		aborted(attempt);
+		return;
+	}
+	attempt->command = NULL;
+	command_over(command, HISTORY_MAYBE);
 }
 
 static void answered(void *arg)
@@ -663,6 +682,13 @@ void reset_outcome(struct attempt *attempt)
 	sim_at(sim, NULL, sim_delay(sim, 20 * US, 2 * MS), answered, attempt);
 }
 
+void abort_outcome(struct attempt *attempt)
+{
+	struct sim *sim = attempt->session->host->sim;
+
+	sim_at(sim, NULL, sim_delay(sim, 20 * US, 2 * MS), answered, attempt);
+}
+
 static void task_done(struct scsi_task *task)
 {
 	struct attempt *attempt = container_of(task, struct attempt, task);
@@ -686,9 +712,11 @@ static void start_pass(void *arg)
 	for (unsigned i = 1; i <= 2; i++) {
 		attempt->lied[i] = session->host->sim->node[i].lied_about;
 	}
-	if (attempt->command && attempt->command->what == RESET) {
-		locks_reset(attempt);
-		reset_run(attempt);
+	if (attempt->command && is_management(attempt->command)) {
+		if (attempt->command->what == RESET) {
+			locks_reset(attempt);
+		}
+		management_run(attempt);
 		return;
 	}
 	task->nexus = session->nexus;
@@ -807,7 +835,7 @@ struct hosts *hosts_new(struct sim *sim)
 			host->sessions[i].node = &sim->node[i];
 			host->sessions[i].index = h * 2 + i - 1;
 		}
-		for (unsigned c = 0; c < DEPTH; c++) {
+		for (unsigned c = 0; c < SLOTS; c++) {
 			host->commands[c].host = host;
 		}
 	}
@@ -851,7 +879,7 @@ void hosts_begin(struct sim *sim)
 	for (unsigned h = 0; h < SIM_HOSTS; h++) {
 		login_later(&hosts->all[h].sessions[1]);
 		login_later(&hosts->all[h].sessions[2]);
-		for (unsigned c = 0; c < DEPTH; c++) {
+		for (unsigned c = 0; c < SLOTS; c++) {
 			think(&hosts->all[h].commands[c]);
 		}
 	}
@@ -875,7 +903,7 @@ bool hosts_idle(struct sim *sim)
 	for (unsigned h = 0; h < SIM_HOSTS; h++) {
 		struct host *host = &hosts_of(sim)->all[h];
 
-		for (unsigned c = 0; c < DEPTH; c++) {
+		for (unsigned c = 0; c < SLOTS; c++) {
 			idle = idle && !host->commands[c].busy;
 		}
 		for (unsigned i = 0; i < 2 * SIM_LUS; i++) {

@@ -6,6 +6,8 @@
 #include "tests/sim/sim.h"
 
 #define DEPTH	    3 /* commands of a host at a time */
+#define ABORTER	    DEPTH /* the one beside them that only aborts others */
+#define SLOTS	    (DEPTH + 1)
 #define NEXUSES	    (SIM_HOSTS * 2)
 #define SCANS	    (4 * SIM_SECTORS + 1)
 #define KEY_SECTOR  1000 /* sector of the registration of nexus 0 */
@@ -32,6 +34,8 @@ enum what {
 	MODE, /* MODE SELECT of the control page: two of its bits */
 	SENSE, /* MODE SENSE of it */
 	RESET, /* LOGICAL UNIT RESET */
+	ABORT, /* ABORT TASK */
+	CLEAR, /* ABORT TASK SET, CLEAR TASK SET */
 	WHATS
 };
 
@@ -61,13 +65,16 @@ struct command {
 	bool old; /* so its answer was */
 	struct session *session; /* of the attempt under way; NULL = between attempts */
 	struct attempt *attempt;
+	struct attempt *victim; /* of an ABORT */
 	struct history_op op;
 };
 
 /* A command on its way by one path, once. */
 struct attempt {
 	struct scsi_task task;
-	struct scsi_tmf tmf; /* of a RESET; its number is the task's tag */
+	struct scsi_tmf tmf; /* of a RESET, ABORT, CLEAR; its number is the task's tag */
+	struct attempt *victims[DEPTH]; /* under way when an ABORT or CLEAR came */
+	struct attempt *former; /* aborted before, by the same nexus */
 	struct command *command; /* NULL: nobody waits for it any more */
 	struct session *session;
 	uint64_t number; /* of the session */
@@ -86,7 +93,7 @@ struct host {
 	struct sim *sim;
 	unsigned index;
 	struct session sessions[3]; /* by controller */
-	struct command commands[DEPTH];
+	struct command commands[SLOTS];
 	unsigned scan; /* of the last reads */
 };
 
@@ -98,6 +105,8 @@ struct hosts {
 	uint64_t threatened[NEXUSES]; /* keys that a PREEMPT has named last */
 	bool preempted[NEXUSES]; /* may have been, once */
 	uint64_t ended[SIM_LUS][NEXUSES]; /* tasks that came before number so and so are over */
+	struct attempt *aborted[NEXUSES]; /* and these, the last one first */
+	struct recorded *recorded; /* entries of the ledger that have been applied somewhere */
 	bool draining, final;
 };
 
@@ -114,10 +123,17 @@ void mode_draw(struct command *command, bool select);
 void mode_fill(struct attempt *attempt, const struct command *command);
 void sense_answer(struct command *command, const struct attempt *attempt);
 void tasks_ended(const struct attempt *attempt, const struct command *command);
-void reset_run(struct attempt *attempt);
+bool abort_draw(struct command *command);
+void aborts_answered(const struct attempt *attempt);
+/* A task management function, which is no task. */
+bool is_management(const struct command *command);
+void management_run(struct attempt *attempt);
 
 /* host.c */
 void reset_outcome(struct attempt *attempt);
+void abort_outcome(struct attempt *attempt);
+/* Its host knows that nothing of it runs any more, and that nobody will answer. */
+void victim_over(struct attempt *attempt);
 
 /* The CDB and the data of an attempt, by what its command is (command.c). */
 void attempt_fill(struct attempt *attempt, const struct command *command);

@@ -46,6 +46,7 @@ const char *const sim_bug_names[BUG_COUNT] = {
 	[BUG_NO_ABORT] = "no-abort",
 	[BUG_MODE_UNSAVED] = "mode-unsaved",
 	[BUG_RESET_HERE] = "reset-here",
+	[BUG_ABORT_HERE] = "abort-here",
 };
 
 static volatile sig_atomic_t stopped; /* asked to end: after this seed, with what there is */
@@ -262,11 +263,11 @@ static void tell_totals(const struct totals *t, double took_s)
 	       ",\"faults\":%" PRIu64 ",\"crashes\":%" PRIu64 ",\"commands\":%" PRIu64
 	       ",\"operations\":%" PRIu64 ",\"shipped\":%" PRIu64 ",\"run_again\":%" PRIu64
 	       ",\"entries\":%" PRIu64 ",\"refused_by_key\":%" PRIu64 ",\"uas\":%" PRIu64
-	       ",\"retries\":%" PRIu64 ",\"events\":%" PRIu64 ",\"unjudged\":%" PRIu64
-	       ",\"gap_writes\":%" PRIu64 ",\"moves_per_s\":%.0f}\n",
+	       ",\"retries\":%" PRIu64 ",\"aborts\":%" PRIu64 ",\"events\":%" PRIu64
+	       ",\"unjudged\":%" PRIu64 ",\"gap_writes\":%" PRIu64 ",\"moves_per_s\":%.0f}\n",
 		t->moves, t->handovers, t->seeds, t->faults, t->crashes, t->commands, t->operations,
-		t->shipped, t->reruns, t->entries, t->refused_by_key, t->uas, t->retries, t->events,
-		t->unjudged, t->gap_writes, (double)t->moves / took_s);
+		t->shipped, t->reruns, t->entries, t->refused_by_key, t->uas, t->retries, t->aborts,
+		t->events, t->unjudged, t->gap_writes, (double)t->moves / took_s);
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Commands that change what others may do: PREEMPT (AND ABORT), MODE SELECT and LOGICAL UNIT RESET.
- * What must be true after their answer is looked for here, and at the disk.
+ * Commands that change what others may do: PREEMPT (AND ABORT), MODE SELECT; and task management:
+ * LOGICAL UNIT RESET, ABORT TASK, ABORT TASK SET, CLEAR TASK SET. What must be true after their
+ * answer is looked for here, and at the disk.
  */
 #include <string.h>
 
+#include "daemon/scsi/entry.h"
 #include "tests/sim/host.h"
 #include "yoke/cursor.h"
 #include "yoke/util.h"
@@ -162,13 +164,156 @@ void tasks_ended(const struct attempt *attempt, const struct command *command)
 
 void hosts_write_check(struct sim *sim, unsigned lu, unsigned nexus, uint64_t number)
 {
-	if (number < hosts_of(sim)->ended[lu][nexus]) {
+	bool ended = number < hosts_of(sim)->ended[lu][nexus];
+
+	for (const struct attempt *a = hosts_of(sim)->aborted[nexus]; a && !ended; a = a->former) {
+		ended = a->task.tag == number;
+	}
+	if (ended) {
 		sim_wrong(sim,
 			"a write of host %u at %u to LU %u is applied although its task has been "
 			"ended",
 			nexus / 2, nexus % 2 + 1, lu);
 	}
 }
+
+struct recorded {
+	struct recorded *next;
+	uint64_t serial;
+};
+
+static bool is_recorded(const struct hosts *hosts, uint64_t serial)
+{
+	for (const struct recorded *r = hosts->recorded; r; r = r->next) {
+		if (r->serial == serial) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What one controller has applied the other may apply later, and each again when it starts. */
+void hosts_entry_check(struct sim *sim, const uint8_t *bytes, size_t length)
+{
+	struct hosts *hosts = hosts_of(sim);
+	struct recorded *recorded;
+	struct scsi_entry entry;
+
+	if (!hosts || !scsi_entry_get(bytes, length, &entry) || !entry.serial ||
+		is_recorded(hosts, entry.serial)) {
+		return;
+	}
+	for (unsigned n = 0; n < NEXUSES; n++) {
+		for (const struct attempt *a = hosts->aborted[n]; a; a = a->former) {
+			if (a->task.serial == entry.serial) {
+				sim_wrong(sim,
+					"a change by host %u at %u takes effect although its task "
+					"has been ended",
+					n / 2, n % 2 + 1);
+			}
+		}
+	}
+	recorded = sim_memory(sim, sizeof(*recorded));
+	*recorded = (struct recorded){hosts->recorded, entry.serial};
+	hosts->recorded = recorded;
+}
+
+/* ----- the end of a nexus's own tasks ----------------------------------------------------------
+ */
+
+bool is_management(const struct command *command)
+{
+	return command->what == RESET || command->what == ABORT || command->what == CLEAR;
+}
+
+/* One of the host's commands that is under way, as if it took too long. */
+bool abort_draw(struct command *command)
+{
+	struct host *host = command->host;
+	const struct command *other = &host->commands[sim_below(host->sim, DEPTH)];
+	struct attempt *victim = other->attempt;
+
+	if (!other->busy || !victim || is_management(other) || !victim->session->up ||
+		!sim_once_in(host->sim, other->fixed ? 60 : 12)) {
+		return false;
+	}
+	command->what = sim_once_in(host->sim, 3) ? CLEAR : ABORT;
+	command->session = victim->session;
+	command->fixed = true;
+	command->lu = other->lu;
+	command->victim = victim;
+	return true;
+}
+
+/* Which tasks the function means that has come: those that are with the device server. */
+static void victims_find(struct attempt *attempt)
+{
+	const struct command *command = attempt->command;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < DEPTH; i++) {
+		struct command *other = &command->host->commands[i];
+		struct attempt *victim = other->attempt;
+
+		if (other->busy && victim && !is_management(other) && other->lu == command->lu &&
+			victim->session == attempt->session && victim->number == attempt->number &&
+			victim->task.tag && !victim->done &&
+			(command->what == CLEAR || victim == command->victim)) {
+			attempt->victims[count++] = victim;
+		}
+	}
+}
+
+/* None runs any more, none is answered: so it is now, and at the disk from now on. */
+static void victim_check(const struct attempt *attempt, struct attempt *victim)
+{
+	struct sim *sim = attempt->session->host->sim;
+	struct attempt **last = &hosts_of(sim)->aborted[attempt->session->index];
+	bool lied = attempt->lied[1] || attempt->lied[2] || sim->node[1].lied_about ||
+		    sim->node[2].lied_about;
+
+	sim->totals->aborts++;
+	if (!victim->done) {
+		sim_wrong(sim, "a task of host %u runs on although it has been aborted",
+			attempt->session->host->index);
+	} else if (!victim->task.aborted && victim->status != SCSI_TASK_ABORTED) {
+		sim_wrong(sim, "a task of host %u is answered although it has been aborted",
+			attempt->session->host->index);
+	} else if (!lied) {
+		victim->former = *last;
+		*last = victim;
+	}
+}
+
+static void abort_done(struct scsi_tmf *tmf)
+{
+	struct attempt *attempt = container_of(tmf, struct attempt, tmf);
+	struct sim *sim = attempt->session->host->sim;
+	bool none = tmf->function == SCSI_TMF_ABORT_TASK && !attempt->victims[0];
+
+	sim_trace(sim, "host %u: %s at LU %u at %u: response %u", attempt->session->host->index,
+		scsi_tmf_function_name((enum scsi_tmf_function)tmf->function), attempt->task.lun[1],
+		attempt->session->node->id, tmf->response);
+	if (tmf->response != (none ? SCSI_TMF_NO_TASK : SCSI_TMF_COMPLETE)) {
+		sim_wrong(sim, "host %u is told %u of %s", attempt->session->host->index,
+			tmf->response,
+			scsi_tmf_function_name((enum scsi_tmf_function)tmf->function));
+	}
+	for (unsigned i = 0; i < DEPTH && attempt->victims[i]; i++) {
+		victim_check(attempt, attempt->victims[i]);
+	}
+	abort_outcome(attempt);
+}
+
+void aborts_answered(const struct attempt *attempt)
+{
+	for (unsigned i = 0; i < DEPTH && attempt->victims[i]; i++) {
+		victim_over(attempt->victims[i]);
+	}
+}
+
+/* ----- the functions ---------------------------------------------------------------------------
+ */
 
 static void reset_done(struct scsi_tmf *tmf)
 {
@@ -178,14 +323,24 @@ static void reset_done(struct scsi_tmf *tmf)
 	reset_outcome(attempt);
 }
 
-void reset_run(struct attempt *attempt)
+void management_run(struct attempt *attempt)
 {
+	const struct command *command = attempt->command;
 	struct scsi_tmf *tmf = &attempt->tmf;
 
 	tmf->nexus = attempt->session->nexus;
 	tmf->reactor = attempt->session->reactor;
-	tmf->function = SCSI_TMF_LU_RESET;
 	tmf->lun[1] = attempt->task.lun[1];
-	tmf->done = reset_done;
+	if (command->what == RESET) {
+		tmf->function = SCSI_TMF_LU_RESET;
+		tmf->done = reset_done;
+	} else {
+		victims_find(attempt);
+		tmf->function = command->what == ABORT ? SCSI_TMF_ABORT_TASK
+				: command->op.id % 2   ? SCSI_TMF_ABORT_TASK_SET
+						       : SCSI_TMF_CLEAR_TASK_SET;
+		tmf->ref_tag = command->victim->task.tag;
+		tmf->done = abort_done;
+	}
 	scsi_tmf_run(tmf);
 }

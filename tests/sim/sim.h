@@ -50,6 +50,7 @@ enum sim_bug {
 	BUG_NO_ABORT,
 	BUG_MODE_UNSAVED,
 	BUG_RESET_HERE,
+	BUG_ABORT_HERE,
 	BUG_COUNT,
 };
 
@@ -119,7 +120,8 @@ struct node {
 /* What has happened, summed up. */
 struct totals {
 	uint64_t seeds, faults, moves, handovers, takeovers, commands, operations, shipped, reruns,
-		refused_by_key, entries, crashes, uas, retries, events, unjudged, gap_writes;
+		refused_by_key, entries, crashes, uas, retries, aborts, events, unjudged,
+		gap_writes;
 };
 
 struct sim {
@@ -258,6 +260,8 @@ void hosts_node_unseen(struct node *node);
 void hosts_connection_lost(struct sim *sim);
 /* manage.c: a write of a nexus is applied, its task has that number */
 void hosts_write_check(struct sim *sim, unsigned lu, unsigned nexus, uint64_t number);
+/* manage.c: an entry of the ledger is applied by a controller */
+void hosts_entry_check(struct sim *sim, const uint8_t *bytes, size_t length);
 void hosts_final(struct sim *sim);
 bool hosts_final_done(struct sim *sim);
 
