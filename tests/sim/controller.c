@@ -335,8 +335,9 @@ static void watch_ship_tmf(void *ctx, struct reactor *r, enum scsi_tmf_function 
 	const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg), void *arg)
 {
 	const struct group_ship *ship = ship_ops(((struct node *)ctx)->ship);
+	bool reset = function == SCSI_TMF_LU_RESET || function == SCSI_TMF_TARGET_COLD_RESET;
 
-	if (((struct node *)ctx)->sim->bug == BUG_RESET_HERE) {
+	if (reset && ((struct node *)ctx)->sim->bug == BUG_RESET_HERE) {
 		done(arg);
 		return;
 	}

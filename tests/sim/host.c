@@ -20,6 +20,7 @@ static void command_send(void *arg);
 /* ----- sessions ------------------------------------------------------------------------------- */
 
 static void login(void *arg);
+static void session_reset(void *arg);
 
 static void login_later(struct session *session)
 {
@@ -40,6 +41,9 @@ static void login_pass(void *arg)
 	memcpy(who.target, "iqn.2026-01.org.example:sim", 28);
 	session->nexus = scsi_nexus_new(node->scsi, session->reactor, &who);
 	session->up = session->nexus != NULL;
+	if (session->up) {
+		scsi_nexus_on_reset(session->nexus, session_reset, session);
+	}
 }
 
 static void login(void *arg)
@@ -274,6 +278,12 @@ static void session_down(struct session *session, uint64_t quiet_ns)
 	sim_at(sim, NULL, quiet_ns + (500 + sim_below(sim, 300)) * MS, login, session);
 }
 
+/* By a TARGET COLD RESET: the target ends its sessions. */
+static void session_reset(void *arg)
+{
+	session_down(arg, NOTICE_NS);
+}
+
 void hosts_node_dead(struct node *node)
 {
 	if (!node->sim->hosts) {
@@ -403,6 +413,9 @@ static void good(struct command *command, struct attempt *attempt)
 		break;
 	}
 	command_over(command, HISTORY_OK);
+	if (command->what == RESET && attempt->tmf.function == SCSI_TMF_TARGET_COLD_RESET) {
+		session_reset(session); /* behind the answer */
+	}
 }
 
 /* Not done, and nothing to tell the judge. */
@@ -659,12 +672,13 @@ static void task_outcome(struct attempt *attempt)
 	}
 }
 
-/* A reset ends what has been reserved by RESERVE. */
-static void locks_reset(struct attempt *attempt)
+void locks_reset(struct attempt *attempt)
 {
 	struct sim *sim = attempt->session->host->sim;
 
-	for (unsigned i = 0; i < NEXUSES && attempt->task.lun[1] == 1; i++) {
+	bool reserved = attempt->task.lun[1] == 1 || attempt->tmf.function != SCSI_TMF_LU_RESET;
+
+	for (unsigned i = 0; i < NEXUSES && reserved; i++) {
 		lock_may_end(&hosts_of(sim)->all[i / 2].sessions[1 + i % 2]);
 	}
 }
@@ -673,7 +687,8 @@ void reset_outcome(struct attempt *attempt)
 {
 	struct sim *sim = attempt->session->host->sim;
 
-	sim_trace(sim, "host %u: RESET of LU %u at %u: %02x", attempt->session->host->index,
+	sim_trace(sim, "host %u: %s at LU %u at %u: %02x", attempt->session->host->index,
+		scsi_tmf_function_name((enum scsi_tmf_function)attempt->tmf.function),
 		attempt->task.lun[1], attempt->session->node->id, attempt->status);
 	locks_reset(attempt);
 	if (attempt->command && attempt->status == SCSI_GOOD) {
@@ -713,9 +728,6 @@ static void start_pass(void *arg)
 		attempt->lied[i] = session->host->sim->node[i].lied_about;
 	}
 	if (attempt->command && is_management(attempt->command)) {
-		if (attempt->command->what == RESET) {
-			locks_reset(attempt);
-		}
 		management_run(attempt);
 		return;
 	}

@@ -33,7 +33,7 @@ enum what {
 	PREEMPT,
 	MODE, /* MODE SELECT of the control page: two of its bits */
 	SENSE, /* MODE SENSE of it */
-	RESET, /* LOGICAL UNIT RESET */
+	RESET, /* LOGICAL UNIT RESET, TARGET WARM RESET, TARGET COLD RESET */
 	ABORT, /* ABORT TASK */
 	CLEAR, /* ABORT TASK SET, CLEAR TASK SET */
 	WHATS
@@ -125,11 +125,14 @@ void sense_answer(struct command *command, const struct attempt *attempt);
 void tasks_ended(const struct attempt *attempt, const struct command *command);
 bool abort_draw(struct command *command);
 void aborts_answered(const struct attempt *attempt);
+enum scsi_tmf_function reset_function(const struct command *command);
 /* A task management function, which is no task. */
 bool is_management(const struct command *command);
 void management_run(struct attempt *attempt);
 
 /* host.c */
+/* A reset ends what has been reserved by RESERVE: when it comes, until its answer. */
+void locks_reset(struct attempt *attempt);
 void reset_outcome(struct attempt *attempt);
 void abort_outcome(struct attempt *attempt);
 /* Its host knows that nothing of it runs any more, and that nobody will answer. */

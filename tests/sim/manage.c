@@ -154,8 +154,11 @@ static void ended(const struct attempt *attempt, unsigned lu, unsigned nexus)
 void tasks_ended(const struct attempt *attempt, const struct command *command)
 {
 	if (command->what == RESET) {
-		for (unsigned n = 0; n < NEXUSES; n++) {
-			ended(attempt, command->lu, n);
+		for (unsigned i = 0; i < SIM_LUS * NEXUSES; i++) {
+			if (i % SIM_LUS == command->lu ||
+				reset_function(command) != SCSI_TMF_LU_RESET) {
+				ended(attempt, i % SIM_LUS, i / SIM_LUS);
+			}
 		}
 	} else if (command->what == PREEMPT && PREEMPT_ABORTS(command)) {
 		ended(attempt, 0, (unsigned)command->op.expected);
@@ -315,10 +318,44 @@ void aborts_answered(const struct attempt *attempt)
 /* ----- the functions ---------------------------------------------------------------------------
  */
 
+/* That of the whole target is rarer: everybody has to log in again after the cold one. */
+enum scsi_tmf_function reset_function(const struct command *command)
+{
+	switch (command->op.id % 8) {
+	case 0:
+		return SCSI_TMF_TARGET_COLD_RESET;
+	case 1:
+	case 2:
+		return SCSI_TMF_TARGET_WARM_RESET;
+	}
+	return SCSI_TMF_LU_RESET;
+}
+
+/* Those of others that there were when it came, at both controllers. */
+static void sessions_check(const struct attempt *attempt)
+{
+	struct sim *sim = attempt->session->host->sim;
+
+	for (unsigned n = 0; n < NEXUSES; n++) {
+		unsigned at = 1 + n % 2;
+		const struct session *session = &hosts_of(sim)->all[n / 2].sessions[at];
+
+		if (session != attempt->session && session->up &&
+			session->number < attempt->task.tag && !sim->node[at].lied_about &&
+			!attempt->lied[at]) {
+			sim_wrong(sim, "a session of host %u at %u outlives a TARGET COLD RESET",
+				n / 2, at);
+		}
+	}
+}
+
 static void reset_done(struct scsi_tmf *tmf)
 {
 	struct attempt *attempt = container_of(tmf, struct attempt, tmf);
 
+	if (tmf->function == SCSI_TMF_TARGET_COLD_RESET && tmf->response == SCSI_TMF_COMPLETE) {
+		sessions_check(attempt);
+	}
 	attempt->status = tmf->response == SCSI_TMF_COMPLETE ? SCSI_GOOD : SCSI_BUSY;
 	reset_outcome(attempt);
 }
@@ -332,8 +369,9 @@ void management_run(struct attempt *attempt)
 	tmf->reactor = attempt->session->reactor;
 	tmf->lun[1] = attempt->task.lun[1];
 	if (command->what == RESET) {
-		tmf->function = SCSI_TMF_LU_RESET;
+		tmf->function = (uint8_t)reset_function(command);
 		tmf->done = reset_done;
+		locks_reset(attempt);
 	} else {
 		victims_find(attempt);
 		tmf->function = command->what == ABORT ? SCSI_TMF_ABORT_TASK
