@@ -106,7 +106,8 @@ static const struct conf_key keys_settings[] = {
 		.max = 60000,
 		.initial = "1500ms",
 		.help = "How long a command is held while its group has no owner; then "
-			"hold_answer.",
+			"hold_answer. One that changes something and may have been done at an "
+			"owner that was lost is held until that is known.",
 	},
 	{
 		.name = "hold_answer",

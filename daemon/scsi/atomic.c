@@ -43,6 +43,10 @@ static bool begin(struct scsi_task *task, bool work)
 	if (work) {
 		task->work = buf_get(
 			reactor_buffers(task->reactor), task->blocks << task->lu->block_shift);
+		if (!task->work && task->rerun) {
+			scsi_task_requeue_later(task); /* BUSY would say that it was not done */
+			return false;
+		}
 		if (!task->work) {
 			task->status = SCSI_BUSY;
 			scsi_task_finish(task);

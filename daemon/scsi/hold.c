@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "daemon/scsi/hold.h"
+#include "daemon/scsi/opcodes.h"
 #include "daemon/scsi/sense.h"
 #include "daemon/scsi/tasks.h"
 #include "yoke/log.h"
@@ -16,12 +17,27 @@ static struct scsi_task *first_waiting(struct qb_list_head *list)
 
 /* ----- held ---------------------------------------------------------------------------------- */
 
+#define NO_LIMIT UINT64_MAX
+
+/*
+ * BUSY and "not ready" say that the command has not been done. Of one that changes something and
+ * may have been done that must not be said: its host would send it again, find its own COMPARE AND
+ * WRITE in the way, or write over what others have written since.
+ */
+static bool may_be_done(const struct scsi_task *task)
+{
+	return task->row->flags & (SCSI_WRITES | SCSI_USES_LEDGER) && (task->unsure || task->rerun);
+}
+
 /* How long this task may stay where it is; 0 = no longer. */
 static uint64_t held_left_ms(const struct scsi_core *core, const struct scsi_task *task)
 {
 	uint64_t age = reactor_now_ms(core->reactor) - task->since_ms;
 	uint64_t limit = core->scsi->conf->hold_limit_ms;
 
+	if (may_be_done(task)) {
+		return NO_LIMIT;
+	}
 	return age >= limit ? 0 : limit - age;
 }
 
@@ -50,7 +66,9 @@ void scsi_hold(struct scsi_task *task)
 	if ((group->view.access != GROUP_HELD || task->unsure) && left > SCSI_AGAIN_PAUSE_MS) {
 		left = SCSI_AGAIN_PAUSE_MS;
 	}
-	timer_lower(core, left);
+	if (left != NO_LIMIT) {
+		timer_lower(core, left);
+	}
 }
 
 static void overdue(struct scsi_task *task)

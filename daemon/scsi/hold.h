@@ -11,7 +11,9 @@ void scsi_hold_stop(struct scsi_core *core);
 
 /*
  * Holds the task until its group's view lets it run. Past conf->hold_limit_ms since it was first
- * held it is answered BUSY or 02/04/0A (conf->hold_answer), a shipped-in one by the owner.
+ * held it is answered BUSY or 02/04/0A (conf->hold_answer), a shipped-in one by the owner. Not so
+ * one that changes something and may have been done (`unsure`, `rerun`): it waits until that is
+ * known, or its initiator gives it up.
  */
 void scsi_hold(struct scsi_task *task);
 

@@ -166,6 +166,11 @@ static void task_back(struct mailbox_msg *msg)
 		scsi_task_requeue_later(task);
 		return;
 	case LEDGER_FAILED:
+		if (task->rerun) {
+			scsi_task_requeue_later(
+				task); /* its first run may have changed something */
+			return;
+		}
 		task->status = SCSI_BUSY; /* to be tried again: nothing has changed */
 		scsi_task_finish(task);
 		return;

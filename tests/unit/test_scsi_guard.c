@@ -519,6 +519,41 @@ static void run_again_it_is_not_told_that_it_did_not_run(void **state)
 	assert_int_equal(rig_outcome(&read.t), 0x62a06);
 }
 
+/*
+ * It may have run, and there is no memory for its second run: BUSY would say that it has not run.
+ */
+static void run_again_it_waits_for_memory(void **state)
+{
+	struct buf_pool *pool = reactor_buffers(rig->reactors[0]);
+	static struct sent caw, other;
+	struct buf *taken[64];
+	unsigned count = 0;
+
+	memset(rig_store.data[0] + 8 * 512, 0x88, 512);
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	SEND_CAW(&caw, 0, 8, 0, 0x88);
+	SEND_CAW(&other, 0, 9, 0, 0x88);
+	caw.t.task.rerun = true;
+	for (uint32_t bytes = 1 << 20; bytes >= 512; bytes /= 2) {
+		while (count < ARRAY_SIZE(taken) && (taken[count] = buf_get(pool, bytes))) {
+			count++;
+		}
+	}
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	settle();
+	assert_int_equal(other.t.status, SCSI_BUSY); /* it has not run */
+	assert_int_equal(caw.t.dones, 0);
+	while (count > 0) {
+		buf_put(pool, taken[--count]);
+	}
+	for (int pass = 0; pass < 100 && !caw.t.dones; pass++) {
+		reactor_run_once(rig->reactors[0], 20);
+		settle();
+	}
+	assert_int_equal(caw.t.dones, 1);
+	assert_int_equal(caw.t.status, SCSI_GOOD);
+}
+
 /* Hosts A and C at the owner, on two of its reactors, host B at the other controller. */
 static void hosts_at_both_controllers_count(void **unused)
 {
@@ -580,6 +615,7 @@ int main(void)
 		TEST(a_lost_lease_and_an_epoch),
 		TEST(run_again_it_does_not_trip_over_itself),
 		TEST(run_again_it_is_not_told_that_it_did_not_run),
+		TEST(run_again_it_waits_for_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

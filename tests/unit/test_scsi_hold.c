@@ -421,6 +421,114 @@ static void held_past_the_limit_is_transitioning(void **state)
 	past_the_limit(CONF_HOLD_TRANSITIONING, 0x02040a);
 }
 
+/* ----- what may have been done is not answered as if it had not ------------------------------- */
+
+/* Waits until the limit has passed for one that was held after all others. */
+static void past_the_limit_of(struct rig_task *last)
+{
+	for (int pass = 0; pass < 100 && !last->dones; pass++) {
+		reactor_run_once(rig->reactors[0], 20);
+		reactor_run_once(rig->reactors[1], 0);
+	}
+	assert_int_equal(last->dones, 1);
+	assert_int_equal(last->status, SCSI_BUSY);
+	rig_run(rig);
+}
+
+/*
+ * Written, and the lease ran out before it could be said. (It was answered BUSY past the limit; the
+ * host's second try came down on what others had written meanwhile.)
+ */
+static void a_write_that_is_done_outlasts_the_limit(void **state)
+{
+	rig->conf.hold_limit_ms = 10;
+	rig_store.wait = true;
+	write_go(&t[0], 0, 1, 0x11);
+	rig_task_set(&t[1], rig->nexus[0], 0, READ1(1));
+	rig_task_go(&t[1], NULL, 0);
+	lease_expire();
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(t[0].dones + t[1].dones, 0);
+	write_go(&t[2], 0, 1, 0x22); /* it has not run: its host may know, and try again */
+	past_the_limit_of(&t[2]);
+	assert_int_equal(t[0].dones, 0);
+	assert_int_equal(t[1].status, SCSI_BUSY); /* a READ changes nothing */
+	rig->serve->renew(rig->serve->ctx, 60000);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
+	assert_int_equal(rig_store.writes, 1);
+	rig_store.wait = false;
+}
+
+#define COMPARE_WRITE1(lba) RIG_CDB(0x89, 0, 0, 0, 0, 0, 0, 0, 0, lba, 0, 0, 0, 1, 0, 0)
+
+static void compare_write_go(struct rig_task *task, uint8_t lba, uint8_t from, uint8_t to)
+{
+	uint8_t out[1024];
+
+	memset(out, from, 512);
+	memset(out + 512, to, 512);
+	rig_task_set(task, rig->nexus[0], 0, COMPARE_WRITE1(lba));
+	rig_task_go(task, out, sizeof(out));
+	rig_run(rig);
+}
+
+/* Its owner was lost with it, and done it was. */
+static void lose_its_owner(struct rig_task *task)
+{
+	assert_int_equal(task->task.state, SCSI_TASK_SHIPPED);
+	task->task.rerun = true;
+	rig->serve->task_shipped(rig->serve->ctx, &task->task, SHIP_AGAIN);
+	rig_run(rig);
+	assert_int_equal(task->task.state, SCSI_TASK_HELD);
+}
+
+/*
+ * The owner was lost, and fencing it takes longer than the limit. (Answered BUSY, the host sent its
+ * COMPARE AND WRITE again and was told a miscompare: it had the lock, and took it for lost.)
+ */
+static void what_may_have_run_at_a_lost_owner_outlasts_the_limit(void **state)
+{
+	memset(rig_store.data[0] + 7 * 512, 0, 512);
+	rig->conf.hold_limit_ms = 10;
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	compare_write_go(&t[0], 7, 0, 0x88);
+	write_go(&t[1], 0, 8, 0x11);
+	rig_task_set(&t[2], rig->nexus[0], 0, READ1(8));
+	rig_task_go(&t[2], NULL, 0);
+	rig_run(rig);
+	memset(rig_store.data[0] + 7 * 512, 0x88, 512); /* what the owner did */
+	rig_publish(rig, 0, GROUP_HELD, 2, 2, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		lose_its_owner(&t[i]);
+	}
+	write_go(&t[3], 0, 8, 0x22);
+	past_the_limit_of(&t[3]);
+	assert_int_equal(t[0].dones + t[1].dones, 0);
+	assert_int_equal(t[2].status, SCSI_BUSY);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 3, 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
+	assert_int_equal(t[1].status, SCSI_GOOD);
+	assert_int_equal(rig_store.data[0][8 * 512], 0x11);
+}
+
+/* Its host need not wait: what it gives up ends at once. */
+static void what_may_have_run_ends_with_its_abort(void **state)
+{
+	struct scsi_match match = {.nexus = rig->nexus[0]};
+
+	rig_publish(rig, 0, GROUP_REMOTE, 2, 2, 1);
+	compare_write_go(&t[0], 7, 0, 0x88);
+	rig_publish(rig, 0, GROUP_HELD, 2, 2, 1);
+	lose_its_owner(&t[0]);
+	assert_int_equal(scsi_tasks_abort(rig->nexus[0]->core, &match), 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_true(t[0].aborted);
+}
+
 /* ----- commands from the other controller ------------------------------------------------------
  */
 
@@ -503,6 +611,24 @@ static void shipped_commands_held_here_go_back_when_another_owns(void **state)
 	assert_true(t[0].again);
 	assert_true(t[1].again);
 	assert_int_equal(rig_store.writes, 0);
+	peer_put();
+}
+
+/* The same at the owner, for one that comes again. */
+static void shipped_commands_that_may_have_run_outlast_the_limit(void **state)
+{
+	rig->conf.hold_limit_ms = 10;
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 1);
+	assert_int_equal(shipped_go(&t[0], WRITE1(3), 1, 0x33), SHIP_DONE);
+	t[0].task.rerun = true;
+	write_go(&t[1], 0, 4, 0x44);
+	past_the_limit_of(&t[1]);
+	assert_int_equal(t[0].dones, 0);
+	rig_publish(rig, 0, GROUP_LOCAL, 1, 1, 1);
+	assert_int_equal(t[0].dones, 1);
+	assert_int_equal(t[0].status, SCSI_GOOD);
+	assert_int_equal(rig_store.data[0][3 * 512], 0x33);
+	scsi_task_end(&t[0].task);
 	peer_put();
 }
 
@@ -774,10 +900,14 @@ int main(void)
 		TEST(errors_during_a_move_are_held_back),
 		TEST(held_past_the_limit_is_busy),
 		TEST(held_past_the_limit_is_transitioning),
+		TEST(a_write_that_is_done_outlasts_the_limit),
+		TEST(what_may_have_run_at_a_lost_owner_outlasts_the_limit),
+		TEST(what_may_have_run_ends_with_its_abort),
 		TEST(shipped_commands_run_under_our_epoch),
 		TEST(shipped_commands_with_an_old_epoch_or_for_another_owner_go_back),
 		TEST(shipped_commands_ahead_of_our_view_wait_for_it),
 		TEST(shipped_commands_held_here_go_back_when_another_owns),
+		TEST(shipped_commands_that_may_have_run_outlast_the_limit),
 		TEST(shipped_command_for_an_unknown_unit_goes_back),
 		TEST(peers_are_shared_while_held),
 		TEST(a_lost_write_key_holds_the_group),

@@ -754,6 +754,36 @@ static void a_rerun_is_held_whatever_the_port_says(void **state)
 	assert_int_equal(u[0].status, SCSI_GOOD);
 }
 
+/*
+ * Its first run may have registered the key, and for the second one no entry can be made durable
+ * at the moment: BUSY would say that nothing has changed.
+ */
+static void a_rerun_waits_for_the_ledger(void **state)
+{
+	struct rig_ledger *ledger = &pair->rigs[0]->ledger;
+	uint8_t list[24] = {0};
+
+	list[15] = 1;
+	ledger->outcome = LEDGER_FAILED;
+	for (unsigned i = 0; i < 2; i++) {
+		pair_start(pair, &u[i], B, 0, RIG_CDB(0x5f, REGISTER, 0, 0, 0, 0, 0, 0, 24, 0),
+			list, 24);
+		u[i].task.rerun = i == 0;
+		pair_run(pair);
+	}
+	assert_int_equal(u[0].dones, 0);
+	assert_int_equal(u[1].dones, 1);
+	assert_int_equal(u[1].status, SCSI_BUSY);
+	ledger->outcome = LEDGER_DONE;
+	for (int pass = 0; pass < 100 && !u[0].dones; pass++) {
+		reactor_run_once(pair->rigs[0]->reactors[0], 20);
+		pair_run(pair);
+	}
+	assert_int_equal(u[0].dones, 1);
+	assert_int_equal(u[0].status, SCSI_GOOD);
+	assert_int_equal(pair_state(pair)->generation, 1);
+}
+
 /* ----- sessions, resets, the ledger's state --------------------------------------------------- */
 
 static void registrations_outlive_sessions(void **state)
@@ -858,6 +888,7 @@ int main(void)
 		TEST(again_goes_to_the_gate_anew),
 		TEST(a_rerun_tells_what_was_applied),
 		TEST(a_rerun_is_held_whatever_the_port_says),
+		TEST(a_rerun_waits_for_the_ledger),
 		TEST(registrations_outlive_sessions),
 		TEST(a_joiner_takes_the_state_over),
 	};
