@@ -539,8 +539,7 @@ static void answered(void *arg)
 	} else if (attempt->status == SCSI_RESERVATION_CONFLICT) {
 		conflict(command, attempt);
 	} else if (attempt->status == SCSI_BUSY || attempt->status == SCSI_TASK_SET_FULL) {
-		command->op.attempts++;
-		retry(command, 5 * MS, 100 * MS);
+		retry(command, 5 * MS, 100 * MS); /* it says that nothing has been done */
 	} else if (attempt->status == SCSI_CHECK_CONDITION) {
 		checked(command, attempt);
 	} else if (attempt->status == SCSI_TASK_ABORTED) {
