@@ -362,10 +362,7 @@ static void reload_activate(void *arg)
 		ship_conf_set(reload->setup.ship, next);
 	}
 	reload->setup.changed(reload->setup.arg, next); /* the cluster layer counts the LUs anew */
-	if (iscsi_conf_set(reload->setup.iscsi, next, reload->secrets, unused, reload) < 0) {
-		log_err("configuration: out of memory: targets, initiator groups and secrets are "
-			"as before; restart yoked");
-	}
+	iscsi_conf_set(reload->setup.iscsi, next, reload->secrets, unused, reload);
 }
 
 /* ----- the administrator ---------------------------------------------------------------------- */

@@ -44,6 +44,7 @@ tests_unit_test_iscsi_place_SOURCES = tests/unit/test_iscsi_place.c $(iscsi_unit
 tests_unit_test_iscsi_place_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_reload_SOURCES = tests/unit/test_iscsi_reload.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_reload_LDADD = $(iscsi_unit_libs)
+tests_unit_test_iscsi_reload_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=malloc
 tests_unit_test_iscsi_multi_SOURCES = tests/unit/test_iscsi_multi.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_multi_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_session_SOURCES = tests/unit/test_iscsi_session.c $(iscsi_unit_harness)

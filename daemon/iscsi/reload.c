@@ -7,30 +7,13 @@
  * login_timeout) and is looked at then, so a reactor is done with the old ones when the last such
  * login is. A login that has proved its user and moves to its session's reactor keeps nothing of
  * the secrets but a copy of the name.
+ *
+ * None of it takes memory: by now the device server has gone over, and there is no way back.
  */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "daemon/iscsi/conn.h"
 #include "daemon/iscsi/discovery.h"
 #include "yoke/log.h"
-
-struct iscsi_reload_part {
-	struct mailbox_msg msg;
-	struct iscsi_reload *reload;
-	struct iscsi_reactor *home;
-};
-
-struct iscsi_reload {
-	struct iscsi *iscsi;
-	const struct conf *conf;
-	const struct conf_secrets *secrets;
-	void (*done)(void *arg);
-	void *arg;
-	atomic_uint left;
-	struct mailbox_msg msg;
-	struct iscsi_reload_part parts[];
-};
+#include "yoke/util.h"
 
 /* Text negotiation begins anew: its place in the list of targets means nothing any more. */
 static void reload_login(
@@ -92,21 +75,19 @@ void iscsi_conn_conf_arrive(struct iscsi_conn *conn)
 /* On the control thread. */
 static void reload_ended(struct mailbox_msg *msg)
 {
-	struct iscsi_reload *reload = container_of(msg, struct iscsi_reload, msg);
+	struct iscsi *iscsi = container_of(msg, struct iscsi, reload.msg);
 
-	reload->iscsi->setup.conf = reload->conf;
-	reload->iscsi->setup.secrets = reload->secrets;
-	reload->iscsi->reload = NULL;
-	reload->done(reload->arg);
-	free(reload);
+	iscsi->setup.conf = iscsi->reload.conf;
+	iscsi->setup.secrets = iscsi->reload.secrets;
+	iscsi->reload.done(iscsi->reload.arg);
 }
 
 void iscsi_reload_check(struct iscsi_reactor *home)
 {
-	struct iscsi_reload_part *part = home->reload;
+	struct iscsi_reload *reload = &home->iscsi->reload;
 	struct iscsi_conn *conn;
 
-	if (!part) {
+	if (!home->reloading) {
 		return;
 	}
 	qb_list_for_each_entry (conn, &home->conns, link) {
@@ -114,51 +95,41 @@ void iscsi_reload_check(struct iscsi_reactor *home)
 			return;
 		}
 	}
-	home->reload = NULL;
-	if (atomic_fetch_sub(&part->reload->left, 1) == 1) {
-		mailbox_post(part->reload->iscsi->setup.control, &part->reload->msg);
+	home->reloading = false;
+	if (atomic_fetch_sub(&reload->left, 1) == 1) {
+		mailbox_post(home->iscsi->setup.control, &reload->msg);
 	}
 }
 
 static void reload_arrived(struct mailbox_msg *msg)
 {
-	struct iscsi_reload_part *part = container_of(msg, struct iscsi_reload_part, msg);
-	struct iscsi_reactor *home = part->home;
+	struct iscsi_reactor *home = container_of(msg, struct iscsi_reactor, reload_msg);
 	struct qb_list_head *pos, *next;
 
-	home->conf = part->reload->conf;
-	home->secrets = part->reload->secrets;
+	home->conf = home->iscsi->reload.conf;
+	home->secrets = home->iscsi->reload.secrets;
 	qb_list_for_each_safe (pos, next, &home->conns) {
 		iscsi_conn_conf_follow(qb_list_entry(pos, struct iscsi_conn, link));
 	}
-	home->reload = part;
+	home->reloading = true;
 	iscsi_reload_check(home);
 }
 
-int iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf, const struct conf_secrets *secrets,
-	void (*done)(void *arg), void *arg)
+void iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf,
+	const struct conf_secrets *secrets, void (*done)(void *arg), void *arg)
 {
-	unsigned count = iscsi->setup.reactor_count;
-	struct iscsi_reload *reload = calloc(1, sizeof(*reload) + count * sizeof(reload->parts[0]));
+	struct iscsi_reload *reload = &iscsi->reload;
 
-	if (!reload) {
-		return -ENOMEM;
-	}
-	reload->iscsi = iscsi;
 	reload->conf = conf;
 	reload->secrets = secrets;
 	reload->done = done;
 	reload->arg = arg;
 	reload->msg.fn = reload_ended;
-	atomic_init(&reload->left, count);
-	iscsi->reload = reload;
-	for (unsigned i = 0; i < count; i++) {
-		reload->parts[i].reload = reload;
-		reload->parts[i].home = &iscsi->reactors[i];
-		reload->parts[i].msg.fn = reload_arrived;
+	atomic_store(&reload->left, iscsi->setup.reactor_count);
+	for (unsigned i = 0; i < iscsi->setup.reactor_count; i++) {
+		struct iscsi_reactor *home = &iscsi->reactors[i];
+
+		home->reload_msg.fn = reload_arrived;
+		reactor_post(home->reactor, &home->reload_msg);
 	}
-	for (unsigned i = 0; i < count; i++) {
-		reactor_post(iscsi->reactors[i].reactor, &reload->parts[i].msg);
-	}
-	return 0;
 }

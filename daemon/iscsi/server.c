@@ -294,7 +294,6 @@ void iscsi_free(struct iscsi *iscsi)
 	}
 	iscsi_registry_clear(&iscsi->registry);
 	iscsi_adoption_free(iscsi);
-	free(iscsi->reload);
 	free(iscsi->listeners);
 	free(iscsi->reactors);
 	free(iscsi);

@@ -45,16 +45,27 @@ struct iscsi_reactor {
 	size_t early_limit; /* and the most of it */
 	const struct conf *conf; /* the one that counts here: reload.c */
 	const struct conf_secrets *secrets; /* and theirs */
-	struct iscsi_reload_part *reload; /* waits for logins under the former one */
+	struct mailbox_msg reload_msg;
+	bool reloading; /* waits for logins under the former one */
 	bool stopping;
 	bool stopped; /* and the control thread was told */
 	struct mailbox_msg stop_msg;
 	struct mailbox_msg stopped_msg;
 };
 
+/* A changed configuration on its way: one at a time. The reactors only read it, but for `left`. */
+struct iscsi_reload {
+	const struct conf *conf;
+	const struct conf_secrets *secrets;
+	void (*done)(void *arg);
+	void *arg;
+	atomic_uint left; /* reactors that still use the former one */
+	struct mailbox_msg msg;
+};
+
 struct iscsi {
 	struct iscsi_setup setup; /* conf, secrets: as the control thread sees them */
-	struct iscsi_reload *reload; /* control thread: under way */
+	struct iscsi_reload reload;
 	const struct conf_controller *controller;
 	struct iscsi_registry registry;
 	struct iscsi_reactor *reactors; /* setup.reactor_count of them */

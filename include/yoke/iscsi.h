@@ -36,11 +36,11 @@ int iscsi_listen(struct iscsi *iscsi, char *error, size_t error_size);
  * Goes over to a changed configuration and to the secrets that go with it (NULL: none): logins from
  * now on follow them, sessions whose target is gone or admits them no more are closed; who has
  * proved himself before is not asked again. done(arg) runs on the control thread when nothing uses
- * the former ones any more, which may take as long as a login may. 0 or -ENOMEM. One at a time.
- * Control thread.
+ * the former ones any more, which may take as long as a login may. It cannot fail. One at a time:
+ * the next one from inside done() on. Control thread.
  */
-int iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf, const struct conf_secrets *secrets,
-	void (*done)(void *arg), void *arg);
+void iscsi_conf_set(struct iscsi *iscsi, const struct conf *conf,
+	const struct conf_secrets *secrets, void (*done)(void *arg), void *arg);
 
 /*
  * Closes the portals and drops every connection (asynchronous message 2 or 3 first, RFC 7143

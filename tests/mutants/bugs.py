@@ -136,7 +136,7 @@ BUGS = [
         "	if (state->sanitize && !scsi_sanitize_passes(task)) {", "	if (false) {",
         ("test_scsi_sanitize",)),
     Bug("secrets-stay", "a reload leaves the old CHAP secrets in use", "RFC 7143 9.2.1", "daemon/iscsi/reload.c",
-        "	home->secrets = part->reload->secrets;", "	;", ("test_iscsi_access",)),
+        "	home->secrets = home->iscsi->reload.secrets;", "	;", ("test_iscsi_access",)),
     Bug("secrets-in-core", "a core file holds the CHAP secrets", "RFC 7143 9.2.1", "daemon/conf/secrets_load.c",
         "	if (madvise(space, SECRETS_SPACE, MADV_DONTDUMP) < 0 ||", "	if (", ("test_conf_secrets",)),
     Bug("sanitize-good-early", "SANITIZE is GOOD before the other controller knows that it has ended", "I4",
