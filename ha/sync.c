@@ -493,16 +493,22 @@ void machine_confchg(struct machine *m, const struct machine_member *list, size_
 
 static void state_deliver(struct machine *m, const struct message *msg)
 {
+	const struct message_state *former = m->said[msg->sender];
+	bool went_over;
+
 	if (msg->state->pids[1] != m->pids[1] || msg->state->pids[2] != m->pids[2] ||
 		(msg->state->group_count != m->group_count &&
 			memcmp(msg->state->digest, m->conf->digest, sizeof(m->conf->digest)) ==
 				0)) {
 		return; /* said before the last change of the membership, or not to be believed */
 	}
+	/* In the midst of a round, which may have ended at its sender, and not here. */
+	went_over = m->said_op[msg->sender] &&
+		    memcmp(former->digest, msg->state->digest, sizeof(former->digest)) != 0;
 	*m->said[msg->sender] = *msg->state;
 	m->incarnations[msg->sender] = msg->incarnation;
 	m->said_op[msg->sender] = msg->op;
-	if (m->apart && m->pids[m->other] &&
+	if ((m->apart || went_over) && m->pids[m->other] &&
 		memcmp(m->said[1]->digest, m->said[2]->digest, sizeof(msg->state->digest)) == 0) {
 		/* One has gone over to the other's configuration: a round for both, from here. */
 		round_start(m);

@@ -248,6 +248,34 @@ static void test_catching_up(void **state)
 	sim_free(sim);
 }
 
+/* The same with two that begin, when one has gone over before the other may end the first round. */
+static void test_catching_up_at_the_start(void **state)
+{
+	struct sim *sim = sim_new(9);
+	struct conf other = sim->conf;
+
+	memset(other.digest, 9, sizeof(other.digest));
+	sim_boot(sim, 2);
+	sim_run(sim);
+	sim->node[2].seen = true; /* quorum comes later than the membership */
+	sim_boot(sim, 1);
+	sim->node[1].m->conf = &other;
+	machine_quorum(sim->node[1].m, false);
+	sim_run(sim);
+	machine_quorum(sim->node[2].m, true);
+	sim_run(sim);
+	assert_int_equal(sim->node[2].conf_wanted, 1);
+	assert_int_equal(sim->node[1].conf_wanted, 0);
+	machine_conf_changed(sim->node[2].m, &other);
+	sim_run(sim);
+	machine_quorum(sim->node[1].m, true);
+	sim_run(sim);
+	assert_false(sim->node[2].m->differs);
+	assert_true(machine_has_peer(sim->node[1].m));
+	assert_true(machine_has_peer(sim->node[2].m));
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_time_is_up),
 		cmocka_unit_test(test_not_in_sync),
 		cmocka_unit_test(test_catching_up),
+		cmocka_unit_test(test_catching_up_at_the_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
