@@ -162,6 +162,8 @@ void ledger_peer_gone(struct machine *m);
 void ledger_round_start(struct machine *m);
 /* This controller's facts, with the op id of the STATE that follows. */
 void ledger_facts_send(struct machine *m, uint64_t op);
+/* Whose states count, by what both have said in this round; 0 = they are the same, or not known. */
+uint8_t ledger_counts(const struct machine *m);
 /* The peer is lost while this controller is not in sync: may it begin with what it knows? */
 void ledger_joiner_lost(struct machine *m, enum machine_left left);
 /* All have spoken: do their ledgers agree, too? Else the snapshot is on its way. */

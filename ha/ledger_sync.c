@@ -71,13 +71,11 @@ static bool facts_are_known(const struct machine *m, uint8_t c)
 	return m->said_op[c] && m->ledger->facts[c].op == m->said_op[c];
 }
 
-/* Whose states the other takes; 0 = nobody's: they are the same, or there is only one. */
-static uint8_t donor_of(const struct machine *m)
+uint8_t ledger_counts(const struct machine *m)
 {
 	const struct ledger_facts *f = m->ledger->facts;
 
 	if (!facts_are_known(m, 1) || !facts_are_known(m, 2) ||
-		memcmp(m->said[1]->digest, m->said[2]->digest, sizeof(m->said[1]->digest)) != 0 ||
 		(f[1].index == f[2].index && f[1].digest == f[2].digest)) {
 		return 0;
 	}
@@ -85,6 +83,15 @@ static uint8_t donor_of(const struct machine *m)
 		return m->said[1]->in_sync ? 1 : 2;
 	}
 	return f[1].index >= f[2].index ? 1 : 2;
+}
+
+/* Whose states the other takes; 0 = nobody's: not with another configuration either. */
+static uint8_t donor_of(const struct machine *m)
+{
+	if (memcmp(m->said[1]->digest, m->said[2]->digest, sizeof(m->said[1]->digest)) != 0) {
+		return 0;
+	}
+	return ledger_counts(m);
 }
 
 static void snapshot_start(struct machine *m);
@@ -124,7 +131,7 @@ void ledger_joiner_lost(struct machine *m, enum machine_left left)
 			"knows were here: waiting for it; if it does not come back, restart this "
 			"yoked, which then goes on with what it knows itself",
 			m->other);
-	} else if (left == LEFT_PROCESS && l->was_alone) {
+	} else if (left == LEFT_PROCESS && l->was_alone && !m->differs) {
 		ledger_mark(m, true); /* the round has ended nowhere */
 	}
 	l->was_alone = false;

@@ -259,9 +259,10 @@ static void choose(struct machine *m, struct ha_group *g)
 	if (!known) {
 		begin_anew(m, g, best);
 	} else if (best != m->self) {
-		if (!machine_in_sync(m)) {
+		if (!machine_in_sync(m) && !m->ready) { /* no nexus has seen another number */
 			g->view.table = m->said[best]->groups[g->index].table;
-		} else if (g->owner != m->said[best]->groups[g->index].owner) {
+		} else if (machine_in_sync(m) &&
+			   g->owner != m->said[best]->groups[g->index].owner) {
 			log_warning("group %s: both controllers went on alone; epoch %" PRIu64
 				    " of controller %u counts",
 				m->conf->groups[g->index].name,
@@ -293,13 +294,35 @@ static bool digest_differs(const struct machine *m)
 	       memcmp(m->said[m->other]->digest, m->conf->digest, sizeof(m->conf->digest)) != 0;
 }
 
-/* With two different configurations one controller has to stay out: the later, or the second. */
+/* Who has taken a group under an epoch that the other does not know; 0 = nobody. */
+static uint8_t ahead(const struct machine *m)
+{
+	bool same = m->said[1]->group_count == m->said[2]->group_count;
+
+	for (unsigned i = 0; i < m->group_count && same; i++) {
+		uint64_t first = epoch_now(m, i, 1), second = epoch_now(m, i, 2);
+
+		if (first != second) {
+			return first > second ? 1 : 2;
+		}
+	}
+	return 0;
+}
+
+/*
+ * With two different configurations one controller has to stay out: the later, or the one that does
+ * not know the newest owners, or not all that was acknowledged, or the second. (A yoked without a
+ * ledger goes by the number alone, and both have to come to the same end.)
+ */
 static bool yields(const struct machine *m)
 {
+	uint8_t counts = ahead(m);
+
 	if (m->said[m->self]->in_sync != m->said[m->other]->in_sync) {
 		return m->said[m->other]->in_sync;
 	}
-	return m->self == 2;
+	counts = counts ? counts : ledger_counts(m);
+	return counts && !m->ledger->old ? counts != m->self : m->self == 2;
 }
 
 static uint8_t members(const struct machine *m)

@@ -276,6 +276,127 @@ static void test_catching_up_at_the_start(void **state)
 	sim_free(sim);
 }
 
+/* With two files, and nobody in sync, the one begins that has what was acknowledged last. */
+static void test_who_is_kept_out(void **state)
+{
+	for (uint8_t newer = 1; newer <= 2; newer++) {
+		struct sim *sim = sim_pair(60 + newer, newer);
+		uint8_t older = (uint8_t)(3 - newer);
+		struct conf other = sim->conf;
+		struct sim_submitted *entry;
+
+		memset(other.digest, 9, sizeof(other.digest));
+		sim_kill(sim, older, LEFT_PROCESS);
+		sim_run(sim);
+		entry = sim_submit(sim, newer, 0);
+		sim_run(sim);
+		assert_int_equal(entry->outcome, LEDGER_DONE);
+		sim_kill(sim, newer, LEFT_PROCESS);
+		sim_run(sim);
+		sim_boot(sim, older);
+		sim->node[older].m->conf = &other;
+		sim_run(sim);
+		assert_false(machine_in_sync(sim->node[older].m));
+		sim_boot(sim, newer);
+		sim_run(sim);
+		assert_true(machine_in_sync(sim->node[newer].m));
+		assert_false(machine_in_sync(sim->node[older].m));
+		machine_conf_changed(sim->node[older].m, &sim->conf);
+		sim_run(sim);
+		assert_true(machine_has_peer(sim->node[older].m));
+		sim_check_entries(sim);
+		sim_free(sim);
+	}
+}
+
+/* A yoked without a ledger goes by the number, so the other one does, too. */
+static void test_kept_out_by_an_old_yoked(void **state)
+{
+	struct sim *sim = sim_pair(65, 2);
+	struct conf other = sim->conf;
+
+	memset(other.digest, 9, sizeof(other.digest));
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_run(sim);
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	sim->node[2].disk[0].epoch = ++sim->node[2].disk[0].top;
+	sim->node[1].old = true;
+	sim_boot(sim, 1);
+	sim->node[1].m->conf = &other;
+	sim_run(sim);
+	sim_boot(sim, 2);
+	sim_run(sim);
+	assert_false(machine_in_sync(sim->node[2].m));
+	sim_free(sim);
+}
+
+/*
+ * A controller that was alone, and is kept out when the other goes on: that one's end is no reason
+ * to begin at once, for it has acknowledged what is not here.
+ */
+static void test_kept_out_and_alone(void **state)
+{
+	struct sim *sim = sim_pair(63, 2);
+	struct conf other = sim->conf;
+
+	memset(other.digest, 9, sizeof(other.digest));
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_run(sim);
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	sim_boot(sim, 1);
+	sim_run(sim);
+	sim_pass(sim, 31000);
+	assert_true(machine_in_sync(sim->node[1].m));
+	sim_boot(sim, 2);
+	sim->node[2].m->conf = &other;
+	sim_run(sim);
+	assert_false(machine_in_sync(sim->node[2].m));
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_run(sim);
+	assert_false(machine_in_sync(sim->node[2].m));
+	assert_true(machine_waits_for_peer(sim->node[2].m));
+	sim_free(sim);
+}
+
+/*
+ * An owner that slept is back, not fenced, after its group has been taken and the configuration has
+ * changed: the one that knows the owner goes on. The other's nexuses are told of the table once.
+ */
+static void test_woken_with_the_former_file(void **state)
+{
+	for (uint8_t woken = 1; woken <= 2; woken++) {
+		struct sim *sim = sim_pair(70 + woken, woken);
+		uint8_t taker = (uint8_t)(3 - woken);
+		struct conf other = sim->conf;
+		uint32_t table;
+
+		memset(other.digest, 9, sizeof(other.digest));
+		sim->frozen[woken] = sim->lied = true;
+		sim_split(sim);
+		sim_run(sim);
+		assert_int_equal(sim_group(sim, taker, 0)->owner, taker);
+		machine_conf_changed(sim->node[taker].m, &other);
+		sim_group(sim, taker, 0)->view.table++; /* as if it had changed once more */
+		sim->node[taker].view[0].table++;
+		table = sim->node[woken].view[0].table;
+		sim_heal(sim);
+		sim->frozen[woken] = false;
+		sim_run(sim);
+		assert_true(machine_in_sync(sim->node[taker].m));
+		assert_false(machine_in_sync(sim->node[woken].m));
+		machine_conf_changed(sim->node[woken].m, &other);
+		sim_run(sim);
+		sim_link(sim, true);
+		sim_run(sim);
+		assert_true(machine_has_peer(sim->node[woken].m));
+		assert_int_equal(sim_group(sim, woken, 0)->owner, taker);
+		assert_true(sim->node[woken].view[0].table > table);
+		sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +412,10 @@ int main(void)
 		cmocka_unit_test(test_not_in_sync),
 		cmocka_unit_test(test_catching_up),
 		cmocka_unit_test(test_catching_up_at_the_start),
+		cmocka_unit_test(test_who_is_kept_out),
+		cmocka_unit_test(test_kept_out_by_an_old_yoked),
+		cmocka_unit_test(test_kept_out_and_alone),
+		cmocka_unit_test(test_woken_with_the_former_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
