@@ -138,8 +138,10 @@ struct group_serve {
 
 	/*
 	 * At the other controller of a TMF that acts on a whole LU (LU RESET): ends the tasks here,
-	 * raises the UAs here; or (TARGET COLD RESET) ends the sessions of who->target here. Then
-	 * done(arg). On the reactor r.
+	 * raises the UAs here; or (TARGET COLD RESET) ends the sessions of who->target here; or
+	 * (ABORT TASK, ABORT TASK SET, CLEAR TASK SET) waits until nothing that `who` has aborted
+	 * runs here any more, since its tasks are aborted one by one. Then done(arg). On the
+	 * reactor r.
 	 */
 	void (*tmf_peer)(void *ctx, struct reactor *r, enum scsi_tmf_function function,
 		const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg),
@@ -167,7 +169,8 @@ struct group_ship {
 
 	/*
 	 * Carries a TMF of serve->tmf_peer to the other controller; done(arg) on the same
-	 * reactor when the other has done its part, or is no member (its nexuses are gone).
+	 * reactor when the other has done its part, or is known to have ended (its nexuses are
+	 * gone). Whatever was shipped before by this reactor, and has been aborted, is over then.
 	 */
 	void (*tmf)(void *ctx, struct reactor *r, enum scsi_tmf_function function,
 		const uint8_t lu[16], const struct scsi_identity *who, void (*done)(void *arg),
