@@ -2,8 +2,9 @@
 /*
  * The control thread chooses and judges; it has no timer here and cannot wait for a file system, so
  * reactor 0 keeps the time and carries the questions (EXTENT_SPACE, which the store answers from a
- * thread of its own). An LU that is asked about is pinned. A question that hangs keeps its place:
- * the others go on in what is left of them.
+ * thread of its own), many at a time: a thread for each LU would keep a daemon busy that has nothing
+ * to do. An LU that is asked about is pinned. A question that hangs keeps its batch's place: the
+ * others go on in what is left of them.
  */
 #include "daemon/scsi/watch.h"
 #include "daemon/scsi/commands.h"
@@ -13,13 +14,21 @@
 #include "yoke/log.h"
 #include "yoke/util.h"
 
-struct watch_ask {
-	struct scsi_watch *watch;
-	struct scsi_lu *lu; /* NULL = free */
+struct watch_question {
+	struct watch_ask *ask;
+	struct scsi_lu *lu;
 	struct extent_io io;
 	int res;
 	struct mailbox_msg msg;
 	uint8_t before, reached; /* what was told, what is being told */
+};
+
+struct watch_ask {
+	struct scsi_watch *watch;
+	struct mailbox_msg msg;
+	unsigned count; /* of questions; they are the reactor's from here to their answers */
+	unsigned open; /* those that are not over; 0 = free */
+	struct watch_question questions[SCSI_WATCH_BATCH];
 };
 
 struct scsi_watch {
@@ -35,14 +44,15 @@ struct scsi_watch {
 
 static void watch_go(struct scsi_watch *watch);
 
-static void ask_end(struct watch_ask *ask)
+static void question_end(struct watch_question *question)
 {
-	struct scsi_lu *lu = ask->lu;
+	struct watch_ask *ask = question->ask;
 
-	ask->lu = NULL;
-	lu->space.asked = false;
-	scsi_lu_unpin(lu);
-	watch_go(ask->watch);
+	question->lu->space.asked = false;
+	scsi_lu_unpin(question->lu);
+	if (--ask->open == 0) {
+		watch_go(ask->watch);
+	}
 }
 
 static void thresholds_log(const struct scsi_lu *lu, uint8_t before, uint8_t now)
@@ -68,61 +78,72 @@ static void thresholds_log(const struct scsi_lu *lu, uint8_t before, uint8_t now
 
 static void thresholds_told(void *arg, enum ledger_outcome outcome, uint32_t result)
 {
-	struct watch_ask *ask = arg;
+	struct watch_question *question = arg;
 
 	/* What could not be told is found again in the next period. */
 	if (outcome == LEDGER_DONE) {
-		thresholds_log(ask->lu, ask->before, ask->reached);
+		thresholds_log(question->lu, question->before, question->reached);
 	}
-	ask_end(ask);
+	question_end(question);
 }
 
-static void thresholds_check(struct watch_ask *ask)
+static void thresholds_check(struct watch_question *question)
 {
-	struct scsi_lu *lu = ask->lu;
+	struct scsi_lu *lu = question->lu;
 
-	ask->before = scsi_ledger_state(lu->scsi, lu->index)->reached;
-	ask->reached = scsi_thresholds_judge(lu, &lu->space, ask->before);
-	if (ask->reached == ask->before || scsi_lu_is_gone(lu) ||
+	question->before = scsi_ledger_state(lu->scsi, lu->index)->reached;
+	question->reached = scsi_thresholds_judge(lu, &lu->space, question->before);
+	if (question->reached == question->before || scsi_lu_is_gone(lu) ||
 		!lu->scsi->groups[lu->group].claimed) {
-		ask_end(ask);
+		question_end(question);
 		return;
 	}
-	scsi_ledger_thresholds(lu, ask->reached, thresholds_told, ask);
+	scsi_ledger_thresholds(lu, question->reached, thresholds_told, question);
 }
 
-static void ask_told(struct mailbox_msg *msg)
+static void question_told(struct mailbox_msg *msg)
 {
-	struct watch_ask *ask = container_of(msg, struct watch_ask, msg);
-	struct scsi_space *space = &ask->lu->space;
+	struct watch_question *question = container_of(msg, struct watch_question, msg);
+	struct scsi_space *space = &question->lu->space;
 
-	if (ask->res < 0) {
-		ask_end(ask);
+	if (question->res < 0) {
+		question_end(question);
 		return;
 	}
-	space->used_bytes = ask->io.used_bytes;
-	space->free_bytes = ask->io.free_bytes;
-	space->total_bytes = ask->io.total_bytes;
-	thresholds_check(ask);
+	space->used_bytes = question->io.used_bytes;
+	space->free_bytes = question->io.free_bytes;
+	space->total_bytes = question->io.total_bytes;
+	thresholds_check(question);
 }
 
 /* ----- reactor 0 ------------------------------------------------------------------------------ */
 
-static void ask_done(struct extent_io *io, int res)
+static void question_done(struct extent_io *io, int res)
 {
-	struct watch_ask *ask = container_of(io, struct watch_ask, io);
+	struct watch_question *question = container_of(io, struct watch_question, io);
 
-	ask->res = res;
-	ask->msg.fn = ask_told;
-	mailbox_post(ask->watch->scsi->control, &ask->msg);
+	question->res = res;
+	question->msg.fn = question_told;
+	mailbox_post(question->ask->watch->scsi->control, &question->msg);
 }
 
 static void ask_submit(struct mailbox_msg *msg)
 {
 	struct watch_ask *ask = container_of(msg, struct watch_ask, msg);
+	struct reactor *r = ask->watch->scsi->cores[0].reactor;
+	struct extent *extents[SCSI_WATCH_BATCH];
+	struct extent_io *ios[SCSI_WATCH_BATCH];
+	unsigned count = ask->count;
 
-	ask->io = (struct extent_io){.op = EXTENT_SPACE, .done = ask_done};
-	extent_submit(ask->lu->extent, ask->watch->scsi->cores[0].reactor, &ask->io);
+	for (unsigned i = 0; i < count; i++) {
+		struct watch_question *question = &ask->questions[i];
+
+		question->io = (struct extent_io){.op = EXTENT_SPACE, .done = question_done};
+		extents[i] = question->lu->extent;
+		ios[i] = &question->io;
+	}
+	/* With the last answer the whole is the control thread's again. */
+	extent_ask(extents, ios, count, r);
 }
 
 /* ----- control thread: a period --------------------------------------------------------------- */
@@ -145,16 +166,32 @@ static struct scsi_lu *lu_next(struct scsi_watch *watch)
 	return NULL;
 }
 
+static void ask_fill(struct watch_ask *ask)
+{
+	struct scsi_lu *lu;
+
+	ask->count = 0;
+	while (ask->count < SCSI_WATCH_BATCH && (lu = lu_next(ask->watch))) {
+		struct watch_question *question = &ask->questions[ask->count++];
+
+		lu->pins++;
+		lu->space.asked = true;
+		question->ask = ask;
+		question->lu = lu;
+	}
+	ask->open = ask->count;
+}
+
 static void watch_go(struct scsi_watch *watch)
 {
 	for (unsigned i = 0; i < SCSI_WATCH_ASKS; i++) {
 		struct watch_ask *ask = watch->asks[i];
-		struct scsi_lu *lu = ask->lu ? NULL : lu_next(watch);
 
-		if (lu) {
-			lu->pins++;
-			lu->space.asked = true;
-			ask->lu = lu;
+		if (ask->open) {
+			continue;
+		}
+		ask_fill(ask);
+		if (ask->count) {
 			ask->msg.fn = ask_submit;
 			reactor_post(watch->scsi->cores[0].reactor, &ask->msg);
 		}
@@ -229,7 +266,7 @@ void scsi_watch_free(struct scsi_watch *watch)
 	reactor_timer_cancel(watch->scsi->cores[0].reactor, &watch->timer);
 	for (unsigned i = 0; i < SCSI_WATCH_ASKS; i++) {
 		/* The store's thread may still write to one that hangs: that one is left to it. */
-		if (watch->asks[i] && !watch->asks[i]->lu) {
+		if (watch->asks[i] && !watch->asks[i]->open) {
 			free(watch->asks[i]);
 		}
 	}

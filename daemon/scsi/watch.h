@@ -10,7 +10,8 @@
 
 #define SCSI_WATCH_PERIOD_MS 5000u
 #define SCSI_WATCH_LUS	     256u /* asked about in one period; more than that take turns */
-#define SCSI_WATCH_ASKS	     4u /* under way at a time */
+#define SCSI_WATCH_BATCH     64u /* of them asked about together */
+#define SCSI_WATCH_ASKS	     4u /* batches under way at a time */
 
 /* Before the reactors start. NULL when out of memory. */
 struct scsi_watch *scsi_watch_new(struct scsi *scsi);

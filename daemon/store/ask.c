@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Questions to a file system that io_uring does not know: which bytes of a file have storage, and
- * how much there is of it. They may wait for a disk, so each goes to a short-lived thread; the
- * answer comes back through the reactor's ring, by way of an eventfd.
+ * how much there is of it. They may wait for a disk, so each, or a chain of them, goes to a
+ * short-lived thread; the answers come back through the reactor's ring, by way of an eventfd.
  */
 #include <errno.h>
 #include <poll.h>
@@ -57,11 +57,13 @@ static int space_ask(struct extent_io *io)
 
 static void *ask_run(void *arg)
 {
-	struct extent_io *io = arg;
+	struct extent_io *first = arg;
 	uint64_t one = 1;
-	int fd = io->ask_fd; /* once it is written to, `io` may be gone */
+	int fd = first->ask_fd; /* once it is written to, the chain may be gone */
 
-	io->ask_res = io->op == EXTENT_MAP ? map_ask(io) : space_ask(io);
+	for (struct extent_io *io = first; io; io = io->ask_next) {
+		io->ask_res = io->op == EXTENT_MAP ? map_ask(io) : space_ask(io);
+	}
 	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR) {
 	}
 	return NULL;
@@ -72,12 +74,17 @@ static void ask_done(struct reactor_io *ring, int res)
 	struct extent_io *io = container_of(ring, struct extent_io, ring);
 	uint64_t count;
 
-	/* The thread still has `io` until it has written: wait for that, whatever poll says. */
+	/* The thread still has them until it has written: wait for that, whatever poll says. */
 	while (read(io->ask_fd, &count, sizeof(count)) < 0 && errno == EINTR) {
 	}
 	close(io->ask_fd);
-	atomic_fetch_sub(&io->extent->asks, 1);
-	extent_io_end(io, io->ask_res);
+	while (io) {
+		struct extent_io *next = io->ask_next;
+
+		atomic_fetch_sub(&io->extent->asks, 1);
+		extent_io_end(io, io->ask_res);
+		io = next;
+	}
 }
 
 static int ask_thread(struct extent_io *io)
@@ -96,38 +103,70 @@ static int ask_thread(struct extent_io *io)
 	return -err;
 }
 
-void extent_fd_ask(struct extent *extent, struct extent_io *io)
+/* Those of the chain whose extents are not asked too much at a time; the others are answered. */
+static struct extent_io *ask_admit(struct extent_io *io)
+{
+	struct extent_io *first = NULL, **end = &first;
+
+	while (io) {
+		struct extent_io *next = io->ask_next;
+
+		io->ask_next = NULL;
+		if (atomic_fetch_add(&io->extent->asks, 1) < ASKS_MAX) {
+			*end = io;
+			end = &io->ask_next;
+		} else {
+			atomic_fetch_sub(&io->extent->asks, 1);
+			io->done(io, -EAGAIN); /* that is no failure of the extent */
+		}
+		io = next;
+	}
+	return first;
+}
+
+/* No answer comes from a thread: neither is that a failure of the extents. */
+static void ask_refuse(struct extent_io *io)
+{
+	while (io) {
+		struct extent_io *next = io->ask_next;
+
+		atomic_fetch_sub(&io->extent->asks, 1);
+		io->done(io, -EAGAIN);
+		io = next;
+	}
+}
+
+void extent_fd_ask(struct extent_io *first)
 {
 	struct io_uring_sqe *sqe;
-	int err = -EAGAIN;
+	int err;
 
-	io->ask_fd = -1;
-	if (atomic_fetch_add(&extent->asks, 1) >= ASKS_MAX) {
-		goto fail;
+	first = ask_admit(first);
+	if (!first) {
+		return;
 	}
-	io->ask_fd = eventfd(0, EFD_CLOEXEC);
-	sqe = io->ask_fd < 0 ? NULL : reactor_io_sqe(io->reactor);
+	first->ask_fd = eventfd(0, EFD_CLOEXEC);
+	sqe = first->ask_fd < 0 ? NULL : reactor_io_sqe(first->reactor);
 	if (!sqe) {
-		goto fail;
+		if (first->ask_fd >= 0) {
+			close(first->ask_fd);
+		}
+		ask_refuse(first);
+		return;
 	}
-	io_uring_prep_poll_add(sqe, io->ask_fd, POLLIN);
-	io->ring.done = ask_done;
-	err = ask_thread(io);
+	io_uring_prep_poll_add(sqe, first->ask_fd, POLLIN);
+	first->ring.done = ask_done;
+	err = ask_thread(first);
 	if (err) {
 		uint64_t one = 1;
 
 		/* The entry is taken: the answer comes by the same way. */
-		io->ask_res = err;
-		if (write(io->ask_fd, &one, sizeof(one)) < 0) {
-			io->ask_res = -EIO;
+		for (struct extent_io *io = first; io; io = io->ask_next) {
+			io->ask_res = err;
+		}
+		if (write(first->ask_fd, &one, sizeof(one)) < 0) {
+			first->ask_res = -EIO;
 		}
 	}
-	reactor_io_submit(io->reactor, sqe, &io->ring);
-	return;
-fail:
-	if (io->ask_fd >= 0) {
-		close(io->ask_fd);
-	}
-	atomic_fetch_sub(&extent->asks, 1);
-	io->done(io, err); /* too much at a time is no failure of the extent */
+	reactor_io_submit(first->reactor, sqe, &first->ring);
 }

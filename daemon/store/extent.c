@@ -181,14 +181,20 @@ int extent_peek_copy(
 	return extent->ops->peek_copy(extent, offset_bytes, length_bytes, to);
 }
 
-void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io)
+static void extent_io_begin(struct extent *extent, struct reactor *r, struct extent_io *io)
 {
-	uint64_t limit = atomic_load_explicit(&extent->limit_bytes, memory_order_relaxed);
-
 	io->reactor = r;
 	io->extent = extent;
 	io->moved_bytes = 0;
 	io->step = 0;
+	io->ask_next = NULL;
+}
+
+void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io)
+{
+	uint64_t limit = atomic_load_explicit(&extent->limit_bytes, memory_order_relaxed);
+
+	extent_io_begin(extent, r, io);
 	if (extent->config.read_only && extent_op_rows[io->op].changes) {
 		io->done(io, -EROFS);
 		return;
@@ -204,6 +210,30 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 		return;
 	}
 	extent->ops->submit(extent, io);
+}
+
+static bool extent_asks_together(const struct extent *a, const struct extent *b)
+{
+	return a->ops == &extent_fd_ops && b->ops == &extent_fd_ops && a->config.type == EXTENT_FILE &&
+	       b->config.type == EXTENT_FILE && a->device == b->device;
+}
+
+void extent_ask(struct extent *const extents[], struct extent_io *const ios[], unsigned count,
+	struct reactor *r)
+{
+	unsigned first = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		extent_io_begin(extents[i], r, ios[i]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (i + 1 < count && extent_asks_together(extents[i], extents[i + 1])) {
+			ios[i]->ask_next = ios[i + 1];
+		} else {
+			extents[first]->ops->submit(extents[first], ios[first]);
+			first = i + 1;
+		}
+	}
 }
 
 /* The disk refuses a write for the sake of somebody's reservation. */

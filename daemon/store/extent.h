@@ -83,8 +83,8 @@ const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t l
 void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length);
 int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
 
-/* ask.c: EXTENT_MAP and EXTENT_SPACE of a file. */
-void extent_fd_ask(struct extent *extent, struct extent_io *io);
+/* ask.c: EXTENT_MAP and EXTENT_SPACE of a file, and of what is chained to it (ask_next). */
+void extent_fd_ask(struct extent_io *io);
 
 /*
  * block.c: facts about a block device, from the device itself and from `dir`, where sysfs

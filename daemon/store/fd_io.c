@@ -303,7 +303,7 @@ static void fd_transfer_begin(struct extent_io *io)
 static void fd_ask(struct extent_io *io)
 {
 	if (io->extent->config.type == EXTENT_FILE) {
-		extent_fd_ask(io->extent, io);
+		extent_fd_ask(io);
 		return;
 	}
 	io->mapped = true;

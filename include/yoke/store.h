@@ -105,6 +105,7 @@ struct extent_io {
 	int step;
 	int ask_fd;
 	int ask_res;
+	struct extent_io *ask_next;
 };
 
 struct extent;
@@ -134,6 +135,14 @@ uint64_t extent_measure(struct extent *extent);
 
 /* Submits on the calling reactor. */
 void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *io);
+
+/*
+ * extent_submit() of EXTENT_SPACE for each of `count` extents, with ios[i] for extents[i]. Those of
+ * one file system that follow each other are asked about together, at little more than the cost of
+ * one; what one of them waits for these others wait for, too. Each io is answered for itself.
+ */
+void extent_ask(struct extent *const extents[], struct extent_io *const ios[], unsigned count,
+	struct reactor *r);
 
 /*
  * The bytes of a range where the store has them in memory anyway: the page cache of a file that is

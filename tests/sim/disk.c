@@ -464,6 +464,14 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 		arrive, request);
 }
 
+void extent_ask(struct extent *const extents[], struct extent_io *const ios[], unsigned count,
+	struct reactor *r)
+{
+	for (unsigned i = 0; i < count; i++) {
+		extent_submit(extents[i], r, ios[i]);
+	}
+}
+
 void disk_node_lost(struct node *node, bool power)
 {
 	struct sim *sim = node->sim;

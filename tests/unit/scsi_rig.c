@@ -147,6 +147,14 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 	}
 }
 
+void extent_ask(struct extent *const extents[], struct extent_io *const ios[], unsigned count,
+	struct reactor *r)
+{
+	for (unsigned i = 0; i < count; i++) {
+		extent_submit(extents[i], r, ios[i]);
+	}
+}
+
 const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes)
 {
 	assert_true(offset_bytes + length_bytes <= RIG_BYTES);

@@ -731,6 +731,77 @@ static void test_map_and_space_of_a_file(void **state)
 	unlink(file.path);
 }
 
+/* Files that follow each other share a thread, whatever else is asked about between others. */
+static void test_space_of_several(void **state)
+{
+	struct extent_config ram = {
+		.name = "ram", .type = EXTENT_RAM, .size_bytes = 8 * MIB, .block_size = 512};
+	struct file files[5];
+	struct extent *extents[6];
+	struct run runs[6] = {0}, busy[4] = {0};
+	struct extent_io *ios[6];
+	unsigned char *data = pattern_new(MIB, 1);
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < 6; i++) {
+		if (i == 3) {
+			extents[i] = open_ok(&ram);
+		} else {
+			unsigned at = i < 3 ? i : i - 1;
+			char name[16];
+			struct extent_config config;
+
+			snprintf(name, sizeof(name), "several%u", at);
+			files[at] = file_make(name, 8 * MIB);
+			config = file_config(&files[at]);
+			extents[i] = open_ok(&config);
+		}
+		runs[i].io = (struct extent_io){.op = EXTENT_SPACE, .done = run_done};
+		ios[i] = &runs[i].io;
+	}
+	assert_int_equal(run_rw(extents[1], EXTENT_WRITE, 0, data, MIB), 0);
+	assert_int_equal(run_op(extents[1], EXTENT_FLUSH, 0, 0), 0);
+	/* one of them is asked too much already */
+	for (unsigned i = 0; i < ARRAY_SIZE(busy); i++) {
+		busy[i].io = (struct extent_io){.op = EXTENT_SPACE, .done = run_done};
+		extent_submit(extents[4], reactor, &busy[i].io);
+	}
+	assert_int_equal(reactor_io_inflight(reactor), 4);
+	extent_ask(extents, ios, 6, reactor);
+	assert_int_equal(reactor_io_inflight(reactor), 4 + 2);
+	assert_true(runs[3].done && runs[4].done);
+	assert_int_equal(runs[4].res, -EAGAIN);
+	for (unsigned i = 0; i < 10000 && done < 10; i++) {
+		reactor_run_once(reactor, 1000);
+		done = 0;
+		for (unsigned k = 0; k < 6; k++) {
+			done += runs[k].done + (k < 4 && busy[k].done);
+		}
+	}
+	assert_int_equal(done, 10);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(runs[i].res, i == 4 ? -EAGAIN : 0);
+	}
+	assert_true(runs[1].io.used_bytes >= MIB && runs[1].io.used_bytes <= 2 * MIB);
+	assert_true(runs[5].io.used_bytes < MIB && runs[0].io.used_bytes < MIB);
+	assert_true(runs[0].io.free_bytes != EXTENT_UNKNOWN);
+	assert_true(runs[3].io.free_bytes == EXTENT_UNKNOWN);
+	/* and what it took has been given back */
+	runs[4] = (struct run){.io = {.op = EXTENT_SPACE, .done = run_done}};
+	extent_submit(extents[4], reactor, &runs[4].io);
+	for (unsigned i = 0; i < 10000 && !runs[4].done; i++) {
+		reactor_run_once(reactor, 1000);
+	}
+	assert_int_equal(runs[4].res, 0);
+	for (unsigned i = 0; i < 6; i++) {
+		extent_close(extents[i]);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		unlink(files[i].path);
+	}
+	free(data);
+}
+
 static void sysfs_put(const char *dir, const char *name, const char *value)
 {
 	char path[128];
@@ -824,6 +895,7 @@ int main(void)
 		cmocka_unit_test(test_read_only_file),
 		cmocka_unit_test(test_map_and_space_of_ram),
 		cmocka_unit_test(test_map_and_space_of_a_file),
+		cmocka_unit_test(test_space_of_several),
 		cmocka_unit_test(test_block_queue),
 	};
 
