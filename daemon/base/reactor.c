@@ -18,6 +18,7 @@
 
 #define REACTOR_EVENTS	     128
 #define REACTOR_RING_ENTRIES 512
+#define REACTOR_BATCH	     8u /* requests that the kernel gets at once */
 #define REACTOR_PINS	     2048u /* buffers that the ring knows; more are pinned for each I/O */
 
 struct reactor {
@@ -367,6 +368,10 @@ void reactor_io_submit(struct reactor *r, struct io_uring_sqe *sqe, struct react
 	io_uring_sqe_set_data(sqe, io);
 	r->io_inflight++;
 	r->io_unsubmitted = true;
+	/* A disk that waits for the last of a long row of requests has nothing to do until then. */
+	if (io_uring_sq_ready(&r->ring) >= REACTOR_BATCH) {
+		reactor_io_flush(r);
+	}
 }
 
 unsigned reactor_io_inflight(const struct reactor *r)
@@ -495,8 +500,10 @@ int reactor_start(struct reactor *r)
 	sigset_t all, old;
 	int err;
 
-	/* Signals are the control thread's. */
+	/* Signals are the control thread's, but for what an access of this one's own brings about.
+	 */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&r->thread, NULL, reactor_thread, r);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

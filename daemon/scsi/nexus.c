@@ -253,7 +253,9 @@ static struct scsi_nexus *nexus_make(struct scsi_core *core, const struct scsi_i
 void scsi_nexus_destroy(struct scsi_nexus *nexus)
 {
 	for (unsigned i = 0; nexus->itls && i < SCSI_ITL_CHUNKS; i++) {
-		itl_chunk_free(nexus->itls[i]);
+		if (nexus->itls[i]) {
+			itl_chunk_free(nexus->itls[i]);
+		}
 	}
 	free(nexus->buffers);
 	free(nexus->itls);

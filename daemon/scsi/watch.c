@@ -2,9 +2,9 @@
 /*
  * The control thread chooses and judges; it has no timer here and cannot wait for a file system, so
  * reactor 0 keeps the time and carries the questions (EXTENT_SPACE, which the store answers from a
- * thread of its own), many at a time: a thread for each LU would keep a daemon busy that has nothing
- * to do. An LU that is asked about is pinned. A question that hangs keeps its batch's place: the
- * others go on in what is left of them.
+ * thread of its own), many at a time: a thread for each LU would keep a daemon busy that has
+ * nothing to do. An LU that is asked about is pinned. A question that hangs keeps its batch's
+ * place: the others go on in what is left of them.
  */
 #include "daemon/scsi/watch.h"
 #include "daemon/scsi/commands.h"

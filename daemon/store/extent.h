@@ -79,6 +79,11 @@ void extent_fd_submit(struct extent *extent, struct extent_io *io);
 void extent_fd_map(struct extent *extent);
 void extent_fd_unmap(struct extent *extent);
 const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length);
+/*
+ * Copies what is shown of the range; false: it is not all there, and `to` may have been written to.
+ * A file that is cut meanwhile does no harm, on a thread that does not block SIGBUS.
+ */
+bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
 /* The storage of the range is given back: what was known of it is not true any more. */
 void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length);
 int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);

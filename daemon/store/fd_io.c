@@ -268,6 +268,10 @@ static ssize_t fd_inline_read(struct extent_io *io)
 	struct extent *extent = io->extent;
 	ssize_t n;
 
+	if (io->iov_count == 1 && extent_fd_peek_read(extent, io->offset_bytes, io->iov->iov_len,
+					  io->iov->iov_base)) {
+		return (ssize_t)io->iov->iov_len;
+	}
 	if (extent->in_memory) {
 		return fd_read_now(io);
 	}

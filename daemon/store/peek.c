@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What the page cache has of a file, where it has it. The file is mapped, and nobody here ever
- * touches the mapping: the kernel reads from it when it is given to sendmsg(), which costs one copy
- * where read and send cost two, and no look into the page cache where the page is mapped already.
+ * What the page cache has of a file, where it has it. The file is mapped. The kernel reads from the
+ * mapping when it is given to sendmsg(), which costs one copy where read and send cost two, and no
+ * look into the page cache where the page is mapped already. What has to be copied, for a
+ * digest, is copied from there too, for half of what pread() costs.
  */
 #include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +23,45 @@ static size_t peek_seen_bytes(uint64_t map_bytes)
 {
 	return (map_bytes / PEEK_PAGE + 1) * sizeof(uint16_t);
 }
+
+/* ----- touching the mapping: what is not there any more is a SIGBUS ----------------------------
+ */
+
+static __thread sigjmp_buf *volatile peek_escape;
+
+static void peek_fault(int number)
+{
+	if (peek_escape) {
+		siglongjmp(*peek_escape, 1);
+	}
+	signal(number, SIG_DFL); /* not from here: the access is made again and has its end */
+}
+
+static void peek_fault_expect(void)
+{
+	struct sigaction action = {.sa_handler = peek_fault, .sa_flags = SA_NODEFER};
+
+	sigaction(SIGBUS, &action, NULL);
+}
+
+static bool peek_take(const uint8_t *from, size_t length, uint8_t *to)
+{
+	sigjmp_buf here;
+
+	if (sigsetjmp(here, 0)) {
+		peek_escape = NULL;
+		return false;
+	}
+	peek_escape = &here;
+	atomic_signal_fence(memory_order_seq_cst);
+	memcpy(to, from, length);
+	atomic_signal_fence(memory_order_seq_cst);
+	peek_escape = NULL;
+	return true;
+}
+
+/* ----- the mapping -----------------------------------------------------------------------------
+ */
 
 void extent_fd_map(struct extent *extent)
 {
@@ -38,6 +82,7 @@ void extent_fd_map(struct extent *extent)
 		munmap(map, bytes);
 		return;
 	}
+	peek_fault_expect();
 	/* No business of a core file's, nor of the programs that are started. */
 	madvise(map, bytes, MADV_DONTDUMP);
 	madvise(map, bytes, MADV_DONTFORK);
@@ -115,6 +160,20 @@ const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t l
 	return peek_is_known(extent, first, end, now) || peek_look(extent, first, end, now)
 		       ? extent->map + offset
 		       : NULL;
+}
+
+bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)
+{
+	const uint8_t *from = extent_fd_peek(extent, offset, length);
+
+	if (!from) {
+		return false;
+	}
+	if (!peek_take(from, length, to)) {
+		atomic_store_explicit(&extent->map_bad, true, memory_order_relaxed);
+		return false;
+	}
+	return true;
 }
 
 void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* What extents show of themselves in memory. As in the daemon, only the kernel reads there. */
+/* What extents show of themselves in memory, for the kernel to read or to be copied. */
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -225,6 +226,87 @@ static void a_file_that_is_cut(void **state)
 	extent_close(extent);
 }
 
+/* Touched by ourselves it is no end of the process either, and the rest is still read. */
+static void a_file_that_is_cut_while_it_is_copied(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+
+	assert_int_equal(pwrite(fd, pattern, MIB, MIB), MIB);
+	assert_true(extent_fd_peek_read(extent, MIB + 512, 8192, back));
+	assert_memory_equal(back, pattern + 512, 8192);
+	assert_false(extent_fd_peek_read(extent, 3 * MIB, 4096, back)); /* a hole */
+	assert_int_equal(ftruncate(fd, MIB + 4096), 0);
+	assert_false(extent_fd_peek_read(extent, MIB, 8192, back));
+	assert_true(extent->map_bad);
+	assert_false(extent_fd_peek_read(extent, MIB, 4096, back));
+	extent_close(extent);
+}
+
+struct job {
+	struct mailbox_msg msg;
+	struct extent *extent;
+	struct reactor *r;
+	struct extent_io io;
+	struct iovec iov;
+	int res;
+	sem_t over;
+};
+
+static void job_done(struct extent_io *io, int res)
+{
+	struct job *job = container_of(io, struct job, io);
+
+	job->res = res;
+	sem_post(&job->over);
+}
+
+static void job_run(struct mailbox_msg *msg)
+{
+	struct job *job = container_of(msg, struct job, msg);
+
+	extent_submit(job->extent, job->r, &job->io);
+}
+
+static int job_read(struct job *job, uint64_t offset, uint32_t length)
+{
+	job->iov = (struct iovec){.iov_base = back, .iov_len = length};
+	job->io = (struct extent_io){.op = EXTENT_READ,
+		.offset_bytes = offset,
+		.length_bytes = length,
+		.iov = &job->iov,
+		.iov_count = 1,
+		.done = job_done};
+	job->msg.fn = job_run;
+	reactor_post(job->r, &job->msg);
+	sem_wait(&job->over);
+	return job->res;
+}
+
+/* A reactor's thread blocks signals, but not this one. */
+static void a_reactor_reads_a_file_that_is_cut(void **state)
+{
+	struct reactor_config config = {.buffer_bytes = MIB};
+	struct job job = {.r = reactor_new(&config)};
+
+	assert_non_null(job.r);
+	assert_int_equal(sem_init(&job.over, 0, 0), 0);
+	job.extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	assert_int_equal(pwrite(fd, pattern, MIB, MIB), MIB);
+	assert_int_equal(reactor_start(job.r), 0);
+	assert_int_equal(job_read(&job, MIB, 8192), 0);
+	assert_memory_equal(back, pattern, 8192);
+	assert_int_equal(ftruncate(fd, MIB + 4096), 0);
+	assert_int_equal(job_read(&job, MIB, 8192), -EIO);
+	assert_true(job.extent->map_bad);
+	memset(back, 0, 4096);
+	assert_int_equal(job_read(&job, MIB, 4096), 0);
+	assert_memory_equal(back, pattern, 4096);
+	reactor_stop(job.r);
+	reactor_free(job.r);
+	extent_close(job.extent);
+	sem_destroy(&job.over);
+}
+
 static void memory_shows_itself(void **state)
 {
 	struct extent *extent =
@@ -257,6 +339,10 @@ int main(void)
 		TEST(what_is_shared_or_direct_is_not_shown),
 		TEST(what_has_grown_is_read_the_ordinary_way),
 		TEST(a_file_that_is_cut),
+		TEST(a_file_that_is_cut_while_it_is_copied),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_is_cut_while_it_is_copied, setup_memory, teardown),
+		TEST(a_reactor_reads_a_file_that_is_cut),
 		TEST(memory_shows_itself),
 	};
 
