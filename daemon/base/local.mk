@@ -7,7 +7,7 @@ libyokebase_a_SOURCES = \
 	daemon/base/cursor.c \
 	daemon/base/journal.c daemon/base/journal_format.c \
 	daemon/base/ledger_states.c \
-	daemon/base/log.c \
+	daemon/base/log.c daemon/base/log_queue.c daemon/base/log_queue.h \
 	daemon/base/mailbox.c \
 	daemon/base/names.c \
 	daemon/base/reactor.c \
@@ -22,6 +22,11 @@ tests_unit_test_base_bytes_LDADD = libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(IS
 tests_unit_test_base_reactor_SOURCES = tests/unit/test_base_reactor.c
 tests_unit_test_base_reactor_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_base_reactor_LDADD = libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+UNIT_TESTS += tests/unit/test_base_log
+tests_unit_test_base_log_SOURCES = tests/unit/test_base_log.c
+tests_unit_test_base_log_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_base_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=syslog
+tests_unit_test_base_log_LDADD = libyokebase.a $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_base_journal
 tests_unit_test_base_journal_SOURCES = tests/unit/test_base_journal.c tests/unit/fake_ledger.c tests/unit/fake_ledger.h
 tests_unit_test_base_journal_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)

@@ -4,12 +4,45 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "daemon/base/log_queue.h"
+
 #define LOG_BLACKBOX_BYTES (512 * 1024)
+
+static int32_t log_syslog = QB_LOG_SYSLOG; /* the target that brings lines there */
+
+static void log_push(
+	int32_t target, struct qb_log_callsite *cs, struct timespec *timestamp, const char *msg)
+{
+	char line[QB_LOG_MAX_LEN];
+
+	qb_log_target_format(target, cs, timestamp, msg, line);
+	log_queue_push(cs->priority, line);
+}
+
+/* Through a queue; without the memory for it, as libqb does it. */
+static void log_syslog_open(const char *name, int level)
+{
+	int32_t target = qb_log_custom_open(log_push, NULL, NULL, NULL);
+
+	if (target >= 0 && log_queue_open(name) == 0) {
+		qb_log_filter_ctl(
+			target, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*", (uint8_t)level);
+		qb_log_ctl(QB_LOG_SYSLOG, QB_LOG_CONF_ENABLED, QB_FALSE);
+		log_syslog = target;
+	} else if (target >= 0) {
+		qb_log_custom_close(target);
+	}
+	qb_log_ctl(log_syslog, QB_LOG_CONF_ENABLED, QB_TRUE);
+}
 
 void yoke_log_open(const char *name, int level, int foreground)
 {
 	qb_log_init(name, LOG_DAEMON, (uint8_t)level);
-	qb_log_ctl(QB_LOG_SYSLOG, QB_LOG_CONF_ENABLED, foreground ? QB_FALSE : QB_TRUE);
+	if (foreground) {
+		qb_log_ctl(QB_LOG_SYSLOG, QB_LOG_CONF_ENABLED, QB_FALSE);
+	} else {
+		log_syslog_open(name, level);
+	}
 	qb_log_format_set(QB_LOG_STDERR, "%t %7p %b");
 	qb_log_filter_ctl(
 		QB_LOG_STDERR, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*", (uint8_t)level);
@@ -28,7 +61,7 @@ static void log_target_level_set(int32_t target, int level)
 
 void yoke_log_level_set(int level)
 {
-	log_target_level_set(QB_LOG_SYSLOG, level);
+	log_target_level_set(log_syslog, level);
 	log_target_level_set(QB_LOG_STDERR, level);
 }
 
@@ -42,4 +75,8 @@ int yoke_log_blackbox_write(const char *path)
 void yoke_log_close(void)
 {
 	qb_log_fini();
+	if (log_syslog != QB_LOG_SYSLOG) {
+		log_queue_close();
+		log_syslog = QB_LOG_SYSLOG;
+	}
 }

@@ -20,7 +20,8 @@
 #define log_debug(fmt, ...)   qb_log(LOG_DEBUG, fmt, ##__VA_ARGS__)
 
 /*
- * Opens the log. `foreground` sends it to standard error as well as to syslog. A flight recorder
+ * Opens the log. `foreground` sends it to standard error, else it goes to syslog, by a thread of its
+ * own: a syslog that hangs holds nobody up (daemon/base/log_queue.h). A flight recorder
  * (libqb blackbox, debug level, 512 KiB) is always on; yoke_log_blackbox_write() saves it.
  * Main thread, before any other thread exists.
  */
@@ -32,6 +33,7 @@ void yoke_log_level_set(int level);
 /* Writes the flight recorder to `path`; 0 or a negative errno. Control thread. */
 int yoke_log_blackbox_write(const char *path);
 
+/* Writes what is left, for a second at most. Main thread; no other may log any more. */
 void yoke_log_close(void);
 
 #endif

@@ -132,8 +132,16 @@ class Bench:
                 options[options.index(kind)] = "randrw"
         return self.load(name, options, lun=cell.luns.get(name), seconds=0.4)["verified"]
 
+    def warm(self, cell, name):
+        """Reads all that the cell will read, so that no round is the first to see a page."""
+        span = cell.options[cell.options.index("--span"):] if "--span" in cell.options else []
+        self.load(name, [*cells.size("64K", 8, "read"), *span], lun=cell.luns.get(name), seconds=2)
+
     def cells(self, chosen):
         """{"cell server": {"rounds": what each round brought}}, all cells by turns."""
+        for cell in chosen:
+            for server in cell.servers if cell.warm else ():
+                self.warm(cell, server)
         rows = {f"{cell.name} {server}": {"rounds": []} for cell in chosen for server in cell.servers
                 if self.has(server)}
         for number in range(self.arguments.rounds):
