@@ -214,8 +214,9 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 
 static bool extent_asks_together(const struct extent *a, const struct extent *b)
 {
-	return a->ops == &extent_fd_ops && b->ops == &extent_fd_ops && a->config.type == EXTENT_FILE &&
-	       b->config.type == EXTENT_FILE && a->device == b->device;
+	return a->ops == &extent_fd_ops && b->ops == &extent_fd_ops &&
+	       a->config.type == EXTENT_FILE && b->config.type == EXTENT_FILE &&
+	       a->device == b->device;
 }
 
 void extent_ask(struct extent *const extents[], struct extent_io *const ios[], unsigned count,

@@ -20,10 +20,10 @@
 #define log_debug(fmt, ...)   qb_log(LOG_DEBUG, fmt, ##__VA_ARGS__)
 
 /*
- * Opens the log. `foreground` sends it to standard error, else it goes to syslog, by a thread of its
- * own: a syslog that hangs holds nobody up (daemon/base/log_queue.h). A flight recorder
- * (libqb blackbox, debug level, 512 KiB) is always on; yoke_log_blackbox_write() saves it.
- * Main thread, before any other thread exists.
+ * Opens the log. `foreground` sends it to standard error, else it goes to syslog, by a thread of
+ * its own: a syslog that hangs holds nobody up (daemon/base/log_queue.h). A flight recorder (libqb
+ * blackbox, debug level, 512 KiB) is always on; yoke_log_blackbox_write() saves it. Main thread,
+ * before any other thread exists.
  */
 void yoke_log_open(const char *name, int level, int foreground);
 
