@@ -59,6 +59,16 @@ static void transfer_fill(struct attempt *attempt, const struct command *command
 	}
 }
 
+/* Of LU 0 there may be two. */
+static uint8_t lun_draw(const struct command *command)
+{
+	bool plain = command->what == READ || command->what == WRITE || command->what == SWAP;
+	bool other = plain && command->lu == 0 && !hosts_of(command->host->sim)->draining &&
+		     sim_once_in(command->host->sim, 4);
+
+	return (uint8_t)(other ? SIM_LUNS - 1 : command->lu);
+}
+
 void attempt_fill(struct attempt *attempt, const struct command *command)
 {
 	uint8_t *cdb = attempt->task.cdb;
@@ -112,7 +122,7 @@ void attempt_fill(struct attempt *attempt, const struct command *command)
 		break;
 	}
 	attempt->task.cdb_length = 16;
-	attempt->task.lun[1] = (uint8_t)command->lu;
+	attempt->task.lun[1] = lun_draw(command);
 	attempt->task.expected_out_bytes = attempt->out_bytes;
 	attempt->task.expected_in_bytes = attempt->in_bytes;
 }

@@ -450,62 +450,6 @@ static bool watch_lu(void *ctx, unsigned i, uint8_t uuid[16])
 	return serve->lu(serve->ctx, i, uuid);
 }
 
-/* ----- its configuration ---------------------------------------------------------------------- */
-
-static const char *const extent_names[SIM_LUS] = {"disk0", "disk1"};
-static const char *const serials[SIM_LUS] = {"serial0", "serial1"};
-static const char *const paths[] = {"0", "1", "2"};
-
-static void conf_fill(struct node *node)
-{
-	static struct conf_address interconnect = {.length = 1, .text = "interconnect"};
-
-	node->controllers[0] = (struct conf_controller){.name = "a",
-		.id = 1,
-		.portals = &node->portals[0],
-		.portal_count = 1,
-		.interconnect = interconnect};
-	node->controllers[1] = (struct conf_controller){.name = "b",
-		.id = 2,
-		.portals = &node->portals[1],
-		.portal_count = 1,
-		.interconnect = interconnect};
-	node->groups[0] = (struct conf_group){.name = "g1", .home = 1};
-	node->groups[1] = (struct conf_group){
-		.name = "g2", .home = 2, .failback = CONF_FAILBACK_AUTO, .failback_delay_s = 2};
-	for (unsigned i = 0; i < SIM_LUS; i++) {
-		node->extents[i] = (struct conf_extent){.name = extent_names[i],
-			.type = EXTENT_BLOCK,
-			.path = paths[node->id],
-			.block_size = SIM_BLOCK,
-			.physical_block_size = SIM_BLOCK,
-			.serial = serials[i],
-			.group = (uint16_t)i};
-		memset(node->extents[i].uuid, (int)(0x50 + i), sizeof(node->extents[i].uuid));
-		node->luns[i] = (struct conf_lun){.lun = (uint16_t)i, .extent = (uint16_t)i};
-	}
-	node->target = (struct conf_target){
-		.name = "iqn.2026-01.org.example:sim", .luns = node->luns, .lun_count = SIM_LUS};
-	node->conf = (struct conf){.path = "(simulated)",
-		.cluster = "sim",
-		.reactors = SIM_REACTORS,
-		.buffer_bytes = 16u << 20,
-		.state_dir = "(simulated)",
-		.hold_limit_ms = 1500,
-		.hold_answer = CONF_HOLD_BUSY,
-		.handover_timeout_ms = 2000,
-		.vendor = "YOKE",
-		.product = "array",
-		.controllers = node->controllers,
-		.controller_count = 2,
-		.groups = node->groups,
-		.group_count = SIM_GROUPS,
-		.extents = node->extents,
-		.extent_count = SIM_LUS,
-		.targets = &node->target,
-		.target_count = 1};
-}
-
 /* ----- its daemon ----------------------------------------------------------------------------- */
 
 static void on_ready(void *arg)
@@ -594,19 +538,20 @@ void node_init(struct sim *sim, uint8_t id)
 
 void node_start(struct node *node)
 {
-	struct ship_setup ship = {.conf = &node->conf,
+	const struct conf *conf = change_start(node);
+	struct ship_setup ship = {.conf = conf,
 		.controller = node->id,
 		.control = &node->control,
 		.reactors = node->reactors,
 		.reactor_count = SIM_REACTORS};
-	struct scsi_setup scsi = {.conf = &node->conf,
+	struct scsi_setup scsi = {.conf = conf,
 		.controller = node->id,
 		.control = &node->control,
 		.reactors = node->reactors,
 		.reactor_count = SIM_REACTORS,
 		.ship = &node->ship_ops,
 		.ledger = &node->ledger};
-	struct ha_setup ha = {.conf = &node->conf,
+	struct ha_setup ha = {.conf = conf,
 		.controller = node->id,
 		.control = &node->control,
 		.loop = (qb_loop_t *)(void *)node,
@@ -615,6 +560,8 @@ void node_start(struct node *node)
 		.ready = on_ready,
 		.lost = on_lost,
 		.sessions = on_sessions,
+		.conf_ops = &change_ops,
+		.conf_arg = node,
 		.arg = node};
 	char error[512] = "";
 

@@ -242,6 +242,15 @@ static void fault_connection(struct sim *sim)
 	hosts_connection_lost(sim);
 }
 
+/* The administrator changes something. */
+void faults_change(struct sim *sim)
+{
+	if (!lied(sim)) {
+		change_files(sim, !sim_once_in(sim, 4));
+		change_reload(&sim->node[1 + sim_below(sim, 2)]);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct sim *sim);

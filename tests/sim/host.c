@@ -486,6 +486,9 @@ static void checked(struct command *command, struct attempt *attempt)
 	} else if (attempt->sense == 0x02040a || attempt->sense == 0x02040c ||
 		   attempt->sense == 0x02040b) {
 		retry(command, 5 * MS, 100 * MS);
+	} else if (attempt->sense == 0x052500 && attempt->task.lun[1] == SIM_LUNS - 1) {
+		command->op.attempts++;
+		retry(command, 1 * MS, 50 * MS); /* by the other LUN, sooner or later */
 	} else if (attempt->sense == 0x0e1d00 && command->what == SWAP) {
 		command_over(command, HISTORY_NO);
 	} else {
@@ -558,7 +561,8 @@ static void told_check(struct attempt *attempt)
 	const struct node *node = session->node;
 	unsigned g = attempt->command ? attempt->command->lu : 0;
 
-	if (attempt->number != session->number || !attempt->command) {
+	if (attempt->number != session->number || !attempt->command ||
+		attempt->task.lun[1] >= SIM_LUS) {
 		return;
 	}
 	if (attempt->sense == 0x062a06) {

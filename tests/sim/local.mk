@@ -7,7 +7,7 @@ noinst_PROGRAMS += tests/sim/yoke-sim
 tests_sim_yoke_sim_SOURCES = tests/sim/main.c tests/sim/sim.h tests/sim/virtual.c tests/sim/wire.c tests/sim/wire.h \
 	tests/sim/cluster.c tests/sim/pacemaker.c tests/sim/stable.c tests/sim/disk.c tests/sim/controller.c \
 	tests/sim/host.c tests/sim/host.h tests/sim/command.c tests/sim/manage.c \
-	tests/sim/faults.c tests/sim/faults.h $(checker_sources)
+	tests/sim/faults.c tests/sim/faults.h tests/sim/change.c $(checker_sources)
 tests_sim_yoke_sim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_sim_yoke_sim_LDFLAGS = $(sim_wraps)
 tests_sim_yoke_sim_LDADD = libyokeha.a libyokescsi.a libyokeconf.a libyokebase.a $(QB_LIBS) $(URING_LIBS) $(ISAL_LIBS) \

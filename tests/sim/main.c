@@ -146,6 +146,10 @@ static void safety(struct sim *sim)
 		sim_run(sim, (50 + sim_below(sim, 500)) * MS);
 		hosts_busy(sim);
 		sim_run(sim, sim_delay(sim, 1 * MS, 60 * MS));
+		if (sim_once_in(sim, 3)) {
+			faults_change(sim);
+			sim_run(sim, sim_delay(sim, 1 * MS, 100 * MS));
+		}
 		faults_strike(sim);
 		/* Now and then the next one strikes in the midst of it. */
 		if (sim_once_in(sim, 3)) {
@@ -159,11 +163,22 @@ static void safety(struct sim *sim)
 	}
 }
 
+/* Under the same configuration. */
+static bool all_is_well(struct sim *sim)
+{
+	if (!change_is_over(&sim->node[1]) || !change_is_over(&sim->node[2]) ||
+		sim->node[1].file != sim->node[2].file) {
+		change_mend(sim, sim_once_in(sim, 20));
+		return false;
+	}
+	return faults_all_served(sim);
+}
+
 static void liveness(struct sim *sim)
 {
 	faults_mend(sim);
 	sim->calm = true;
-	if (!until(sim, faults_all_served)) {
+	if (!until(sim, all_is_well)) {
 		sim_wrong(sim, "not everything is served although nothing is broken");
 	}
 	hosts_drain(sim);
@@ -263,11 +278,12 @@ static void tell_totals(const struct totals *t, double took_s)
 	       ",\"faults\":%" PRIu64 ",\"crashes\":%" PRIu64 ",\"commands\":%" PRIu64
 	       ",\"operations\":%" PRIu64 ",\"shipped\":%" PRIu64 ",\"run_again\":%" PRIu64
 	       ",\"entries\":%" PRIu64 ",\"refused_by_key\":%" PRIu64 ",\"uas\":%" PRIu64
-	       ",\"retries\":%" PRIu64 ",\"aborts\":%" PRIu64 ",\"events\":%" PRIu64
-	       ",\"unjudged\":%" PRIu64 ",\"gap_writes\":%" PRIu64 ",\"moves_per_s\":%.0f}\n",
+	       ",\"retries\":%" PRIu64 ",\"aborts\":%" PRIu64 ",\"changes\":%" PRIu64
+	       ",\"events\":%" PRIu64 ",\"unjudged\":%" PRIu64 ",\"gap_writes\":%" PRIu64
+	       ",\"moves_per_s\":%.0f}\n",
 		t->moves, t->handovers, t->seeds, t->faults, t->crashes, t->commands, t->operations,
 		t->shipped, t->reruns, t->entries, t->refused_by_key, t->uas, t->retries, t->aborts,
-		t->events, t->unjudged, t->gap_writes, (double)t->moves / took_s);
+		t->changes, t->events, t->unjudged, t->gap_writes, (double)t->moves / took_s);
 }
 
 int main(int argc, char **argv)

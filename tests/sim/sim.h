@@ -22,6 +22,7 @@
 #define SIM_REACTORS 2
 #define SIM_GROUPS   2
 #define SIM_LUS	     2 /* LU i is in group i; the second has a volatile cache */
+#define SIM_LUNS     3 /* the last is LU 0 once more, in every other configuration */
 #define SIM_SECTORS  4 /* that hosts use, of each LU */
 #define SIM_HOSTS    3
 #define SIM_BLOCK    512
@@ -95,6 +96,13 @@ struct node {
 	struct conf_extent extents[SIM_LUS];
 	struct conf_target target;
 	struct conf_lun luns[SIM_LUS];
+	/* change.c: the file on its disk, and what its daemon runs. */
+	uint64_t file;
+	struct sim_conf *running, *next, *former;
+	struct scsi_change *change; /* prepared */
+	bool changing; /* the former configuration is still in use */
+	bool wanted_due;
+	uint8_t wanted[32]; /* the digest of what the other controller runs */
 	struct mailbox control;
 	struct reactor *reactors[SIM_REACTORS];
 	struct scsi *scsi;
@@ -120,7 +128,7 @@ struct node {
 /* What has happened, summed up. */
 struct totals {
 	uint64_t seeds, faults, moves, handovers, takeovers, commands, operations, shipped, reruns,
-		refused_by_key, entries, crashes, uas, retries, aborts, events, unjudged,
+		refused_by_key, entries, crashes, uas, retries, aborts, changes, events, unjudged,
 		gap_writes;
 };
 
@@ -200,6 +208,18 @@ void node_kill(struct node *node); /* its daemon, at once */
 void node_freeze(struct node *node, bool whole);
 void node_wake(struct node *node);
 void node_barrier_drop(struct node *node); /* a planted bug */
+
+/* change.c */
+void conf_fill(struct node *node);
+extern const struct ha_conf_ops change_ops;
+/* Its daemon starts: with what the file says. */
+const struct conf *change_start(struct node *node);
+/* The administrator writes a new file; asks a controller to put its file in place. */
+void change_files(struct sim *sim, bool both);
+void change_reload(struct node *node);
+/* He sees to it that both have the same file, and run it; `restart`: if nothing else helps. */
+void change_mend(struct sim *sim, bool restart);
+bool change_is_over(const struct node *node);
 
 /* disk.c */
 struct disk *disk_new(struct sim *sim);
