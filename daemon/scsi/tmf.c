@@ -360,13 +360,13 @@ static void tmf_abort_task_set(struct scsi_tmf *tmf)
 static void tmf_left_lower(void *arg)
 {
 	struct scsi_tmf *tmf = arg;
+	bool cold = tmf->function == SCSI_TMF_TARGET_COLD_RESET;
+	struct scsi_nexus *nexus = tmf->nexus; /* with `cold` it is pinned; else it may be gone */
 
 	if (--tmf->pending > 0) {
 		return;
 	}
-	if (tmf->function == SCSI_TMF_TARGET_COLD_RESET && !tmf->ended) {
-		struct scsi_nexus *nexus = tmf->nexus;
-
+	if (cold && !tmf->ended) {
 		tmf->ended = true;
 		tmf->pending = 1;
 		if (reset_start(nexus->core, NULL, &nexus->who, nexus->core->scsi->ship,
@@ -376,6 +376,10 @@ static void tmf_left_lower(void *arg)
 		tmf->response = SCSI_TMF_REJECTED;
 	}
 	tmf_end(tmf, (enum scsi_tmf_response)tmf->response);
+	if (cold) {
+		nexus->pins--;
+		scsi_nexus_task_gone(nexus);
+	}
 }
 
 static void tmf_reset_lu(struct scsi_tmf *tmf, struct scsi_lu *lu)
@@ -405,7 +409,7 @@ static void tmf_lu_reset(struct scsi_tmf *tmf)
 
 static void tmf_target_reset(struct scsi_tmf *tmf)
 {
-	const struct scsi_nexus *nexus = tmf->nexus;
+	struct scsi_nexus *nexus = tmf->nexus;
 	struct scsi *scsi = nexus->core->scsi;
 
 	log_notice("target %s: %s from %s", nexus->who.target,
@@ -413,6 +417,7 @@ static void tmf_target_reset(struct scsi_tmf *tmf)
 		nexus->who.initiator);
 	tmf->pending = 1;
 	tmf->ended = false;
+	nexus->pins += tmf->function == SCSI_TMF_TARGET_COLD_RESET;
 	for (unsigned i = 0; i < nexus->target->unit_count; i++) {
 		tmf_reset_lu(tmf, &scsi->lus[nexus->target->units[i].lu]);
 	}

@@ -322,6 +322,30 @@ static void target_cold_reset_ends_sessions_too(void **state)
 	assert_int_equal(ends[0], 1);
 }
 
+/* Its session goes while it waits. (Its end looked at a nexus that was not there any more.) */
+static void target_cold_reset_outlives_its_session(void **state)
+{
+	unsigned closed = 0, ends = 0;
+	struct rig_tmf f;
+
+	scsi_nexus_on_reset(rig->nexus[1], count_end, &ends);
+	rig_store.wait = true;
+	read_go(&t[0], 1, 0, SCSI_ATTR_SIMPLE);
+	tmf_go(&f, 0, SCSI_TMF_TARGET_COLD_RESET, 0, 0);
+	scsi_nexus_close(rig->nexus[0], count_end, &closed);
+	rig->nexus[0] = NULL;
+	rig_run(rig);
+	assert_int_equal(f.dones, 0);
+	assert_int_equal(closed, 0);
+	rig_store.wait = false;
+	rig_store_run();
+	rig_run(rig);
+	assert_int_equal(f.dones, 1);
+	assert_int_equal(f.tmf.response, SCSI_TMF_COMPLETE);
+	assert_int_equal(ends, 1);
+	assert_int_equal(closed, 1);
+}
+
 static void what_is_not_supported(void **state)
 {
 	static const uint8_t functions[] = {
@@ -649,6 +673,7 @@ int main(void)
 		TEST(lu_reset_does_not_wait_for_data_that_may_never_come),
 		TEST(target_warm_reset_resets_every_unit),
 		TEST(target_cold_reset_ends_sessions_too),
+		TEST(target_cold_reset_outlives_its_session),
 		TEST(what_is_not_supported),
 		TEST(queries),
 		TEST(a_reset_at_the_other_controller),
