@@ -92,7 +92,7 @@ static void local_changed(void *arg)
 	if (l->status.err && l->status.err != was) {
 		log_err("%s/%s cannot be written: %s; registrations, reservations and mode pages "
 			"cannot be changed until that is repaired",
-			l->conf->state_dir, JOURNAL_FILE, strerror(-l->status.err));
+			l->conf->state_dir, JOURNAL_FILE, journal_error_text(l->status.err));
 	} else if (was && !l->status.err) {
 		log_notice("%s/%s can be written again", l->conf->state_dir, JOURNAL_FILE);
 	}

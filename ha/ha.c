@@ -115,6 +115,7 @@ static void on_poll(void *arg)
 				 POLL_MS * QB_TIME_NS_IN_MSEC, ha, on_poll, &ha->poll_timer) == 0;
 	awake_check(ha);
 	world_look(ha);
+	journal_watch(ha->journal, clock_ms());
 	machine_tick(ha->machine);
 	ha_settled(ha);
 }

@@ -81,6 +81,17 @@ bool ledger_is_settled(const struct ha_ledger *l)
 	return l->err || l->replaced == l->replacing;
 }
 
+bool ledger_is_marked(const struct ha_ledger *l)
+{
+	return (l->err && l->err != JOURNAL_HANGS) || l->replaced == l->replacing;
+}
+
+bool ledger_keeps_out(const struct machine *m)
+{
+	return m->current_op && m->syncing && !m->dead && m->pids[m->other] &&
+	       m->ledger->err == JOURNAL_HANGS && !ledger_is_marked(m->ledger);
+}
+
 static uint64_t published(const struct ha_ledger *l)
 {
 	struct ledger_item *item;
@@ -208,10 +219,16 @@ void machine_journaled(struct machine *m, uint64_t durable_index, uint64_t repla
 	if (err && err != l->err) {
 		log_err("%s/%s cannot be written: %s; registrations, reservations and mode pages "
 			"cannot be changed through this controller until that is repaired",
-			m->conf->state_dir, JOURNAL_FILE, strerror(-err));
+			m->conf->state_dir, JOURNAL_FILE, journal_error_text(err));
 		l->retry_ms = m->ops->now_ms(m->ctx) + HA_LEDGER_RETRY_MS;
 	} else if (l->err && !err) {
 		log_notice("%s/%s can be written again", m->conf->state_dir, JOURNAL_FILE);
+	}
+	if (err == JOURNAL_HANGS && !ledger_is_marked(l) && m->syncing && m->pids[m->other]) {
+		log_err("controller %u cannot join before the disk of %s answers: what it would "
+			"acknowledge then might be missed at the next start here. Repair that "
+			"disk; what is served here goes on meanwhile",
+			m->other, m->conf->state_dir);
 	}
 	l->say = l->say || !err != !l->err;
 	l->durable = durable_index;
@@ -607,7 +624,8 @@ void machine_ledger_status(const struct machine *m, struct ledger_status *status
 	*status = (struct ledger_status){.index = l->index,
 		.pending = l->pending,
 		.journal_error = l->err,
-		.waits_for_fence = ledger_wants_proof(m)};
+		.waits_for_fence = ledger_wants_proof(m),
+		.keeps_out = ledger_keeps_out(m)};
 	status->acknowledged[m->self] = ledger_is_kept(l) ? ledger_here(l) : 0;
 	status->acknowledged[m->other] = machine_has_peer(m) ? l->kept[m->other] : 0;
 }

@@ -190,6 +190,13 @@ void ledger_replace(struct machine *m);
 void ledger_mark(struct machine *m, bool alone);
 /* What the journal holds counts, or cannot be changed at present. */
 bool ledger_is_settled(const struct ha_ledger *l);
+/*
+ * Whether this controller was alone stands on the disk, or the disk is out of order. One that
+ * hangs may be well at the next start, and hold what was true before.
+ */
+bool ledger_is_marked(const struct ha_ledger *l);
+/* Its journal's disk hangs, and keeps the other controller from joining. */
+bool ledger_keeps_out(const struct machine *m);
 /* Everything up to it is published here, and durable unless the journal fails. */
 uint64_t ledger_here(const struct ha_ledger *l);
 bool ledger_is_kept(const struct ha_ledger *l);

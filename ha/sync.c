@@ -547,7 +547,7 @@ void sync_current_step(struct machine *m)
 {
 	struct message current = {.type = MESSAGE_CURRENT, .op = m->current_op};
 
-	if (m->current_op && m->syncing && !m->dead && ledger_is_settled(m->ledger)) {
+	if (m->current_op && m->syncing && !m->dead && ledger_is_marked(m->ledger)) {
 		m->current_op = 0;
 		m->ops->send(m->ctx, &current);
 	}

@@ -27,6 +27,7 @@ struct segment {
 	struct journal_bytes bytes; /* records; of a replacement: the states */
 	uint64_t index; /* durable when it is written */
 	bool replaces;
+	bool bridges; /* a replacement of what was left out before it: it must not fail */
 	uint64_t number; /* of a replacement, or of the last mark */
 	bool alone; /* of a replacement */
 };
@@ -43,10 +44,13 @@ struct journal {
 	size_t grown; /* bytes of entries since the last snapshot */
 	size_t base; /* bytes of that snapshot */
 	bool alone; /* as marked last */
+	uint64_t seen_turn, seen_ms; /* by journal_watch() */
 
 	/* Under the lock. */
 	struct segment *head, **tail;
 	bool ending, posted;
+	uint64_t turn; /* of the thread: odd while it is with the disk */
+	bool hangs; /* it has been there for too long */
 	bool lost; /* a record was left out for want of memory: nothing more until a replacement */
 	struct journal_status status;
 	struct mailbox_msg msg;
@@ -78,7 +82,7 @@ static void journal_tell(struct mailbox_msg *msg)
 /* With the lock held. */
 static void journal_note(struct journal *j, int err, bool always)
 {
-	err = j->lost ? -ENOMEM : err;
+	err = j->lost ? -ENOMEM : j->hangs ? JOURNAL_HANGS : err;
 	always = always || err != j->status.err;
 	j->status.err = err;
 	if (always && !j->posted && !j->ending) {
@@ -93,6 +97,39 @@ void journal_status(struct journal *j, struct journal_status *status)
 	*status = j->status;
 	pthread_mutex_unlock(&j->lock);
 	status->alone = j->alone;
+}
+
+void journal_watch(struct journal *j, uint64_t now_ms)
+{
+	bool changed = false;
+
+	pthread_mutex_lock(&j->lock);
+	if (j->turn != j->seen_turn) {
+		j->seen_turn = j->turn;
+		j->seen_ms = now_ms;
+	} else if (j->turn & 1 && !j->hangs && now_ms - j->seen_ms >= JOURNAL_HANGS_MS) {
+		j->hangs = true;
+		changed = !j->lost && j->status.err != JOURNAL_HANGS;
+		j->status.err = j->lost ? j->status.err : JOURNAL_HANGS;
+	}
+	pthread_mutex_unlock(&j->lock);
+	if (changed) {
+		j->setup.changed(j->setup.arg);
+	}
+}
+
+/* The thread goes to the disk, and comes back. The lock is held before the one, after the other. */
+static void disk_enter(struct journal *j)
+{
+	j->turn++;
+	pthread_mutex_unlock(&j->lock);
+}
+
+static void disk_leave(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	j->turn++;
+	j->hangs = false;
 }
 
 /* ----- the file, on the thread ------------------------------------------------------------------
@@ -231,15 +268,22 @@ static void segment_free(struct segment *s)
 	free(s);
 }
 
+/* With the lock held, which it gives back meanwhile. */
 static void segment_do(struct journal *j, struct segment *s)
 {
 	struct journal_status *status = &j->status;
-	int err = s->replaces ? journal_swap(j, &s->bytes, s->index, s->alone)
-			      : journal_write(j, &s->bytes, s->index);
-	bool done = err == 0;
+	bool done;
+	int err;
 
+	disk_enter(j);
+	err = s->replaces ? journal_swap(j, &s->bytes, s->index, s->alone)
+			  : journal_write(j, &s->bytes, s->index);
+	done = err == 0;
+	if (err && s->bridges) {
+		j->broken = err;
+	}
 	err = err ? err : journal_room(j);
-	pthread_mutex_lock(&j->lock);
+	disk_leave(j);
 	status->bytes = j->end.good;
 	if (done && (s->replaces || s->index > status->durable)) {
 		status->durable = s->index; /* lower where another history takes its place */
@@ -248,7 +292,6 @@ static void segment_do(struct journal *j, struct segment *s)
 		status->replaced = s->number;
 	}
 	journal_note(j, err, true);
-	pthread_mutex_unlock(&j->lock);
 }
 
 /* Until there is work; false at the end. With the lock held. */
@@ -262,9 +305,9 @@ static bool journal_wait(struct journal *j)
 		if (pthread_cond_timedwait(&j->wake, &j->lock, &until) == ETIMEDOUT && !j->head) {
 			int err;
 
-			pthread_mutex_unlock(&j->lock);
+			disk_enter(j);
 			err = journal_room(j);
-			pthread_mutex_lock(&j->lock);
+			disk_leave(j);
 			journal_note(j, err, false);
 		}
 	}
@@ -283,10 +326,8 @@ static void *journal_run(void *arg)
 		if (!j->head) {
 			j->tail = &j->head;
 		}
-		pthread_mutex_unlock(&j->lock);
 		segment_do(j, s);
 		segment_free(s);
-		pthread_mutex_lock(&j->lock);
 	}
 	pthread_mutex_unlock(&j->lock);
 	return NULL;
@@ -364,22 +405,44 @@ void journal_mark(struct journal *j, uint64_t index, bool alone, uint64_t number
 	pthread_mutex_unlock(&j->lock);
 }
 
+/*
+ * The disk hangs: what waits for it is left out, as the replacement that comes has it all. With the
+ * lock held; the highest number that is left out with it.
+ */
+static uint64_t queue_drop(struct journal *j)
+{
+	uint64_t number = 0;
+
+	while (j->head) {
+		struct segment *s = j->head;
+
+		j->head = s->next;
+		number = s->number > number ? s->number : number;
+		segment_free(s);
+	}
+	j->tail = &j->head;
+	return number;
+}
+
 void journal_replace(struct journal *j, uint64_t index, uint64_t number)
 {
 	struct journal_bytes states = {0};
 	struct segment *s = NULL;
+	uint64_t dropped = 0;
 	int err = ledger_states_save(j->setup.serve, &states);
 
 	j->grown = 0;
 	j->base = states.length;
 	pthread_mutex_lock(&j->lock);
 	if (!err) {
+		dropped = j->hangs ? queue_drop(j) : 0;
 		s = segment_last(j, true);
 	}
 	if (s) {
 		s->bytes = states;
 		s->index = index;
-		s->number = number;
+		s->number = number > dropped ? number : dropped;
+		s->bridges = j->hangs;
 		s->alone = j->alone;
 		j->lost = false;
 	} else {

@@ -23,6 +23,11 @@ enum record_type {
 	RECORD_MARK = 5,
 };
 
+const char *journal_error_text(int err)
+{
+	return err == JOURNAL_HANGS ? "the disk does not answer" : strerror(-err);
+}
+
 /* ----- writing -------------------------------------------------------------------------------- */
 
 static uint32_t frame_crc(const uint8_t *head, const uint8_t *payload, size_t size)

@@ -30,7 +30,7 @@ tests_unit_test_base_log_LDADD = libyokebase.a $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_base_journal
 tests_unit_test_base_journal_SOURCES = tests/unit/test_base_journal.c tests/unit/fake_ledger.c tests/unit/fake_ledger.h
 tests_unit_test_base_journal_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_base_journal_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fallocate,--wrap=faccessat
+tests_unit_test_base_journal_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fallocate,--wrap=faccessat,--wrap=fdatasync,--wrap=fsync
 tests_unit_test_base_journal_LDADD = libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
 endif
 

@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "control_private.h"
+#include "yoke/journal.h"
 
 /* How bad it is, worst last; the verdict is the worst problem's. */
 enum control_health {
@@ -204,7 +205,13 @@ static void control_health_ledger(
 		control_json_append(problems,
 			"the journal in the state directory cannot be written: %s: reservations "
 			"and mode pages cannot be changed through this controller",
-			strerror(-ledger->journal_error));
+			journal_error_text(ledger->journal_error));
+		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
+	}
+	if (ledger->keeps_out) {
+		control_json_append(problems,
+			"the other controller cannot join until the disk of the state directory "
+			"answers: repair it");
 		control_health_worsen(health, CONTROL_HEALTH_DEGRADED);
 	}
 	if (ledger->waits_for_fence) {
@@ -229,11 +236,13 @@ static json_t *control_status_ledger(
 			acknowledged, json_pack("{s:o, s:I}", "controller", name, "index",
 					      (json_int_t)ledger->acknowledged[c]));
 	}
-	return json_pack("{s:I, s:o, s:i, s:I, s:o, s:b}", "index", (json_int_t)ledger->index,
+	return json_pack("{s:I, s:o, s:i, s:I, s:o, s:b, s:b}", "index", (json_int_t)ledger->index,
 		"acknowledged", acknowledged, "pending", (int)ledger->pending, "journal_bytes",
 		(json_int_t)ledger->journal_bytes, "journal_error",
-		ledger->journal_error ? json_string(strerror(-ledger->journal_error)) : json_null(),
-		"waits_for_fence", (int)ledger->waits_for_fence);
+		ledger->journal_error ? json_string(journal_error_text(ledger->journal_error))
+				      : json_null(),
+		"waits_for_fence", (int)ledger->waits_for_fence, "keeps_other_out",
+		(int)ledger->keeps_out);
 }
 
 void control_get_status(struct control_request *req)

@@ -20,6 +20,7 @@
 #ifndef YOKE_JOURNAL_H
 #define YOKE_JOURNAL_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@
 #define JOURNAL_ENTRIES_BYTES (4u << 20)
 /* Free space that it holds for entries under way: without it, none is accepted. */
 #define JOURNAL_RESERVE_BYTES (1u << 20)
+/* A disk that has not come back from one operation for so long hangs; that is no disk's own error.
+ */
+#define JOURNAL_HANGS_MS 5000
+#define JOURNAL_HANGS	 (-EINPROGRESS)
 
 /* ----- bytes that grow ------------------------------------------------------------------------ */
 
@@ -125,7 +130,8 @@ struct journal_status {
 	uint64_t durable; /* everything up to this index is on the disk */
 	uint64_t replaced; /* the highest `number` of a replacement or a mark that is on the disk */
 	uint64_t bytes; /* of the file */
-	int err; /* 0, or why nothing can be made durable at present: a negative errno */
+	int err; /* 0, or why nothing can be made durable at present: a negative errno, or
+		    JOURNAL_HANGS */
 	bool alone; /* as journal_mark() said last, also in a former life */
 };
 
@@ -154,5 +160,15 @@ void journal_mark(struct journal *j, uint64_t index, bool alone, uint64_t number
  */
 void journal_replace(struct journal *j, uint64_t index, uint64_t number);
 void journal_status(struct journal *j, struct journal_status *status);
+/*
+ * A disk that hangs gives no error. Called every now and then with a clock that only grows: when
+ * the thread has not come back from an operation for JOURNAL_HANGS_MS the status says
+ * JOURNAL_HANGS, until it does. What it has been given may be written all the same then; what comes
+ * meanwhile waits in memory, no more of it than since the last journal_replace(). May call
+ * changed(). Control thread.
+ */
+void journal_watch(struct journal *j, uint64_t now_ms);
+/* journal_status.err in words. */
+const char *journal_error_text(int err);
 
 #endif

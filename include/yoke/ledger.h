@@ -99,6 +99,7 @@ struct ledger_status {
 	int journal_error; /* 0, or why nothing can be made durable here: a negative errno */
 	bool waits_for_fence; /* entries wait until it is certain that the lost controller is dead
 			       */
+	bool keeps_out; /* the other controller cannot join until the disk of the journal answers */
 };
 
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Persistent reservations outlive whatever is lost, and a state directory that is full."""
+"""Persistent reservations outlive whatever is lost, and a state directory that is full or hangs."""
 
 import time
 
@@ -15,6 +15,7 @@ REGISTER = "5f060000000000001800={:048x}"
 READ_KEYS = "5e000000000000080000:2048"
 KEEP = 1 << 24  # bit 0 of byte 20 of the parameter list
 ISID = 4711
+PLACE = "/var/lib/yoke"
 
 
 def host(lab, node, lun, *cdbs):
@@ -128,14 +129,13 @@ def daemon_again(lab, node):
 def test_full_disk(lab):
     """The owner's state directory is full: PERSISTENT RESERVE OUT fails, I/O goes on; it heals."""
     ready(lab)
-    place = "/var/lib/yoke"
-    lab["a"].run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", place])
+    lab["a"].run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", PLACE])
     try:
         daemon_again(lab, "a")
         home(lab, "g1")
         check(register(lab, "a", 0xaa) == "00", "REGISTER failed while there was room")
         with loaded(lab, "full") as load:
-            lab["a"].run(["dd", "if=/dev/zero", f"of={place}/fill", "bs=64k"], check=False)
+            lab["a"].run(["dd", "if=/dev/zero", f"of={PLACE}/fill", "bs=64k"], check=False)
             # The space that the journal holds is used up by entries, then it says so.
             for first in range(0x1000, 0x1000 + 20000, 400):
                 if ledger(lab, "a")["journal_error"]:
@@ -150,14 +150,61 @@ def test_full_disk(lab):
             time.sleep(1)
             report = load.mark("heal")
             check(report["failed"] == 0 and report["wrong"] == 0, f"a full disk: {report}")
-            lab["a"].run(["rm", f"{place}/fill"])
+            lab["a"].run(["rm", f"{PLACE}/fill"])
             wait_for(lambda: not ledger(lab, "a")["journal_error"], 10, "the journal is well again")
             check(register(lab, "a", 0xbb) == "00", "REGISTER failed after the disk had room again")
             end(load, lab)
     finally:
-        lab["a"].run(["umount", "-l", place])
+        lab["a"].run(["umount", "-l", PLACE])
         daemon_again(lab, "a")
     check(keys(lab, "b") == [0xbb], f"in the end: {keys(lab, 'b')}")
+
+
+def state_on_a_disk(lab, node):
+    """Its state directory is a file system of its own, which can be frozen: a disk that hangs."""
+    image = "/run/state.img"
+    lab[node].run(["truncate", "-s", "16m", image])
+    lab[node].run(["mkfs.ext4", "-q", image])
+    lab[node].run(["mount", "-o", "loop", image, PLACE])
+    daemon_again(lab, node)
+
+
+def test_hanging_disk(lab):
+    """The owner's state directory hangs: that is said, I/O goes on, the other cannot return; it heals."""
+    ready(lab)
+    state_on_a_disk(lab, "a")
+    try:
+        for name in lab.settings["groups"]:
+            home(lab, name)
+        check(register(lab, "a", 0xd1) == "00", "REGISTER failed while the disk was well")
+        with loaded(lab, "hang") as load:
+            for name in lab.settings["groups"]:
+                if group(lab, name)["owner"] != "a":
+                    move(lab, name, "a")
+            lab["a"].run(["fsfreeze", "--freeze", PLACE])
+            lab["b"].kill_daemon("yoked")
+            wait_for(lambda: not in_sync(lab, "b"), 10, "the daemon at b has ended", 0.05)
+            wait_for(lambda: ledger(lab, "a")["keeps_other_out"], 30, "a says that b cannot join")
+            error = ledger(lab, "a")["journal_error"]
+            check(error == "the disk does not answer", f"the journal at a: {error}")
+            problems = lab["a"].yokectl("status", timeout=5)["problems"]
+            check(any("cannot join" in problem for problem in problems), f"yokectl status says {problems}")
+            check(not in_sync(lab, "b"), "b is in sync before a's disk knows that a is not alone")
+            check(register(lab, "a", 0xd2) == "08", "a change that a cannot keep is not BUSY")
+            check(keys(lab, "a") == [0xd1], "an entry that was refused has been applied")
+            lab["a"].run(["fsfreeze", "--unfreeze", PLACE])
+            wait_for(lambda: not ledger(lab, "a")["journal_error"], 10, "the journal is well again")
+            wait_for(lambda: in_sync(lab, "b"), 30, "b is back and in sync")
+            check(register(lab, "b", 0xd2) == "00", "REGISTER failed after the disk was back")
+            report = load.mark("healed")
+            check(report["failed"] == 0 and report["wrong"] == 0, f"a disk that hangs: {report}")
+            end(load, lab)
+        check(keys(lab, "a") == keys(lab, "b") == [0xd1, 0xd2], f"in the end: {keys(lab, 'b')}")
+    finally:
+        lab["a"].run(["fsfreeze", "--unfreeze", PLACE], check=False)
+        lab["a"].run(["umount", "-l", PLACE])
+        daemon_again(lab, "a")
+    clear(lab, "b")
 
 
 def test_split(lab):

@@ -223,6 +223,15 @@ static void fault_slow_disk(struct sim *sim)
 	disk_slow(sim, (uint8_t)(1 + sim_below(sim, 2)), true);
 }
 
+/* The disk of a state directory: long enough for others to go on without it, more often than not.
+ */
+static void fault_state_hangs(struct sim *sim)
+{
+	struct node *node = &sim->node[1 + sim_below(sim, 2)];
+
+	node->stable.hangs_until_ns = sim->now_ns + (1000 + sim_below(sim, 11000)) * MS;
+}
+
 static void reset_event(void *arg)
 {
 	wires_reset(arg);
@@ -268,6 +277,7 @@ static const struct {
 	{"machine hangs, fencing lies", fault_lie, 4},
 	{"power lost, slow fencing", fault_slow_fencing, 1},
 	{"slow disk", fault_slow_disk, 3},
+	{"disk of a state directory hangs", fault_state_hangs, 2},
 	{"interconnect reset beside a slow disk", fault_slow_reset, 4},
 	{"a host loses a connection", fault_connection, 2},
 };
@@ -301,6 +311,7 @@ void faults_mend(struct sim *sim)
 	sim->lies = false;
 	for (uint8_t i = 1; i <= 2; i++) {
 		disk_slow(sim, i, false);
+		sim->node[i].stable.hangs_until_ns = 0;
 		node_wake(&sim->node[i]);
 	}
 }

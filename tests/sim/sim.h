@@ -72,6 +72,7 @@ struct stable {
 	bool written; /* groups.state exists */
 	uint8_t *journal; /* the bytes of ledger.journal */
 	size_t journal_length;
+	uint64_t hangs_until_ns; /* no write is over before */
 };
 
 /* One controller. */

@@ -4,12 +4,22 @@
  * daemon/base/journal.c: writes take time; what was under way when the power went is there, not
  * there, or (the journal) torn. The journal's bytes are those of daemon/base/journal_format.c.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/sim.h"
 #include "yoke/util.h"
+
+/* How long a write takes. */
+static uint64_t write_delay(struct node *node, uint64_t least_ns)
+{
+	uint64_t delay = sim_delay(node->sim, least_ns, 30 * MS);
+	uint64_t until = node->stable.hangs_until_ns;
+
+	return until > node->sim->now_ns ? until - node->sim->now_ns + delay : delay;
+}
 
 /* ----- groups.state --------------------------------------------------------------------------- */
 
@@ -105,7 +115,7 @@ static void state_begin(struct state_writer *writer)
 	memcpy(writer->writing, writer->wanted, sizeof(writer->writing));
 	writer->writing_seq = writer->wanted_seq;
 	/* Longer than it takes to hear of the former one: its message is free again. */
-	sim_at(sim, writer->node, 500 * US + sim_delay(sim, 0, 30 * MS), state_written, writer);
+	sim_at(sim, writer->node, 500 * US + write_delay(writer->node, 0), state_written, writer);
 }
 
 void state_writer_put(struct state_writer *writer, const struct state *state, uint64_t seq)
@@ -148,6 +158,7 @@ struct journal {
 	bool alone;
 	struct segment *head, **tail;
 	struct segment *writing;
+	uint64_t began_ms; /* with it */
 	struct journal_bytes frame; /* what is being written */
 	bool posted;
 	struct journal_status status;
@@ -229,6 +240,7 @@ static void segment_written(void *arg)
 	if (s->number > j->status.replaced) {
 		j->status.replaced = s->number;
 	}
+	j->status.err = 0;
 	journal_bytes_free(&s->bytes);
 	j->writing = NULL;
 	journal_note(j);
@@ -248,7 +260,8 @@ static void segment_begin(struct journal *j)
 		j->tail = &j->head;
 	}
 	j->end.mark = frame_make(j, j->writing);
-	sim_at(sim, j->node, sim_delay(sim, 200 * US, 30 * MS), segment_written, j);
+	j->began_ms = sim->now_ns / MS;
+	sim_at(sim, j->node, write_delay(j->node, 200 * US), segment_written, j);
 }
 
 static struct segment *segment_last(struct journal *j, bool replaces)
@@ -295,6 +308,14 @@ void journal_replace(struct journal *j, uint64_t index, uint64_t number)
 	s->number = number;
 	s->alone = j->alone;
 	segment_begin(j);
+}
+
+void journal_watch(struct journal *j, uint64_t now_ms)
+{
+	if (j->writing && !j->status.err && now_ms - j->began_ms >= JOURNAL_HANGS_MS) {
+		j->status.err = JOURNAL_HANGS;
+		j->setup.changed(j->setup.arg);
+	}
 }
 
 void journal_status(struct journal *j, struct journal_status *status)

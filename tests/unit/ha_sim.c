@@ -729,6 +729,37 @@ bool sim_step(struct sim *sim)
 	return true;
 }
 
+void sim_run_late(struct sim *sim, uint8_t late)
+{
+	bool some = true;
+
+	while (some) {
+		some = false;
+		for (uint8_t i = 1; i <= 2; i++) {
+			struct sim_node *n = &sim->node[i];
+
+			while (n->alive && n->outbox_count) {
+				sim_order(n);
+				some = true;
+			}
+			while (n->alive && n->inbox_count) {
+				sim_deliver(n);
+				some = true;
+			}
+			while (late != i + 2 && n->alive && fake_ledger_publish(&n->scsi)) {
+				some = true;
+			}
+			for (unsigned k = 0; k < n->job_count; k++) {
+				if (late != i || n->jobs[k].work != WORK_JOURNAL) {
+					sim_job_do(n, k);
+					some = true;
+					break;
+				}
+			}
+		}
+	}
+}
+
 void sim_run_without(struct sim *sim, enum sim_work stuck)
 {
 	bool any = true;

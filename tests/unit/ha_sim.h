@@ -152,6 +152,8 @@ bool sim_step(struct sim *sim);
 void sim_run(struct sim *sim);
 /* The same, but for one kind of work, which a disk, a store or a reactor does not end. */
 void sim_run_without(struct sim *sim, enum sim_work stuck);
+/* The same, but for the writing of node `late`'s journal, or (late - 2) its publications. */
+void sim_run_late(struct sim *sim, uint8_t late);
 /* Time passes, deadlines included. */
 void sim_pass(struct sim *sim, uint64_t ms);
 void sim_job_do(struct sim_node *node, unsigned i);

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -530,12 +533,60 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
 	return no_space ? -1 : 0;
 }
 
+/* The disk: it hangs until somebody lets it go, or fails. */
+static atomic_int hangs; /* where it does */
+enum {
+	NOWHERE,
+	IN_SYNC,
+	IN_LOOK
+};
+static atomic_int sync_error;
+static atomic_uint syncs, stuck;
+static sem_t inside, go_on;
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+static void hang(int where)
+{
+	if (hangs == where) {
+		stuck++;
+		sem_post(&inside);
+		sem_wait(&go_on);
+		stuck--;
+	}
+}
+
+int __wrap_fdatasync(int fd)
+{
+	syncs++;
+	hang(IN_SYNC);
+	return __real_fdatasync(fd);
+}
+
+int __wrap_fsync(int fd)
+{
+	syncs++;
+	errno = sync_error;
+	return errno ? -1 : __real_fsync(fd);
+}
+
+static struct journal_status rig_status(struct rig *rig)
+{
+	struct journal_status status;
+
+	journal_status(rig->j, &status);
+	return status;
+}
+
 int __wrap_faccessat(int fd, const char *name, int mode, int flags)
 {
 	(void)fd;
 	(void)name;
 	(void)mode;
 	(void)flags;
+	hang(IN_LOOK);
 	errno = no_writing;
 	return no_writing ? -1 : 0;
 }
@@ -640,6 +691,152 @@ static void test_write_fails(void **state)
 }
 
 /* One directory, two daemons: the second goes without, and the first does not notice. */
+/* ----- a disk that hangs
+ * -------------------------------------------------------------------------- */
+
+/* Everything up to `index` and no more is in the file. */
+static void expect_file(const struct rig *rig, uint64_t index)
+{
+	struct rig back = {0};
+
+	assert_true(rig_open(&back, OWNER));
+	assert_int_equal(back.index, index);
+	assert_true(!rig || fake_ledger_same(&rig->scsi, &back.scsi));
+	rig_close(&back);
+}
+
+/* The disk does not come back from the first entry's write, which is found out. */
+static void rig_hang(struct rig *rig)
+{
+	assert_true(rig_open(rig, OWNER));
+	rig_apply(rig, 0, "good", 4);
+	rig_wait(rig, 1, false);
+	syncs = 0;
+	hangs = IN_SYNC;
+	rig_apply(rig, 0, "hangs", 5);
+	sem_wait(&inside);
+	journal_watch(rig->j, 1000);
+	journal_watch(rig->j, 1000 + JOURNAL_HANGS_MS - 1);
+	assert_int_equal(rig_status(rig).err, 0);
+	rig->changes = 0;
+	journal_watch(rig->j, 1000 + JOURNAL_HANGS_MS);
+	assert_int_equal(rig->changes, 1);
+	assert_int_equal(rig_status(rig).err, JOURNAL_HANGS);
+	journal_watch(rig->j, 1000 + 2 * JOURNAL_HANGS_MS);
+	assert_int_equal(rig->changes, 1);
+}
+
+static void let_go(void)
+{
+	hangs = NOWHERE;
+	sem_post(&go_on);
+}
+
+static struct rig hung;
+
+/* Also after a test that has failed: nobody is left behind for the next one. */
+static int unhang(void **state)
+{
+	(void)state;
+	hangs = NOWHERE;
+	sync_error = 0;
+	for (unsigned n = stuck; n > 0; n--) {
+		sem_post(&go_on);
+	}
+	while (stuck) {
+		sched_yield();
+	}
+	rig_close(&hung);
+	sem_destroy(&inside);
+	sem_destroy(&go_on);
+	sem_init(&inside, 0, 0);
+	sem_init(&go_on, 0, 0);
+	return 0;
+}
+
+/*
+ * A disk that hangs is an error, too, and it ends by itself. (There was none: every host that had
+ * asked for a change, at either controller, waited as long as the disk did.)
+ */
+static void test_hangs(void **state)
+{
+	struct rig *rig = &hung;
+	struct journal_status status;
+
+	(void)state;
+	rig_hang(rig);
+	assert_int_equal(rig_status(rig).durable, 1);
+	let_go();
+	status = rig_wait(rig, rig->index, false);
+	assert_int_equal(status.err, 0);
+	/* The next one begins from the start. */
+	journal_watch(rig->j, 1000 + 3 * JOURNAL_HANGS_MS);
+	assert_int_equal(rig_status(rig).err, 0);
+	rig_close(rig);
+	expect_file(rig, rig->index);
+}
+
+/* Also when there is nothing to write: the look at the directory hangs. */
+static void test_hangs_idle(void **state)
+{
+	struct rig *rig = &hung;
+
+	(void)state;
+	assert_true(rig_open(rig, OWNER));
+	hangs = IN_LOOK;
+	sem_wait(&inside);
+	journal_watch(rig->j, 0);
+	journal_watch(rig->j, JOURNAL_HANGS_MS);
+	assert_int_equal(rig_status(rig).err, JOURNAL_HANGS);
+	let_go();
+	assert_int_equal(rig_wait(rig, 0, false).err, 0);
+	rig_close(rig);
+}
+
+/* Whoever tries again every second does not fill the memory: only the last attempt is left. */
+static void test_hangs_long(void **state)
+{
+	struct rig *rig = &hung;
+	struct journal_status status;
+
+	(void)state;
+	rig_hang(rig);
+	journal_mark(rig->j, rig->index, false, 9);
+	for (unsigned i = 0; i < 100; i++) {
+		rig_apply(rig, i & 1, "more", 4);
+		journal_replace(rig->j, rig->index, i < 50 ? 8 : 0);
+	}
+	rig_apply(rig, 1, "last", 4);
+	let_go();
+	status = rig_wait(rig, rig->index, false);
+	assert_int_equal(status.replaced, 9);
+	assert_false(status.alone);
+	assert_int_equal(syncs, 4); /* what hung; a new file and its name; what came last */
+	rig_close(rig);
+	expect_file(rig, rig->index);
+}
+
+/* What was left out is nowhere when the replacement fails: nothing is written behind the gap. */
+static void test_hangs_and_fails(void **state)
+{
+	struct rig *rig = &hung;
+
+	(void)state;
+	rig_hang(rig);
+	rig_apply(rig, 1, "left out", 8);
+	journal_replace(rig->j, rig->index, 0);
+	sync_error = EIO;
+	let_go();
+	do {
+		rig_wait(rig, 0, true);
+	} while (rig_status(rig).err == JOURNAL_HANGS);
+	sync_error = 0;
+	rig_apply(rig, 1, "behind", 6);
+	assert_int_equal(rig_settle(rig).err, -EIO);
+	rig_close(rig);
+	expect_file(NULL, 2);
+}
+
 static void test_two_daemons(void **state)
 {
 	struct rig rig = {0}, second = {0};
@@ -679,11 +876,17 @@ int main(void)
 		cmocka_unit_test_setup(test_full, clean),
 		cmocka_unit_test_setup(test_read_only, clean),
 		cmocka_unit_test_setup(test_write_fails, clean),
+		cmocka_unit_test_setup_teardown(test_hangs, clean, unhang),
+		cmocka_unit_test_setup_teardown(test_hangs_idle, clean, unhang),
+		cmocka_unit_test_setup_teardown(test_hangs_long, clean, unhang),
+		cmocka_unit_test_setup_teardown(test_hangs_and_fails, clean, unhang),
 		cmocka_unit_test_setup(test_two_daemons, clean),
 	};
 	int failed;
 
 	signal(SIGXFSZ, SIG_IGN);
+	sem_init(&inside, 0, 0);
+	sem_init(&go_on, 0, 0);
 	if (!mkdtemp(dir) || mailbox_open(&control) < 0) {
 		return 1;
 	}

@@ -12,6 +12,7 @@
 
 #include "control_rig.h"
 #include "daemon/control/control_private.h"
+#include "yoke/journal.h"
 
 static struct rig rig;
 
@@ -190,6 +191,20 @@ static void test_status_ledger(void **state)
 	assert_string_equal(text(json, "health"), "degraded");
 	expect_problem(json, "journal in the state directory cannot be written: No space");
 	expect_problem(json, "wait until the lost controller has been fenced");
+	json_decref(json);
+
+	/* It hangs: strerror() would speak of a connection. */
+	fake.ledger.journal_error = JOURNAL_HANGS;
+	json = ask("GET", "/v1/status", NULL);
+	expect_problem(json, "cannot be written: the disk does not answer: reservations");
+	assert_true(
+		json_is_false(json_object_get(json_object_get(json, "ledger"), "keeps_other_out")));
+	json_decref(json);
+	fake.ledger.keeps_out = true;
+	json = ask("GET", "/v1/status", NULL);
+	expect_problem(json, "the other controller cannot join until the disk");
+	assert_true(
+		json_is_true(json_object_get(json_object_get(json, "ledger"), "keeps_other_out")));
 	json_decref(json);
 }
 

@@ -25,38 +25,6 @@ static bool steps(struct sim *sim, unsigned n)
 	return true;
 }
 
-/* Everything happens but the writing of node `id`'s journal, or (id + 2) its publications. */
-static void run_without(struct sim *sim, uint8_t id)
-{
-	bool some = true;
-
-	while (some) {
-		some = false;
-		for (uint8_t i = 1; i <= 2; i++) {
-			struct sim_node *n = &sim->node[i];
-
-			while (n->alive && n->outbox_count) {
-				sim_order(n);
-				some = true;
-			}
-			while (n->alive && n->inbox_count) {
-				sim_deliver(n);
-				some = true;
-			}
-			while (id != i + 2 && n->alive && fake_ledger_publish(&n->scsi)) {
-				some = true;
-			}
-			for (unsigned k = 0; k < n->job_count; k++) {
-				if (id != i || n->jobs[k].work != WORK_JOURNAL) {
-					sim_job_do(n, k);
-					some = true;
-					break;
-				}
-			}
-		}
-	}
-}
-
 static void submit_some(struct sim *sim, uint8_t id, unsigned n)
 {
 	while (n--) {
@@ -105,7 +73,7 @@ static void test_done(void **state)
 		struct sim *sim = sim_pair(late, 1);
 		struct sim_submitted *a = sim_submit(sim, 1, 0), *b = sim_submit(sim, 1, 0);
 
-		run_without(sim, late);
+		sim_run_late(sim, late);
 		assert_int_equal(a->outcome, -1);
 		assert_int_equal(b->outcome, -1);
 		sim_run(sim);
@@ -584,76 +552,6 @@ static void test_begins_alone(void **state)
 	}
 }
 
-/* ----- journals that fail
- * ----------------------------------------------------------------------------- */
-
-/* The owner's: known, so that nothing more is taken; what was under way is done when it heals. */
-static void test_journal_fails_here(void **state)
-{
-	struct sim *sim = sim_pair(5, 1);
-	struct sim_submitted *first, *second;
-
-	sim->node[1].journal_err = -28;
-	first = sim_submit(sim, 1, 0);
-	sim_run(sim);
-	assert_int_equal(sim->node[1].m->ledger->err, -28);
-	/* It is applied at both and on the other's disk. */
-	assert_int_equal(first->outcome, LEDGER_DONE);
-	assert_int_equal(sim->node[2].journal.lus[0].count, 1);
-	second = sim_submit(sim, 1, 0);
-	assert_int_equal(second->outcome, LEDGER_FAILED);
-	sim_pass(sim, 3000);
-	assert_int_equal(sim_access(sim, 1, 0), GROUP_LOCAL); /* I/O goes on */
-	sim->node[1].journal_err = 0;
-	sim_pass(sim, 3000);
-	assert_int_equal(sim->node[1].m->ledger->err, 0);
-	second = sim_submit(sim, 1, 0);
-	sim_run(sim);
-	assert_int_equal(second->outcome, LEDGER_DONE);
-	sim_check_entries(sim);
-	sim_free(sim);
-}
-
-/* The other's: it says so and is not waited for; it has no good score until it heals. */
-static void test_journal_fails_there(void **state)
-{
-	struct sim *sim = sim_pair(5, 1);
-	struct sim_submitted *e;
-
-	sim->node[2].journal_err = -28;
-	e = sim_submit(sim, 1, 0);
-	sim_run(sim);
-	assert_int_equal(e->outcome, LEDGER_DONE);
-	assert_int_equal(sim->node[2].scsi.lus[0].count, 1);
-	assert_int_equal(sim->node[2].journal.lus[0].count, 0);
-	assert_int_equal(sim->node[2].score[0], 100);
-	assert_int_equal(sim_submit(sim, 2, 1)->outcome, LEDGER_FAILED);
-	sim->node[2].journal_err = 0;
-	sim_pass(sim, 3000);
-	assert_int_equal(sim->node[2].score[0], 500);
-	sim_check_entries(sim);
-	sim_free(sim);
-}
-
-/* Both, or the last one's: nobody has it on a disk, so nobody says that it is done. */
-static void test_journal_fails_everywhere(void **state)
-{
-	struct sim *sim = sim_pair(5, 1);
-	struct sim_submitted *e;
-
-	sim->node[1].journal_err = sim->node[2].journal_err = -30;
-	e = sim_submit(sim, 1, 0);
-	sim_pass(sim, 5000);
-	assert_int_equal(e->outcome, -1);
-	sim_kill(sim, 2, LEFT_PROCESS);
-	sim_pass(sim, 5000);
-	assert_int_equal(e->outcome, -1);
-	sim->node[1].journal_err = 0;
-	sim_pass(sim, 3000);
-	assert_int_equal(e->outcome, LEDGER_DONE);
-	sim_free(sim);
-}
-
 /* ----- differences
  * -------------------------------------------------------------------------------------- */
 
@@ -697,36 +595,6 @@ static void test_snapshot_damaged(void **state)
 	sim_run(sim);
 	assert_true(n->fatal);
 	assert_int_equal(n->readies, 0);
-	sim_free(sim);
-}
-
-/*
- * The states as a whole cannot be written, then single entries can again: the states come once
- * more, nothing waits for ever.
- */
-static void test_replacement_fails(void **state)
-{
-	struct sim *sim = sim_pair(9, 1);
-	const struct ha_ledger *l;
-
-	sim_kill(sim, 2, LEFT_PROCESS);
-	sim_run(sim);
-	submit_some(sim, 1, 2);
-	sim_run(sim);
-	sim->node[2].journal_err = -28;
-	sim_boot(sim, 2);
-	sim_run(sim);
-	l = sim->node[2].m->ledger;
-	assert_int_equal(l->err, -28);
-	assert_int_not_equal(l->replaced, l->replacing);
-	sim->node[2].journal_err = 0;
-	sim_submit(sim, 1, 0);
-	sim_run(sim);
-	assert_int_equal(l->err, 0);
-	sim_pass(sim, 2000);
-	assert_int_equal(l->replaced, l->replacing);
-	expect_all(sim, LEDGER_DONE);
-	sim_check_entries(sim);
 	sim_free(sim);
 }
 
@@ -980,11 +848,7 @@ int main(void)
 		cmocka_unit_test(test_begins_alone),
 		cmocka_unit_test(test_alone_no_more),
 		cmocka_unit_test(test_donor_dies),
-		cmocka_unit_test(test_replacement_fails),
 		cmocka_unit_test(test_gone_before_it_was_heard),
-		cmocka_unit_test(test_journal_fails_here),
-		cmocka_unit_test(test_journal_fails_there),
-		cmocka_unit_test(test_journal_fails_everywhere),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_snapshot_damaged),
 		cmocka_unit_test(test_old_peer),
