@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#define DISK_FILES_MAX	  256
+#define DISK_FILES_MAX	  2048
 #define DISK_NEXUSES_MAX  8
 #define DISK_RULES_MAX	  64
 #define DISK_NAME_MAX	  64
