@@ -22,6 +22,7 @@ bool scsi_read_decode(struct scsi_task *task)
 	}
 	task->in_bytes = (uint32_t)(task->blocks << task->lu->block_shift);
 	task->buf_bytes = task->in_bytes;
+	extent_expect(task->lu->extent, task->lba << task->lu->block_shift, task->in_bytes);
 	return true;
 }
 

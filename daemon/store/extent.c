@@ -175,6 +175,13 @@ const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_
 	return extent->ops->peek(extent, offset_bytes, length_bytes);
 }
 
+void extent_expect(const struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	if (extent->map) {
+		extent_fd_expect(extent, offset_bytes, length_bytes);
+	}
+}
+
 int extent_peek_copy(
 	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to)
 {

@@ -78,6 +78,8 @@ void extent_fd_submit(struct extent *extent, struct extent_io *io);
 /* peek.c: the page cache of a file; without a map it is read the ordinary way. */
 void extent_fd_map(struct extent *extent);
 void extent_fd_unmap(struct extent *extent);
+/* Only with a map. */
+void extent_fd_expect(const struct extent *extent, uint64_t offset, uint64_t length);
 const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length);
 /*
  * Copies what is shown of the range; false: it is not all there, and `to` may have been written to.

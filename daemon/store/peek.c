@@ -16,7 +16,10 @@
 
 #include "extent.h"
 
-#define PEEK_PAGE      4096u
+#define PEEK_PAGE 4096u
+#define PEEK_LINE 64u /* of the processor's cache; a guess */
+#define PEEK_AHEAD \
+	(16u * PEEK_LINE) /* from there on the processor sees by itself that it goes on */
 #define PEEK_PAGES_MAX (BUF_MAX_BYTES / PEEK_PAGE + 1u)
 
 static size_t peek_seen_bytes(uint64_t map_bytes)
@@ -146,6 +149,24 @@ static bool peek_look(struct extent *extent, uint64_t first, uint64_t end, uint1
 		atomic_store_explicit(&extent->seen[i], now, memory_order_relaxed);
 	}
 	return true;
+}
+
+/*
+ * Between the header of a command and the send of its data the other commands of the same receive
+ * are looked at: time to fetch from memory, and to find the page in the page tables, what sendmsg()
+ * would else wait for. A prefetch of what is not mapped does nothing.
+ */
+void extent_fd_expect(const struct extent *extent, uint64_t offset, uint64_t length)
+{
+	uint64_t end = length < PEEK_AHEAD ? length : PEEK_AHEAD;
+
+	if (offset > extent->map_bytes || length > extent->map_bytes - offset) {
+		return;
+	}
+	__builtin_prefetch((const void *)&extent->seen[offset / PEEK_PAGE]);
+	for (uint64_t at = 0; at < end; at += PEEK_LINE) {
+		__builtin_prefetch(extent->map + offset + at);
+	}
 }
 
 const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length)

@@ -155,6 +155,12 @@ void extent_ask(struct extent *const extents[], struct extent_io *const ios[], u
 const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes);
 
 /*
+ * The range will be read soon: what is of it in memory may begin to come into the processor's cache
+ * meanwhile. A hint that costs next to nothing, waits for nothing and fails silently. Any reactor.
+ */
+void extent_expect(const struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes);
+
+/*
  * A copy of what extent_peek() has shown. Waits only for what has left memory meanwhile. 0, or a
  * negative errno: then nothing of this extent is shown any more, EXTENT_READ finds out what is
  * wrong. Any reactor.

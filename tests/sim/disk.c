@@ -464,6 +464,13 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 		arrive, request);
 }
 
+void extent_expect(const struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	(void)extent;
+	(void)offset_bytes;
+	(void)length_bytes;
+}
+
 void extent_ask(struct extent *const extents[], struct extent_io *const ios[], unsigned count,
 	struct reactor *r)
 {

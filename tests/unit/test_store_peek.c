@@ -114,6 +114,12 @@ static void a_file_shows_what_is_in_the_page_cache(void **state)
 	assert_null(extent_peek(extent, 4 * MIB, 512));
 	assert_null(extent_peek(extent, UINT64_MAX - 511, 512));
 	assert_null(extent_peek(extent, MIB, 0));
+	/* a hint, whatever is there */
+	extent_expect(extent, MIB, 8192);
+	extent_expect(extent, 2 * MIB, 4096);
+	extent_expect(extent, 4 * MIB - 512, 512);
+	extent_expect(extent, UINT64_MAX - 511, 512);
+	assert_shows(extent, MIB, pattern, 8192);
 	extent_close(extent);
 }
 
