@@ -239,7 +239,7 @@ BUGS = [
         "daemon/scsi/watch.c", "		!lu->scsi->groups[lu->group].claimed) {", "		false) {",
         ("test_scsi_threshold",)),
     Bug("threshold-watch-unpinned", "an LU that goes is closed while its store is asked", "lifetime",
-        "daemon/scsi/watch.c", "			lu->pins++;", "			lu->pins += 0;", ("test_scsi_threshold",)),
+        "daemon/scsi/watch.c", "		lu->pins++;", "		lu->pins += 0;", ("test_scsi_threshold",)),
     Bug("capacity-left-over", "READ CAPACITY(16) sends bytes that nobody wrote", "bad input, row 11", "daemon/scsi/capacity.c",
         "	cursor_put_zeros(&c, 16);\n	scsi_parameter_end(task, &c);", "	cursor_take(&c, 16);\n	scsi_parameter_end(task, &c);",
         ("test_scsi_walk",)),
