@@ -2,6 +2,7 @@
 #include "daemon/ledger_local.h"
 
 #include <qb/qblist.h>
+#include <qb/qbutil.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "yoke/log.h"
 #include "yoke/util.h"
 
-#define RETRY_MS 1000
+#define TICK_MS 1000
 
 /* An entry that has been applied and is not done. They end in their order. */
 struct local_entry {
@@ -37,7 +38,7 @@ struct ledger_local {
 	unsigned count;
 };
 
-static void local_retry_arm(struct ledger_local *l);
+static void local_tick_arm(struct ledger_local *l);
 
 static void local_settle(struct ledger_local *l)
 {
@@ -62,24 +63,30 @@ static void local_applied(void *arg)
 	local_settle(e->l);
 }
 
-/* The way back after a failed write: everything as it is, in a new file. */
-static void local_retry(void *arg)
+/*
+ * While something is to be made durable: does the disk answer? And the way back after a failed
+ * write: everything as it is, in a new file.
+ */
+static void local_tick(void *arg)
 {
 	struct ledger_local *l = arg;
 
 	l->timer_armed = false;
+	journal_watch(l->journal, qb_util_nano_current_get() / QB_TIME_NS_IN_MSEC);
 	if (l->status.err) {
 		journal_replace(l->journal, l->index, 0);
-		local_retry_arm(l);
+	}
+	if (l->status.err || l->count) {
+		local_tick_arm(l);
 	}
 }
 
-static void local_retry_arm(struct ledger_local *l)
+static void local_tick_arm(struct ledger_local *l)
 {
 	if (!l->timer_armed) {
 		l->timer_armed =
-			qb_loop_timer_add(l->loop, QB_LOOP_MED, RETRY_MS * QB_TIME_NS_IN_MSEC, l,
-				local_retry, &l->timer) == 0;
+			qb_loop_timer_add(l->loop, QB_LOOP_MED, TICK_MS * QB_TIME_NS_IN_MSEC, l,
+				local_tick, &l->timer) == 0;
 	}
 }
 
@@ -97,7 +104,7 @@ static void local_changed(void *arg)
 		log_notice("%s/%s can be written again", l->conf->state_dir, JOURNAL_FILE);
 	}
 	if (l->status.err) {
-		local_retry_arm(l);
+		local_tick_arm(l);
 	}
 	local_settle(l);
 }
@@ -115,6 +122,7 @@ static void local_submit(void *ctx, const struct ledger_entry *entry,
 	*e = (struct local_entry){.l = l, .index = ++l->index, .done = done, .arg = arg};
 	qb_list_add_tail(&e->link, &l->entries);
 	l->count++;
+	local_tick_arm(l);
 	e->result = l->serve->apply(l->serve->ctx, entry, e->index, local_applied, e);
 	journal_append(l->journal, e->index, entry);
 }

@@ -21,6 +21,7 @@ UNIT_TESTS += tests/unit/test_ledger_local
 tests_unit_test_ledger_local_SOURCES = tests/unit/test_ledger_local.c daemon/ledger_local.c daemon/ledger_local.h \
 	tests/unit/fake_ledger.c tests/unit/fake_ledger.h
 tests_unit_test_ledger_local_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_ledger_local_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fallocate
+tests_unit_test_ledger_local_LDFLAGS = \
+	$(AM_LDFLAGS) -Wl,--wrap=fallocate,--wrap=fdatasync,--wrap=qb_util_nano_current_get
 tests_unit_test_ledger_local_LDADD = libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
 endif

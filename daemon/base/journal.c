@@ -101,21 +101,15 @@ void journal_status(struct journal *j, struct journal_status *status)
 
 void journal_watch(struct journal *j, uint64_t now_ms)
 {
-	bool changed = false;
-
 	pthread_mutex_lock(&j->lock);
 	if (j->turn != j->seen_turn) {
 		j->seen_turn = j->turn;
 		j->seen_ms = now_ms;
 	} else if (j->turn & 1 && !j->hangs && now_ms - j->seen_ms >= JOURNAL_HANGS_MS) {
 		j->hangs = true;
-		changed = !j->lost && j->status.err != JOURNAL_HANGS;
-		j->status.err = j->lost ? j->status.err : JOURNAL_HANGS;
+		journal_note(j, j->status.err, false);
 	}
 	pthread_mutex_unlock(&j->lock);
-	if (changed) {
-		j->setup.changed(j->setup.arg);
-	}
 }
 
 /* The thread goes to the disk, and comes back. The lock is held before the one, after the other. */

@@ -164,8 +164,8 @@ void journal_status(struct journal *j, struct journal_status *status);
  * A disk that hangs gives no error. Called every now and then with a clock that only grows: when
  * the thread has not come back from an operation for JOURNAL_HANGS_MS the status says
  * JOURNAL_HANGS, until it does. What it has been given may be written all the same then; what comes
- * meanwhile waits in memory, no more of it than since the last journal_replace(). May call
- * changed(). Control thread.
+ * meanwhile waits in memory, no more of it than since the last journal_replace(). changed()
+ * tells of it. Control thread.
  */
 void journal_watch(struct journal *j, uint64_t now_ms);
 /* journal_status.err in words. */

@@ -314,7 +314,7 @@ void journal_watch(struct journal *j, uint64_t now_ms)
 {
 	if (j->writing && !j->status.err && now_ms - j->began_ms >= JOURNAL_HANGS_MS) {
 		j->status.err = JOURNAL_HANGS;
-		j->setup.changed(j->setup.arg);
+		journal_note(j);
 	}
 }
 

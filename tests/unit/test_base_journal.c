@@ -720,9 +720,11 @@ static void rig_hang(struct rig *rig)
 	assert_int_equal(rig_status(rig).err, 0);
 	rig->changes = 0;
 	journal_watch(rig->j, 1000 + JOURNAL_HANGS_MS);
+	mailbox_run(&control);
 	assert_int_equal(rig->changes, 1);
 	assert_int_equal(rig_status(rig).err, JOURNAL_HANGS);
 	journal_watch(rig->j, 1000 + 2 * JOURNAL_HANGS_MS);
+	mailbox_run(&control);
 	assert_int_equal(rig->changes, 1);
 }
 

@@ -2,8 +2,10 @@
 /* The ledger of a target without a cluster, on a real directory and in a real loop. */
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,31 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
 	(void)length;
 	errno = no_space;
 	return no_space ? -1 : 0;
+}
+
+/* The disk hangs until somebody lets it go. */
+static atomic_bool hangs;
+static sem_t go_on;
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+	if (hangs) {
+		sem_wait(&go_on);
+	}
+	return __real_fdatasync(fd);
+}
+
+/* The ledger's clock goes faster than that of the loop. */
+uint64_t __wrap_qb_util_nano_current_get(void);
+
+uint64_t __wrap_qb_util_nano_current_get(void)
+{
+	static uint64_t now_ms;
+
+	now_ms += JOURNAL_HANGS_MS;
+	return now_ms * QB_TIME_NS_IN_MSEC;
 }
 
 static char dir[] = "/tmp/yoke-ledger-XXXXXX";
@@ -212,6 +239,33 @@ static void test_full(void **state)
 	rig_close(&rig);
 }
 
+/* A disk that hangs: what is under way waits, what comes is refused; it ends by itself. */
+static void test_hangs(void **state)
+{
+	struct ledger_status status;
+	struct rig rig, next;
+
+	rig_open(&rig);
+	rig_run(&rig, is_durable);
+	hangs = true;
+	submit(&rig, "under way");
+	rig_run(&rig, is_failing);
+	ledger_local_status(rig.l, &status);
+	assert_int_equal(status.journal_error, JOURNAL_HANGS);
+	assert_int_equal(rig.done, 0);
+	submit(&rig, "refused");
+	assert_int_equal(rig.failed, 1);
+	hangs = false;
+	sem_post(&go_on);
+	rig_run(&rig, is_well);
+	rig_run(&rig, all_is_done);
+	assert_int_equal(rig.done, 1);
+	rig_close(&rig);
+	rig_open(&next);
+	assert_int_equal(next.scsi.lus[0].count, 1);
+	rig_close(&next);
+}
+
 static int clean(void **state)
 {
 	char path[128];
@@ -227,9 +281,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_done, clean, clean),
 		cmocka_unit_test_setup_teardown(test_full, clean, clean),
+		cmocka_unit_test_setup_teardown(test_hangs, clean, clean),
 	};
 	int failed;
 
+	sem_init(&go_on, 0, 0);
 	if (!mkdtemp(dir)) {
 		return 1;
 	}
