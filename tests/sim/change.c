@@ -263,3 +263,8 @@ bool change_is_over(const struct node *node)
 {
 	return node->running->file == node->file;
 }
+
+bool change_has_lun(const struct node *node)
+{
+	return node->running->target.lun_count == SIM_LUNS;
+}

@@ -62,11 +62,14 @@ static void transfer_fill(struct attempt *attempt, const struct command *command
 /* Of LU 0 there may be two. */
 static uint8_t lun_draw(const struct command *command)
 {
+	struct sim *sim = command->host->sim;
 	bool plain = command->what == READ || command->what == WRITE || command->what == SWAP;
-	bool other = plain && command->lu == 0 && !hosts_of(command->host->sim)->draining &&
-		     sim_once_in(command->host->sim, 4);
+	bool other = plain && command->lu == 0 && !hosts_of(sim)->draining && sim_once_in(sim, 4);
 
-	return (uint8_t)(other ? SIM_LUNS - 1 : command->lu);
+	if (other && (change_has_lun(command->session->node) || sim_once_in(sim, 8))) {
+		return SIM_LUNS - 1;
+	}
+	return (uint8_t)command->lu;
 }
 
 void attempt_fill(struct attempt *attempt, const struct command *command)

@@ -487,7 +487,7 @@ static void checked(struct command *command, struct attempt *attempt)
 		   attempt->sense == 0x02040b) {
 		retry(command, 5 * MS, 100 * MS);
 	} else if (attempt->sense == 0x052500 && attempt->task.lun[1] == SIM_LUNS - 1) {
-		command->op.attempts++;
+		command->op.attempts += attempt->task.rerun; /* else it has not been done */
 		retry(command, 1 * MS, 50 * MS); /* by the other LUN, sooner or later */
 	} else if (attempt->sense == 0x0e1d00 && command->what == SWAP) {
 		command_over(command, HISTORY_NO);

@@ -221,6 +221,8 @@ void change_reload(struct node *node);
 /* He sees to it that both have the same file, and run it; `restart`: if nothing else helps. */
 void change_mend(struct sim *sim, bool restart);
 bool change_is_over(const struct node *node);
+/* Does the last LUN exist there, by what runs? */
+bool change_has_lun(const struct node *node);
 
 /* disk.c */
 struct disk *disk_new(struct sim *sim);
