@@ -96,19 +96,20 @@ static uint8_t donor_of(const struct machine *m)
 
 static void snapshot_start(struct machine *m);
 
-/* The same at a joiner whose own STATE has not come back yet: it knows what it has said there. */
-static uint8_t donor_for_joiner(const struct machine *m)
+/*
+ * Whose states count, also at a joiner whose own STATE has not come back yet: it knows what it has
+ * said there.
+ */
+static uint8_t counts_for_joiner(const struct machine *m)
 {
 	const struct ha_ledger *l = m->ledger;
 	const struct ledger_facts *f = &l->facts[m->other];
 	const struct message_state *said = m->said[m->other];
 
 	if (facts_are_known(m, m->self)) {
-		return donor_of(m);
+		return ledger_counts(m);
 	}
-	if (!facts_are_known(m, m->other) ||
-		memcmp(said->digest, m->conf->digest, sizeof(said->digest)) != 0 ||
-		(f->index == l->index && f->digest == l->digest)) {
+	if (!facts_are_known(m, m->other) || (f->index == l->index && f->digest == l->digest)) {
 		return 0;
 	}
 	return said->in_sync || f->index > l->index ? m->other : m->self;
@@ -117,15 +118,15 @@ static uint8_t donor_for_joiner(const struct machine *m)
 void ledger_joiner_lost(struct machine *m, enum machine_left left)
 {
 	struct ha_ledger *l = m->ledger;
-	uint8_t donor = donor_for_joiner(m);
+	uint8_t counts = counts_for_joiner(m);
 	bool known = facts_are_known(m, 1) && facts_are_known(m, 2);
 
 	/*
 	 * A daemon that has ended has acknowledged nothing that is not here with its snapshot. A
 	 * node out of reach may go on, and what it said is not all.
 	 */
-	l->behind = left == LEFT_PROCESS ? donor == m->other && !l->loaded_here
-					 : !known || donor == m->other;
+	l->behind = left == LEFT_PROCESS ? counts == m->other && !l->loaded_here
+					 : !known || counts == m->other;
 	if (l->behind) {
 		log_err("controller %u has gone before the registrations and reservations that it "
 			"knows were here: waiting for it; if it does not come back, restart this "

@@ -360,6 +360,44 @@ static void test_kept_out_and_alone(void **state)
 	sim_free(sim);
 }
 
+/* The same before the round has ended in which it would be kept out. */
+static void test_lost_before_it_is_kept_out(void **state)
+{
+	struct sim *sim = sim_pair(64, 2);
+	struct conf other = sim->conf;
+	struct sim_submitted *entry;
+	int result;
+
+	memset(other.digest, 9, sizeof(other.digest));
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_run(sim);
+	sim_kill(sim, 2, LEFT_PROCESS);
+	sim_run(sim);
+	sim_boot(sim, 1);
+	sim_run(sim);
+	sim_pass(sim, 31000);
+	sim_promote(sim, 1, 0, &result);
+	sim_run(sim);
+	entry = sim_submit(sim, 1, 0);
+	sim_run(sim);
+	assert_int_equal(entry->outcome, LEDGER_DONE);
+	sim_boot(sim, 2);
+	sim->node[2].m->conf = &other;
+	sim_run_late(sim, 2); /* what it says does not count before its journal says so */
+	assert_false(sim->node[2].m->differs);
+	sim_kill(sim, 1, LEFT_PROCESS);
+	sim_run(sim);
+	assert_false(machine_in_sync(sim->node[2].m));
+	sim_boot(sim, 1);
+	sim_run(sim);
+	assert_true(machine_in_sync(sim->node[1].m));
+	machine_conf_changed(sim->node[2].m, &sim->conf);
+	sim_run(sim);
+	assert_true(machine_has_peer(sim->node[2].m));
+	sim_check_entries(sim);
+	sim_free(sim);
+}
+
 /*
  * An owner that slept is back, not fenced, after its group has been taken and the configuration has
  * changed: the one that knows the owner goes on. The other's nexuses are told of the table once.
@@ -415,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_who_is_kept_out),
 		cmocka_unit_test(test_kept_out_by_an_old_yoked),
 		cmocka_unit_test(test_kept_out_and_alone),
+		cmocka_unit_test(test_lost_before_it_is_kept_out),
 		cmocka_unit_test(test_woken_with_the_former_file),
 	};
 
