@@ -148,6 +148,7 @@ struct sim {
 	bool lies; /* fencing does, now */
 	bool lie_open; /* it did, and not everybody knows yet */
 	bool calm; /* liveness: nothing breaks any more */
+	unsigned mends; /* of the configuration, then */
 	bool trace;
 	char wrong[256]; /* the first violation; "" = none */
 	struct totals *totals;
