@@ -286,12 +286,12 @@ static void snapshot_take(struct machine *m, const struct message *msg)
 	qb_list_for_each_entry (item, &l->items, link) {
 		item->index = 0;
 	}
+	ledger_mark(m, false);
 	l->index = msg->ledger.index;
 	l->digest = ledger_states_digest(l->serve);
 	memset(l->past, 0, sizeof(l->past));
 	l->theirs = 0;
 	l->jump_due = l->absent = false;
-	ledger_mark(m, false);
 	l->loaded_here = true;
 	log_notice("the states of the LUs as of entry %" PRIu64 " are here, %zu bytes", l->index,
 		l->in.length);
@@ -398,8 +398,8 @@ static void begin_cold(struct machine *m)
 	l->digest = ledger_states_digest(l->serve);
 	memset(l->past, 0, sizeof(l->past));
 	if (!(m->sync & HA_BIT(m->other))) {
-		l->index += HA_LEDGER_JUMP; /* the absent one may have gone on */
 		ledger_mark(m, true);
+		l->index += HA_LEDGER_JUMP; /* the absent one may have gone on */
 	}
 	ledger_replace(m);
 }

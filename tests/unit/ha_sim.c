@@ -171,6 +171,7 @@ static void op_journal_append(void *ctx, uint64_t index, const struct ledger_ent
 
 	job->alone = n->m->ledger->alone;
 	memcpy(job->lus, n->scsi.lus, sizeof(job->lus));
+	n->journal.told = index;
 }
 
 static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
@@ -182,6 +183,8 @@ static void op_journal_replace(void *ctx, uint64_t index, uint64_t number)
 
 static void op_journal_mark(void *ctx, uint64_t index, bool alone, uint64_t number)
 {
+	/* Or the next start takes it for damage, should nothing more be written. */
+	assert_int_equal(index, ((struct sim_node *)ctx)->journal.told);
 	op_journal_append(ctx, index, NULL);
 	((struct sim_node *)ctx)->jobs[((struct sim_node *)ctx)->job_count - 1].number = number;
 }
@@ -487,6 +490,7 @@ void sim_boot(struct sim *sim, uint8_t id)
 	n->scsi.hold = true;
 	n->scsi.pad = SIM_PAD; /* a snapshot takes several parts */
 	memcpy(n->scsi.lus, n->journal.lus, sizeof(n->scsi.lus));
+	n->journal.told = n->journal.index;
 	n->journal.replaced = 0;
 	n->journal.broken = false;
 	machine_ledger_set(n->m, &n->scsi.serve, n->journal.index, !n->journal.paired, 0);

@@ -73,6 +73,7 @@ struct sim_node {
 		uint64_t index, replaced;
 		bool broken; /* until it is replaced */
 		bool paired; /* the mark: not alone */
+		uint64_t told; /* the index of the last record that it was given */
 	} journal;
 	struct group_view view[SIM_GROUPS];
 	bool viewed[SIM_GROUPS];
