@@ -225,6 +225,12 @@ static bool disowns(const struct machine *m, const struct ha_group *g, uint8_t c
 					       (own->owner != c || own->epoch != record->epoch));
 }
 
+/* Also who is kept out: its epochs have been used. */
+static bool is_heard(const struct machine *m, uint8_t c)
+{
+	return m->got[c] || (m->differs && m->pids[c]);
+}
+
 /*
  * A controller has on record an epoch that who counts has not even seen proposed: the two went on
  * alone in turn. Nobody owns the group: then that epoch counts (I2). Else the owner takes the group
@@ -233,7 +239,7 @@ static bool disowns(const struct machine *m, const struct ha_group *g, uint8_t c
 static void past_regard(struct machine *m, struct ha_group *g, uint8_t best)
 {
 	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
-		uint64_t epoch = m->got[c] ? m->said[c]->groups[g->index].epoch : 0;
+		uint64_t epoch = is_heard(m, c) ? m->said[c]->groups[g->index].epoch : 0;
 
 		if (epoch > m->said[best]->groups[g->index].top && epoch > g->past) {
 			g->past = epoch;
@@ -273,11 +279,11 @@ static void choose(struct machine *m, struct ha_group *g)
 	for (uint8_t c = 1; c <= YOKE_CONTROLLERS; c++) {
 		const struct message_group *s = &m->said[c]->groups[g->index];
 
-		if (!m->got[c]) {
+		if (!is_heard(m, c)) {
 			continue;
 		}
 		top = s->top > top ? s->top : top;
-		if (known && g->owner == c && disowns(m, g, c, best)) {
+		if (m->got[c] && known && g->owner == c && disowns(m, g, c, best)) {
 			g->owner = 0;
 			g->phase = g->phase == PHASE_PREPARING ? PHASE_PREPARING : PHASE_IDLE;
 		}
@@ -316,12 +322,15 @@ static uint8_t ahead(const struct machine *m)
  */
 static bool yields(const struct machine *m)
 {
-	uint8_t counts = ahead(m);
+	uint8_t counts = ledger_counts(m), newer = ahead(m);
+	bool serving = m->said[m->self]->in_sync;
 
-	if (m->said[m->self]->in_sync != m->said[m->other]->in_sync) {
+	if (serving != m->said[m->other]->in_sync) {
 		return m->said[m->other]->in_sync;
 	}
-	counts = counts ? counts : ledger_counts(m);
+	/* With both in sync an owner may not know that it is none; else an epoch is only a number.
+	 */
+	counts = newer && (serving || !counts) ? newer : counts;
 	return counts && !m->ledger->old ? counts != m->self : m->self == 2;
 }
 

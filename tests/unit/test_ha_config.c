@@ -276,36 +276,54 @@ static void test_catching_up_at_the_start(void **state)
 	sim_free(sim);
 }
 
-/* With two files, and nobody in sync, the one begins that has what was acknowledged last. */
+/*
+ * With two files, and nobody in sync, the one begins that has what was acknowledged last, under an
+ * epoch that the other has not used either.
+ */
+static void who_is_kept_out(uint8_t newer, uint64_t used)
+{
+	struct sim *sim = sim_pair(60 + newer, newer);
+	uint8_t older = (uint8_t)(3 - newer);
+	struct conf other = sim->conf;
+	struct sim_submitted *entry;
+	int result;
+
+	memset(other.digest, 9, sizeof(other.digest));
+	sim_kill(sim, older, LEFT_PROCESS);
+	sim_run(sim);
+	entry = sim_submit(sim, newer, 0);
+	sim_run(sim);
+	assert_int_equal(entry->outcome, LEDGER_DONE);
+	sim_kill(sim, newer, LEFT_PROCESS);
+	sim_run(sim);
+	if (used) {
+		sim->node[older].disk[0].epoch = sim->node[older].disk[0].top = used;
+		sim->node[older].disk[0].owner = older;
+	}
+	sim_boot(sim, older);
+	sim->node[older].m->conf = &other;
+	sim_run(sim);
+	assert_false(machine_in_sync(sim->node[older].m));
+	sim_boot(sim, newer);
+	sim_run(sim);
+	assert_true(machine_in_sync(sim->node[newer].m));
+	assert_false(machine_in_sync(sim->node[older].m));
+	sim_promote(sim, newer, 0, &result);
+	sim_run(sim);
+	assert_int_equal(sim_group(sim, newer, 0)->owner, newer);
+	assert_true(sim_group(sim, newer, 0)->epoch > used);
+	machine_conf_changed(sim->node[older].m, &sim->conf);
+	sim_run(sim);
+	assert_true(machine_has_peer(sim->node[older].m));
+	sim_check_entries(sim);
+	sim_free(sim);
+}
+
 static void test_who_is_kept_out(void **state)
 {
 	for (uint8_t newer = 1; newer <= 2; newer++) {
-		struct sim *sim = sim_pair(60 + newer, newer);
-		uint8_t older = (uint8_t)(3 - newer);
-		struct conf other = sim->conf;
-		struct sim_submitted *entry;
-
-		memset(other.digest, 9, sizeof(other.digest));
-		sim_kill(sim, older, LEFT_PROCESS);
-		sim_run(sim);
-		entry = sim_submit(sim, newer, 0);
-		sim_run(sim);
-		assert_int_equal(entry->outcome, LEDGER_DONE);
-		sim_kill(sim, newer, LEFT_PROCESS);
-		sim_run(sim);
-		sim_boot(sim, older);
-		sim->node[older].m->conf = &other;
-		sim_run(sim);
-		assert_false(machine_in_sync(sim->node[older].m));
-		sim_boot(sim, newer);
-		sim_run(sim);
-		assert_true(machine_in_sync(sim->node[newer].m));
-		assert_false(machine_in_sync(sim->node[older].m));
-		machine_conf_changed(sim->node[older].m, &sim->conf);
-		sim_run(sim);
-		assert_true(machine_has_peer(sim->node[older].m));
-		sim_check_entries(sim);
-		sim_free(sim);
+		who_is_kept_out(newer, 0);
+		who_is_kept_out(newer, 1000000);
 	}
 }
 
