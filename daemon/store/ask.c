@@ -22,7 +22,7 @@
 /* What is at the offset, and how far it goes on, up to the length asked about. */
 static int map_ask(struct extent_io *io)
 {
-	int fd = io->extent->fd;
+	int fd = io->ask_file;
 	off_t at = (off_t)io->offset_bytes, data = lseek(fd, at, SEEK_DATA), end;
 
 	if (data < 0) {
@@ -45,7 +45,7 @@ static int space_ask(struct extent_io *io)
 	struct statvfs fs;
 	struct stat st;
 
-	if (fstat(io->extent->fd, &st) < 0 || fstatvfs(io->extent->fd, &fs) < 0) {
+	if (fstat(io->ask_file, &st) < 0 || fstatvfs(io->ask_file, &fs) < 0) {
 		return -errno;
 	}
 	io->used_bytes = (uint64_t)st.st_blocks * STAT_BLOCK;
@@ -112,6 +112,9 @@ static struct extent_io *ask_admit(struct extent_io *io)
 		struct extent_io *next = io->ask_next;
 
 		io->ask_next = NULL;
+		/* For the thread: when one hangs until the daemon has ended, the extents are gone.
+		 */
+		io->ask_file = io->extent->fd;
 		if (atomic_fetch_add(&io->extent->asks, 1) < ASKS_MAX) {
 			*end = io;
 			end = &io->ask_next;

@@ -86,6 +86,8 @@ const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t l
  * A file that is cut meanwhile does no harm, on a thread that does not block SIGBUS.
  */
 bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
+/* All of the range has just been read from the page cache; not for holes of a tmpfs file. */
+void extent_fd_seen(struct extent *extent, uint64_t offset, uint64_t length);
 /* The storage of the range is given back: what was known of it is not true any more. */
 void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length);
 int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);

@@ -284,6 +284,9 @@ static ssize_t fd_inline_read(struct extent_io *io)
 		atomic_store_explicit(&extent->no_nowait_read, true, memory_order_relaxed);
 		errno = EAGAIN;
 	}
+	if (n == (ssize_t)io->length_bytes) {
+		extent_fd_seen(extent, io->offset_bytes, io->length_bytes);
+	}
 	return n;
 }
 

@@ -169,7 +169,8 @@ void extent_fd_expect(const struct extent *extent, uint64_t offset, uint64_t len
 	}
 }
 
-const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length)
+/* `look`: ask mincore() about what is not known. */
+static const uint8_t *peek_at(struct extent *extent, uint64_t offset, uint64_t length, bool look)
 {
 	uint64_t first = offset / PEEK_PAGE, end = (offset + length + PEEK_PAGE - 1) / PEEK_PAGE;
 	uint16_t now = peek_now();
@@ -178,14 +179,37 @@ const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t l
 		offset + length > extent->map_bytes || end - first > PEEK_PAGES_MAX) {
 		return NULL;
 	}
-	return peek_is_known(extent, first, end, now) || peek_look(extent, first, end, now)
+	return peek_is_known(extent, first, end, now) ||
+			       (look && peek_look(extent, first, end, now))
 		       ? extent->map + offset
 		       : NULL;
 }
 
+const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t length)
+{
+	return peek_at(extent, offset, length, true);
+}
+
+void extent_fd_seen(struct extent *extent, uint64_t offset, uint64_t length)
+{
+	uint64_t first = offset / PEEK_PAGE, end = (offset + length + PEEK_PAGE - 1) / PEEK_PAGE;
+	uint16_t now = peek_now();
+
+	if (!extent->map || offset + length > extent->map_bytes) {
+		return;
+	}
+	for (uint64_t i = first; i < end; i++) {
+		atomic_store_explicit(&extent->seen[i], now, memory_order_relaxed);
+	}
+}
+
 bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)
 {
-	const uint8_t *from = extent_fd_peek(extent, offset, length);
+	/*
+	 * Who reads has asked mincore() already, but for digests; a read that does not wait tells
+	 * as much. On tmpfs it does not: it also reads holes, which an access here would fill.
+	 */
+	const uint8_t *from = peek_at(extent, offset, length, extent->in_memory);
 
 	if (!from) {
 		return false;

@@ -105,6 +105,7 @@ struct extent_io {
 	int step;
 	int ask_fd;
 	int ask_res;
+	int ask_file;
 	struct extent_io *ask_next;
 };
 

@@ -238,6 +238,9 @@ static void a_file_that_is_cut_while_it_is_copied(void **state)
 	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
 
 	assert_int_equal(pwrite(fd, pattern, MIB, MIB), MIB);
+	/* where mincore() has been asked, or a read has told, or on tmpfs */
+	assert_int_equal(extent_fd_peek_read(extent, MIB + 512, 8192, back), extent->in_memory);
+	extent_fd_seen(extent, MIB, 12288);
 	assert_true(extent_fd_peek_read(extent, MIB + 512, 8192, back));
 	assert_memory_equal(back, pattern + 512, 8192);
 	assert_false(extent_fd_peek_read(extent, 3 * MIB, 4096, back)); /* a hole */
@@ -301,6 +304,7 @@ static void a_reactor_reads_a_file_that_is_cut(void **state)
 	assert_int_equal(reactor_start(job.r), 0);
 	assert_int_equal(job_read(&job, MIB, 8192), 0);
 	assert_memory_equal(back, pattern, 8192);
+	assert_int_not_equal(job.extent->seen[MIB / 4096 + 1], 0); /* the next is copied */
 	assert_int_equal(ftruncate(fd, MIB + 4096), 0);
 	assert_int_equal(job_read(&job, MIB, 8192), -EIO);
 	assert_true(job.extent->map_bad);
