@@ -190,7 +190,9 @@ def cib(layout, settings):
         "cluster-recheck-interval": "5min"})
     nodes = ET.SubElement(configuration, "nodes")
     for name, ident in NODES.items():
-        ET.SubElement(nodes, "node", id=str(ident), uname=name)
+        node = ET.SubElement(nodes, "node", id=str(ident), uname=name)
+        nvpairs(node, "instance_attributes", f"nodes-{ident}",
+                {"standby": "on"} if settings.get("standby") == name else {})
     resources = ET.SubElement(configuration, "resources")
     constraints = ET.SubElement(configuration, "constraints")
     yoke_resources(resources, constraints, settings)

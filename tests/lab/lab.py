@@ -38,6 +38,7 @@ DEFAULTS = {
     "stage": None,                 # directory that the product was installed into (DESTDIR)
     "groups": {"g1": "a", "g2": "b"},
     "failback": "manual",          # of every group
+    "standby": None,               # this controller is in standby at first
     "purpose": "test",             # who made it: for `lab status` and `tests/demo --stop`
     "lus": 4,
     "lu_mib": 64,
@@ -198,6 +199,7 @@ class Lab:
         self.tree = cgroups.Tree(self.layout)
         self.controllers = {name: Controller(self, name) for name in NODES}
         self.link = None
+        self.new = False
         self.supervisor = None
         self.kept = False
 
@@ -247,6 +249,7 @@ class Lab:
             self.ask(do="own")
             self.ask(do="up")
             self.tree = cgroups.Tree(layout)
+            self.new = True
         except BaseException:
             self.down()
             raise
@@ -389,10 +392,21 @@ class Lab:
         return all(sorted(state["roles"].get(f"yoke-{g}", {}).values())
                    == ["Promoted", "Unpromoted"] for g in self.settings["groups"])
 
+    def at_home(self):
+        """True when each group is promoted at its home."""
+        return not self.settings["cluster"] or all(
+            self.promoted(group) == [home] for group, home in self.settings["groups"].items())
+
     def wait_settled(self, timeout=60):
-        """Waits until both controllers serve; how long it took, in seconds."""
+        """Waits until both controllers serve; how long it took, in seconds.
+
+        Where one has come up later than the other, its groups were at the other first; the first
+        time all this waits for them to come home.
+        """
         start = time.monotonic()
-        wait_for(self.settled, timeout, f"lab {self.layout.prefix} has settled", 0.05)
+        wait_for(lambda: self.settled() and (not self.new or self.at_home()), timeout,
+                 f"lab {self.layout.prefix} has settled", 0.05)
+        self.new = False
         return time.monotonic() - start
 
     def heal(self, timeout=60):

@@ -10,7 +10,7 @@ EXTRA_DIST += tests/check tests/demo tests/functions.sh tests/packages \
 	tests/lab/test_failure.py tests/lab/test_faultdisk.py tests/lab/test_history.py tests/lab/test_isns.py tests/lab/test_late.py tests/lab/test_lab.py \
 	tests/lab/test_more.py tests/lab/test_move.py tests/lab/test_reservations.py tests/lab/test_scale.py tests/lab/test_single.py tests/lab/test_update.py \
 	tests/suite/build.py tests/suite/check.py tests/suite/model.py tests/suite/report.py tests/suite/style.py
-EXTRA_DIST += tests/lab/test_failback.py tests/lab/test_full.py tests/lab/test_online.py tests/lab/test_resize.py tests/lab/test_secrets.py tests/lab/test_stpg.py tests/lab/test_thin.py
+EXTRA_DIST += tests/lab/test_failback.py tests/lab/test_full.py tests/lab/test_online.py tests/lab/test_resize.py tests/lab/test_secrets.py tests/lab/test_start.py tests/lab/test_stpg.py tests/lab/test_thin.py
 EXTRA_DIST += tests/lab/matrix tests/lab/cell.py tests/lab/cells.py tests/lab/faults.py tests/lab/states.py \
 	tests/lab/dataout.py tests/lab/nft.py tests/lab/replay.py tests/lab/test_matrix.py
 EXTRA_DIST += tests/lab/hostile.py tests/lab/test_bad.py
