@@ -514,6 +514,19 @@ static void aborted(void *arg)
 	}
 }
 
+/*
+ * Time is up for the answer of a task that has been ended. Where its host has asked for that itself
+ * it sends nothing again before it knows that the task is over: victim_over() does it then.
+ */
+static void missed(void *arg)
+{
+	struct attempt *attempt = arg;
+
+	if (!attempt->aborts) {
+		aborted(attempt);
+	}
+}
+
 /* As Linux: the command is sent again, or its sender told that it has failed. */
 void victim_over(struct attempt *attempt)
 {
@@ -671,7 +684,7 @@ static void task_outcome(struct attempt *attempt)
 		sim_at(sim, NULL, sim_delay(sim, 20 * US, 2 * MS), answered, attempt);
 	} else {
 		/* Its host misses the answer after a while (with TAS it is told). */
-		sim_at(sim, NULL, (100 + sim_below(sim, 400)) * MS, aborted, attempt);
+		sim_at(sim, NULL, (100 + sim_below(sim, 400)) * MS, missed, attempt);
 	}
 }
 

@@ -74,6 +74,7 @@ struct attempt {
 	struct scsi_task task;
 	struct scsi_tmf tmf; /* of a RESET, ABORT, CLEAR; its number is the task's tag */
 	struct attempt *victims[DEPTH]; /* under way when an ABORT or CLEAR came */
+	unsigned aborts; /* so many of its own host mean it, and are not answered yet */
 	struct attempt *former; /* aborted before, by the same nexus */
 	struct command *command; /* NULL: nobody waits for it any more */
 	struct session *session;

@@ -263,6 +263,7 @@ static void victims_find(struct attempt *attempt)
 			victim->task.tag && !victim->done &&
 			(command->what == CLEAR || victim == command->victim)) {
 			attempt->victims[count++] = victim;
+			victim->aborts++;
 		}
 	}
 }
@@ -311,6 +312,7 @@ static void abort_done(struct scsi_tmf *tmf)
 void aborts_answered(const struct attempt *attempt)
 {
 	for (unsigned i = 0; i < DEPTH && attempt->victims[i]; i++) {
+		attempt->victims[i]->aborts--;
 		victim_over(attempt->victims[i]);
 	}
 }
