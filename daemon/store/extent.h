@@ -86,7 +86,16 @@ const uint8_t *extent_fd_peek(struct extent *extent, uint64_t offset, uint64_t l
  * A file that is cut meanwhile does no harm, on a thread that does not block SIGBUS.
  */
 bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
-/* All of the range has just been read from the page cache; not for holes of a tmpfs file. */
+/*
+ * Copies `count` pieces into the range where all of it has storage in memory already; false: it has
+ * not, and the range is to be written by other means (some of it may have been). Threads as above.
+ */
+bool extent_fd_peek_write(
+	struct extent *extent, uint64_t offset, const struct iovec *iov, int count);
+/*
+ * All of the range has just been read from, or written to, the page cache; a read tells nothing of
+ * holes of a tmpfs file.
+ */
 void extent_fd_seen(struct extent *extent, uint64_t offset, uint64_t length);
 /* The storage of the range is given back: what was known of it is not true any more. */
 void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length);

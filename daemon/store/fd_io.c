@@ -247,6 +247,18 @@ static ssize_t fd_inline_write(struct extent_io *io)
 {
 	struct extent *extent = io->extent;
 
+	if (extent->in_memory) {
+		ssize_t n;
+
+		if (extent_fd_peek_write(extent, io->offset_bytes, io->iov, io->iov_count)) {
+			return (ssize_t)io->length_bytes;
+		}
+		n = fd_write_now(io);
+		if (n > 0) {
+			extent_fd_seen(extent, io->offset_bytes, (uint64_t)n);
+		}
+		return n;
+	}
 	if (!atomic_load_explicit(&extent->no_nowait_write, memory_order_relaxed)) {
 		ssize_t n = pwritev2(
 			extent->fd, io->iov, io->iov_count, (off_t)io->offset_bytes, RWF_NOWAIT);

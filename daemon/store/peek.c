@@ -47,7 +47,8 @@ static void peek_fault_expect(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-static bool peek_take(const uint8_t *from, size_t length, uint8_t *to)
+/* False: one of the two was not there any more, and some of it may have been copied. */
+static bool peek_copy(const uint8_t *from, size_t length, uint8_t *to)
 {
 	sigjmp_buf here;
 
@@ -69,13 +70,17 @@ static bool peek_take(const uint8_t *from, size_t length, uint8_t *to)
 void extent_fd_map(struct extent *extent)
 {
 	uint64_t bytes = extent->info.size_bytes;
+	int protection = PROT_READ;
 	void *map, *seen;
 
 	if (extent->config.type != EXTENT_FILE || extent->config.clustered || extent->info.direct ||
 		bytes > SIZE_MAX / 2 || sysconf(_SC_PAGESIZE) != PEEK_PAGE) {
 		return;
 	}
-	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, extent->fd, 0);
+	if (extent->in_memory && !extent->config.read_only) {
+		protection |= PROT_WRITE;
+	}
+	map = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, extent->fd, 0);
 	if (map == MAP_FAILED) {
 		return; /* a file system without, or no room for so large a file */
 	}
@@ -214,9 +219,38 @@ bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length
 	if (!from) {
 		return false;
 	}
-	if (!peek_take(from, length, to)) {
+	if (!peek_copy(from, length, to)) {
 		atomic_store_explicit(&extent->map_bad, true, memory_order_relaxed);
 		return false;
+	}
+	return true;
+}
+
+/*
+ * Only where nothing has to know which pages have been changed: on a file system with a disk below
+ * it the first access after each write-back is a fault that costs more than pwrite(). And only
+ * pages that are there: a hole may find no storage.
+ */
+bool extent_fd_peek_write(
+	struct extent *extent, uint64_t offset, const struct iovec *iov, int count)
+{
+	uint64_t length = 0;
+	uint8_t *to;
+
+	for (int i = 0; i < count; i++) {
+		length += iov[i].iov_len;
+	}
+	to = extent->in_memory ? (uint8_t *)(uintptr_t)peek_at(extent, offset, length, false)
+			       : NULL;
+	if (!to) {
+		return false;
+	}
+	for (int i = 0; i < count; i++) {
+		if (!peek_copy(iov[i].iov_base, iov[i].iov_len, to)) {
+			atomic_store_explicit(&extent->map_bad, true, memory_order_relaxed);
+			return false;
+		}
+		to += iov[i].iov_len;
 	}
 	return true;
 }

@@ -276,10 +276,11 @@ static void job_run(struct mailbox_msg *msg)
 	extent_submit(job->extent, job->r, &job->io);
 }
 
-static int job_read(struct job *job, uint64_t offset, uint32_t length)
+static int job_do(
+	struct job *job, enum extent_op op, uint64_t offset, uint32_t length, unsigned char *memory)
 {
-	job->iov = (struct iovec){.iov_base = back, .iov_len = length};
-	job->io = (struct extent_io){.op = EXTENT_READ,
+	job->iov = (struct iovec){.iov_base = memory, .iov_len = length};
+	job->io = (struct extent_io){.op = op,
 		.offset_bytes = offset,
 		.length_bytes = length,
 		.iov = &job->iov,
@@ -289,6 +290,17 @@ static int job_read(struct job *job, uint64_t offset, uint32_t length)
 	reactor_post(job->r, &job->msg);
 	sem_wait(&job->over);
 	return job->res;
+}
+
+static int job_read(struct job *job, uint64_t offset, uint32_t length)
+{
+	return job_do(job, EXTENT_READ, offset, length, back);
+}
+
+/* From `pattern`, one byte further than where reads expect it. */
+static int job_write(struct job *job, uint64_t offset, uint32_t length)
+{
+	return job_do(job, EXTENT_WRITE, offset, length, pattern + 1);
 }
 
 /* A reactor's thread blocks signals, but not this one. */
@@ -311,6 +323,59 @@ static void a_reactor_reads_a_file_that_is_cut(void **state)
 	memset(back, 0, 4096);
 	assert_int_equal(job_read(&job, MIB, 4096), 0);
 	assert_memory_equal(back, pattern, 4096);
+	reactor_stop(job.r);
+	reactor_free(job.r);
+	extent_close(job.extent);
+	sem_destroy(&job.over);
+}
+
+static void what_is_in_memory_is_written_in_place(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	struct iovec iov[2] = {{pattern, 512}, {pattern + 4096, 8192}};
+
+	/* a hole may find no storage, and is left to the kernel */
+	assert_false(extent_fd_peek_write(extent, MIB, iov, 2));
+	assert_int_equal(pwrite(fd, pattern, 16384, MIB), 16384);
+	assert_false(extent_fd_peek_write(extent, MIB + 1024, iov, 2)); /* not known yet */
+	extent_fd_seen(extent, MIB, 16384);
+	/* a file system with a disk has to know what is changed */
+	assert_int_equal(extent_fd_peek_write(extent, MIB + 1024, iov, 2), extent->in_memory);
+	if (extent->in_memory) {
+		assert_int_equal(pread(fd, back, 16384, MIB), 16384);
+		assert_memory_equal(back, pattern, 1024);
+		assert_memory_equal(back + 1024, pattern, 512);
+		assert_memory_equal(back + 1536, pattern + 4096, 8192);
+		assert_memory_equal(back + 9728, pattern + 9728, 16384 - 9728);
+	}
+	assert_false(extent_fd_peek_write(extent, MIB + 8192, iov, 2)); /* one page too far */
+	extent_fd_forget(extent, MIB, 4096);
+	assert_false(extent_fd_peek_write(extent, MIB + 1024, iov, 2));
+	extent_close(extent);
+}
+
+/* The second time it is there; where it is gone meanwhile, the kernel is asked again. */
+static void a_reactor_writes_a_file_that_is_cut(void **state)
+{
+	struct reactor_config config = {.buffer_bytes = MIB};
+	struct job job = {.r = reactor_new(&config)};
+
+	assert_non_null(job.r);
+	assert_int_equal(sem_init(&job.over, 0, 0), 0);
+	job.extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	assert_int_equal(reactor_start(job.r), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(job_write(&job, MIB, 8192), 0);
+		assert_int_equal(!job.extent->seen[MIB / 4096 + 1], !job.extent->in_memory);
+		assert_int_equal(pread(fd, back, 8192, MIB), 8192);
+		assert_memory_equal(back, pattern + 1, 8192);
+		pattern[1 + i]++;
+	}
+	assert_int_equal(ftruncate(fd, MIB + 4096), 0);
+	assert_int_equal(job_write(&job, MIB, 8192), 0);
+	assert_int_equal(job.extent->map_bad, job.extent->in_memory);
+	assert_int_equal(pread(fd, back, 8192, MIB), 8192);
+	assert_memory_equal(back, pattern + 1, 8192);
 	reactor_stop(job.r);
 	reactor_free(job.r);
 	extent_close(job.extent);
@@ -353,6 +418,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_file_that_is_cut_while_it_is_copied, setup_memory, teardown),
 		TEST(a_reactor_reads_a_file_that_is_cut),
+		TEST(what_is_in_memory_is_written_in_place),
+		TEST(a_reactor_writes_a_file_that_is_cut),
+		cmocka_unit_test_setup_teardown(
+			what_is_in_memory_is_written_in_place, setup_memory, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_reactor_writes_a_file_that_is_cut, setup_memory, teardown),
 		TEST(memory_shows_itself),
 	};
 
