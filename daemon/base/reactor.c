@@ -56,6 +56,11 @@ struct reactor *reactor_self(void)
 	return reactor_running;
 }
 
+unsigned reactor_ready(const struct reactor *r)
+{
+	return (unsigned)r->event_count;
+}
+
 uint64_t reactor_clock_ns(void)
 {
 	struct timespec ts;

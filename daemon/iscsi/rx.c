@@ -15,6 +15,8 @@
 #define ISCSI_RX_DIRECT_BYTES  (4u << 10) /* from here on a segment is received in place */
 #define ISCSI_RX_LARGE_BYTES   (32u << 10) /* segments of this size are expected in a row */
 #define ISCSI_RX_HEADERS_BYTES (16u << 10) /* then receive no more than this beside them */
+#define ISCSI_RX_ANSWERS       16u /* that so many wait is enough to send them, while commands */
+#define ISCSI_RX_ANSWERS_NEXT  4u /* are carried out, and before more is received */
 
 static struct iscsi_conn *iscsi_rx_conn(struct iscsi_rx *rx)
 {
@@ -232,6 +234,21 @@ static void iscsi_rx_hold(struct iscsi_conn *conn, const uint8_t *bytes, uint32_
 	conn->rx.held_bytes = n;
 }
 
+/*
+ * Answers wait for the end of the pass, and one send takes all of them. An initiator that is the
+ * only one to have sent something has nothing to do until then, and this reactor has nothing to do
+ * after that: so some are sent early, and both work at the same time. False: the connection is
+ * gone.
+ */
+static bool iscsi_rx_answer(struct iscsi_conn *conn, unsigned least)
+{
+	if (conn->tx.item_count >= least && !conn->tx.blocked &&
+		reactor_ready(conn->home->reactor) <= 1) {
+		iscsi_tx_flush(conn);
+	}
+	return iscsi_conn_is_open(conn);
+}
+
 void iscsi_rx_input(struct iscsi_conn *conn, const uint8_t *bytes, uint32_t n)
 {
 	struct iscsi_rx *rx = &conn->rx;
@@ -240,7 +257,7 @@ void iscsi_rx_input(struct iscsi_conn *conn, const uint8_t *bytes, uint32_t n)
 		uint32_t used = rx->state == ISCSI_RX_DATA ? iscsi_rx_data(conn, bytes, n)
 							   : iscsi_rx_header(conn, bytes, n);
 
-		if (!iscsi_conn_is_open(conn)) {
+		if (!iscsi_conn_is_open(conn) || !iscsi_rx_answer(conn, ISCSI_RX_ANSWERS)) {
 			return;
 		}
 		bytes += used;
@@ -299,7 +316,8 @@ void iscsi_rx_ready(struct iscsi_conn *conn)
 		return;
 	}
 	for (unsigned i = 0; i < ISCSI_RX_ROUNDS; i++) {
-		if (!iscsi_rx_once(conn) || !iscsi_conn_is_open(conn) || conn->rx.paused) {
+		if (!iscsi_rx_once(conn) || !iscsi_conn_is_open(conn) || conn->rx.paused ||
+			!iscsi_rx_answer(conn, ISCSI_RX_ANSWERS_NEXT)) {
 			return;
 		}
 	}

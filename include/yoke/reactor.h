@@ -56,6 +56,9 @@ struct buf_pool *reactor_buffers_new(struct reactor *r, size_t limit_bytes);
 /* The reactor whose thread is running; NULL on any other thread. */
 struct reactor *reactor_self(void);
 
+/* On the reactor: how many descriptors were ready when this pass began. */
+unsigned reactor_ready(const struct reactor *r);
+
 /* Any thread: runs msg->fn on the reactor. */
 void reactor_post(struct reactor *r, struct mailbox_msg *msg);
 

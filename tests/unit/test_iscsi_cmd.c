@@ -713,6 +713,48 @@ static void test_answers_not_taken_are_bounded(void **state)
 }
 
 /* A dead connection with a command in every stage leaves nothing behind (see the teardown). */
+/* Sends `count` commands at once, takes the answers; how many it had when it gave the first. */
+static uint32_t answered_after(struct client *c, unsigned count)
+{
+	static uint8_t bytes[64 * ISCSI_BHS_BYTES];
+	uint32_t first_itt = c->itt + 1, first_cmdsn = c->cmdsn, known = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		client_command(c, bytes + (size_t)i * ISCSI_BHS_BYTES, F, FAKE_OP_TUR, 0, 0, 0);
+	}
+	client_send(c, bytes, (size_t)count * ISCSI_BHS_BYTES);
+	for (unsigned i = 0; i < count; i++) {
+		expect_status(c, first_itt + i, 0, 0);
+		known = i ? known : be32_get(pdu.bhs + ISCSI_BHS_EXPCMDSN) - first_cmdsn;
+	}
+	assert_int_equal(be32_get(pdu.bhs + ISCSI_BHS_EXPCMDSN) - first_cmdsn, count);
+	return known;
+}
+
+/* So that the initiator does not do nothing while we work; with others there is work for all. */
+static void test_answers_go_out_while_commands_are_left(void **state)
+{
+	struct client c, other;
+	uint8_t bhs[ISCSI_BHS_BYTES];
+
+	(void)state;
+	harness.conf.iscsi.command_window = 64;
+	c = client_login(0, FAST);
+	other = client_connect(0);
+	other.keys = FAST;
+	other.isid = 2;
+	client_send_login(&other, false);
+	client_expect(&other, &pdu, ISCSI_OP_LOGIN_RESPONSE);
+	assert_int_equal(answered_after(&c, 40), 16);
+	assert_int_equal(answered_after(&c, 15), 15);
+	client_command(&other, bhs, F, FAKE_OP_TUR, 0, 0, 0);
+	assert_int_equal(send(other.fd, bhs, sizeof(bhs), MSG_NOSIGNAL), sizeof(bhs));
+	assert_int_equal(answered_after(&c, 40), 40);
+	expect_status(&other, iscsi_bhs_itt(bhs), 0, 0);
+	client_close(&c);
+	client_close(&other);
+}
+
 static void test_drop_in_every_stage(void **state)
 {
 	struct client c = client_login(0, FAST);
@@ -761,6 +803,7 @@ int main(void)
 		TEST(test_immediate_data_behind_full_buffers),
 		TEST(test_immediate_data_beyond_bounds),
 		TEST(test_answers_not_taken_are_bounded),
+		TEST(test_answers_go_out_while_commands_are_left),
 		TEST(test_drop_in_every_stage),
 	};
 
