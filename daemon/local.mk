@@ -11,7 +11,7 @@ yoked_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMAP_CFLAGS)
 # Dependencies point one way: see docs/architecture.md.
 yoked_LDADD = libyokecontrol.a libyokeisns.a libyokeha.a libyokeportal.a libyokeiscsi.a libyokescsi.a libyokestore.a \
 	libyokeconf.a libyokebase.a $(MHD_LIBS) $(JANSSON_LIBS) $(CONF_LIBS) $(QUORUM_LIBS) \
-	$(CPG_LIBS) $(CMAP_LIBS) $(OPENSSL_LIBS) $(IPSEC_MB_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(QB_LIBS) $(NL_LIBS)
+	$(CPG_LIBS) $(CMAP_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS) $(QB_LIBS) $(NL_LIBS)
 
 TESTS += tests/unit/test_yoked_options.sh
 EXTRA_DIST += tests/unit/test_yoked_options.sh

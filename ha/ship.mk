@@ -2,7 +2,6 @@
 # The interconnect; included from ha/local.mk.
 libyokeha_a_SOURCES += \
 	ha/ship.c ha/ship_private.h \
-	ha/ship_aead.c ha/ship_aead.h \
 	ha/ship_cmd.c ha/ship_cmd.h ha/ship_kept.c ha/ship_kept.h \
 	ha/ship_conn.c ha/ship_conn.h \
 	ha/ship_frame.c ha/ship_frame.h \
@@ -12,11 +11,10 @@ libyokeha_a_SOURCES += \
 	ha/ship_listen.c \
 	ha/ship_nexus.c ha/ship_nexus.h \
 	ha/ship_out.c ha/ship_out.h \
-	ha/ship_record.c ha/ship_record.h \
 	ha/ship_tls.c ha/ship_tls.h
 
 # What the interconnect's tests link besides themselves: two of them in one process.
-SHIP_TEST_LIBS = libyokeha.a libyokebase.a $(UNIT_LIBS) $(OPENSSL_LIBS) $(IPSEC_MB_LIBS) $(URING_LIBS) $(ISAL_LIBS)
+SHIP_TEST_LIBS = libyokeha.a libyokebase.a $(UNIT_LIBS) $(OPENSSL_LIBS) $(URING_LIBS) $(ISAL_LIBS)
 
 if HAVE_CMOCKA
 noinst_HEADERS += tests/unit/ship_pair.h
@@ -32,27 +30,14 @@ tests_unit_test_ship_peer_LDADD = $(SHIP_TEST_LIBS)
 UNIT_TESTS += tests/unit/test_ship_frame
 tests_unit_test_ship_frame_SOURCES = tests/unit/test_ship_frame.c
 tests_unit_test_ship_frame_LDADD = $(SHIP_TEST_LIBS)
-UNIT_TESTS += tests/unit/test_ship_record
-tests_unit_test_ship_record_SOURCES = tests/unit/test_ship_record.c
-tests_unit_test_ship_record_LDADD = $(SHIP_TEST_LIBS)
-UNIT_TESTS += tests/unit/test_ship_tls
-tests_unit_test_ship_tls_SOURCES = tests/unit/test_ship_tls.c
-tests_unit_test_ship_tls_LDADD = $(SHIP_TEST_LIBS)
 endif
 
-# The fuzz targets as plain programs that run their corpus.
-check_PROGRAMS += tests/fuzz/fuzz_ship_frame tests/fuzz/fuzz_ship_record
-TESTS += tests/fuzz/fuzz_ship_frame tests/fuzz/fuzz_ship_record
+# The fuzz target as a plain program that runs its corpus.
+check_PROGRAMS += tests/fuzz/fuzz_ship_frame
+TESTS += tests/fuzz/fuzz_ship_frame
 tests_fuzz_fuzz_ship_frame_SOURCES = tests/fuzz/fuzz_ship_frame.c $(fuzz_drive)
 tests_fuzz_fuzz_ship_frame_LDADD = libyokeha.a libyokebase.a
-tests_fuzz_fuzz_ship_record_SOURCES = tests/fuzz/fuzz_ship_record.c $(fuzz_drive)
-tests_fuzz_fuzz_ship_record_LDADD = libyokeha.a libyokebase.a $(QB_LIBS) $(OPENSSL_LIBS) $(IPSEC_MB_LIBS)
 EXTRA_DIST += \
-	tests/fuzz/corpus/ship_record/alert \
-	tests/fuzz/corpus/ship_record/data \
-	tests/fuzz/corpus/ship_record/padded \
-	tests/fuzz/corpus/ship_record/raw \
-	tests/fuzz/corpus/ship_record/rekey \
 	tests/fuzz/corpus/ship_frame/greeting \
 	tests/fuzz/corpus/ship_frame/newer \
 	tests/fuzz/corpus/ship_frame/read \

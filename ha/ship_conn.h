@@ -43,7 +43,7 @@ struct ship_tx {
 #define SHIP_TX_ROOM  4096u /* what fill() may count on */
 #define SHIP_RX_BYTES (64u << 10)
 /* From here on the bytes of a data frame are encrypted from where they are, not gathered first. */
-#define SHIP_DIRECT_BYTES (4u << 10)
+#define SHIP_DIRECT_BYTES (16u << 10)
 
 /* What the two sides do with a connection. */
 struct ship_conn_ops {

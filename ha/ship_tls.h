@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TLS 1.3 with the external pre-shared key of the cluster (RFC 8446 2.2, psk_dhe_ke), and the
- * socket under it: the records of one pass go out by one send(), and what has arrived is taken by
- * one recv(). No certificates, tickets or early data. OpenSSL makes the handshake; then its keys go
- * to ship_record.c, which encrypts from and decrypts to where the bytes belong.
+ * socket under it: a BIO that gathers the records of one pass into one send() and takes what has
+ * arrived in one recv(). No certificates, tickets or early data.
  */
 #ifndef YOKE_HA_SHIP_TLS_H
 #define YOKE_HA_SHIP_TLS_H
@@ -13,7 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ha/ship_record.h"
 #include "yoke/conf.h"
 
 /* The key and everything derived from it; read-only once made, any thread may use it. */
@@ -38,22 +36,14 @@ struct ship_pipe {
 
 /* What lies between the TLS engine and the socket. */
 struct ship_wire {
-	const struct ship_tls *tls;
-	SSL *ssl; /* NULL when the handshake is done */
-	bool dialler;
+	SSL *ssl;
 	int fd;
 	struct ship_pipe in;
 	struct ship_pipe out;
-	struct ship_keys rx, tx;
-	/* What a record held more than the caller had room for; in `in`, before its start. */
-	const uint8_t *plain;
-	size_t plain_left;
 	unsigned receives; /* recv() calls left in this pass */
 	bool eof;
-	uint64_t rekey_after; /* so many records under one key */
-	bool update_owed; /* the peer wants to see another key of ours */
 	int error; /* errno of the socket, 0 = none */
-	const char *why; /* what the peer did wrong, NULL = nothing */
+	uint64_t records; /* sent under the present key, about */
 };
 
 /* A TLS endpoint over `fd`, which stays the caller's. 0 or a negative errno. */
@@ -73,9 +63,9 @@ void ship_wire_pass(struct ship_wire *wire);
 
 /* Goes on with the handshake; OK only when the peer has proved that it has the key. */
 enum ship_wire_result ship_wire_handshake(struct ship_wire *wire);
-/* Reads up to `size` bytes; *got is set when OK. More of them may have been written to. */
+/* Reads up to `size` bytes; *got is set when OK. */
 enum ship_wire_result ship_wire_read(struct ship_wire *wire, void *to, size_t size, size_t *got);
-/* Encrypts up to `size` bytes; *put is set when OK. WAIT: nothing was taken, again later. */
+/* Encrypts up to `size` bytes; *put is set when OK. WAIT: the same bytes (or more) again later. */
 enum ship_wire_result ship_wire_write(
 	struct ship_wire *wire, const void *from, size_t size, size_t *put);
 /* Sends what is encrypted; OK when all has gone. */
