@@ -2,6 +2,7 @@
 #include "yoke/reactor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,6 +20,7 @@
 #define REACTOR_EVENTS	     128
 #define REACTOR_RING_ENTRIES 512
 #define REACTOR_BATCH	     8u /* requests that the kernel gets at once */
+#define REACTOR_FIRST	     8u /* of many that end at once: seen to before the rest is looked at */
 #define REACTOR_PINS	     2048u /* buffers that the ring knows; more are pinned for each I/O */
 
 struct reactor {
@@ -373,8 +375,9 @@ void reactor_io_submit(struct reactor *r, struct io_uring_sqe *sqe, struct react
 	io_uring_sqe_set_data(sqe, io);
 	r->io_inflight++;
 	r->io_unsubmitted = true;
-	/* A disk that waits for the last of a long row of requests has nothing to do until then. */
-	if (io_uring_sq_ready(&r->ring) >= REACTOR_BATCH) {
+	/* A disk that waits for the last of a long row of requests has nothing to do until then;
+	 * one that has none gets the first at once. */
+	if (r->io_inflight == 1 || io_uring_sq_ready(&r->ring) >= REACTOR_BATCH) {
 		reactor_io_flush(r);
 	}
 }
@@ -384,21 +387,37 @@ unsigned reactor_io_inflight(const struct reactor *r)
 	return r->io_inflight;
 }
 
-static bool reactor_io_reap(struct reactor *r)
+static unsigned reactor_io_reap_some(struct reactor *r, unsigned limit)
 {
 	struct io_uring_cqe *cqe;
-	bool any = false;
+	unsigned count = 0;
 
-	while (io_uring_peek_cqe(&r->ring, &cqe) == 0) {
+	while (count < limit && io_uring_peek_cqe(&r->ring, &cqe) == 0) {
 		struct reactor_io *io = io_uring_cqe_get_data(cqe);
 		int res = cqe->res;
 
 		io_uring_cqe_seen(&r->ring, cqe);
 		r->io_inflight--;
-		any = true;
+		count++;
 		io->done(io, res);
 	}
-	return any;
+	return count;
+}
+
+/*
+ * A disk that says only once that all it had is done has nothing to do until a host has got an
+ * answer and its next command is here. So the first answers leave before the others are made: the
+ * host works on them meanwhile.
+ */
+static bool reactor_io_reap(struct reactor *r)
+{
+	bool any = false;
+
+	if (io_uring_cq_ready(&r->ring) > 2 * REACTOR_FIRST) {
+		any = reactor_io_reap_some(r, REACTOR_FIRST) > 0;
+		reactor_deferred_run(r);
+	}
+	return reactor_io_reap_some(r, UINT_MAX) > 0 || any;
 }
 
 static bool reactor_timers_run(struct reactor *r)

@@ -4,8 +4,9 @@
  * owns connections and never blocks. Unless a comment says "any thread", a function is called on
  * the reactor's own thread (or before reactor_start()).
  *
- * One pass: mail, descriptors that are ready, finished I/O, timers, deferred calls (connections
- * flush what they queued), one io_uring_enter for everything that was prepared, then wait.
+ * One pass: mail, descriptors that are ready, finished I/O (of many the first eight, and the
+ * deferred calls that follow from them, before the rest), timers, deferred calls (connections flush
+ * what they queued), one io_uring_enter for everything that was prepared, then wait.
  */
 #ifndef YOKE_REACTOR_H
 #define YOKE_REACTOR_H
@@ -113,7 +114,8 @@ struct reactor_io {
 
 /*
  * A free submission entry, never NULL on a working ring: prepare it (io_uring_prep_*), then call
- * reactor_io_submit(). It goes to the kernel at the end of the pass, or as soon as several wait.
+ * reactor_io_submit(). It goes to the kernel at once if it is the only one, else as soon as several
+ * wait or at the end of the pass.
  * NULL: the ring is broken.
  */
 struct io_uring_sqe *reactor_io_sqe(struct reactor *r);

@@ -398,6 +398,99 @@ static void test_many_ios(void **state)
 	}
 }
 
+/* The kernel may do it by a thread of its own. */
+static bool becomes_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 10000) == 1;
+}
+
+static void write_submit(struct nop *nop, int fd)
+{
+	static const uint64_t one = 1;
+	struct io_uring_sqe *sqe = reactor_io_sqe(reactor);
+
+	*nop = (struct nop){.io.done = nop_done, .res = -1};
+	io_uring_prep_write(sqe, fd, &one, sizeof(one), 0);
+	reactor_io_submit(reactor, sqe, &nop->io);
+}
+
+/* A disk with nothing to do is not left waiting for the end of the pass; the next ones are. */
+static void test_first_io_goes_at_once(void **state)
+{
+	struct nop first, second;
+	int fds[2] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
+
+	write_submit(&first, fds[0]);
+	write_submit(&second, fds[1]);
+	assert_true(becomes_readable(fds[0]));
+	assert_false(is_readable(fds[1]));
+	assert_int_equal(calls, 0); /* nobody is told before the pass */
+	for (unsigned i = 0; i < 1000 && calls < 2; i++) {
+		reactor_run_once(reactor, 1000);
+	}
+	assert_true(is_readable(fds[1]));
+	assert_int_equal(first.res, sizeof(uint64_t));
+	assert_int_equal(second.res, sizeof(uint64_t));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+struct answers {
+	struct reactor_defer defer;
+	unsigned sent[4], rounds; /* how many I/Os had ended each time */
+};
+
+static struct answers answers;
+
+static void answers_send(struct reactor_defer *defer)
+{
+	assert_true(answers.rounds < ARRAY_SIZE(answers.sent));
+	answers.sent[answers.rounds++] = calls;
+}
+
+static void nop_answered(struct reactor_io *io, int res)
+{
+	nop_done(io, res);
+	reactor_defer(reactor, &answers.defer);
+}
+
+/*
+ * `count` I/Os that end in the same pass, each with something to send: one and whole batches, so
+ * that the pass has nothing left to submit.
+ */
+static void answers_run(unsigned count)
+{
+	static struct nop nops[65];
+
+	calls = 0;
+	answers = (struct answers){.defer.fn = answers_send};
+	for (unsigned i = 0; i < count; i++) {
+		struct io_uring_sqe *sqe = reactor_io_sqe(reactor);
+
+		nops[i] = (struct nop){.io.done = nop_answered, .res = -1};
+		io_uring_prep_nop(sqe);
+		reactor_io_submit(reactor, sqe, &nops[i].io);
+	}
+	for (unsigned i = 0; i < 1000 && calls < count; i++) {
+		reactor_run_once(reactor, 1000);
+	}
+	assert_int_equal(calls, count);
+}
+
+/* The first answers do not wait for those of all others; a few I/Os have theirs in one go. */
+static void test_first_answers_go_at_once(void **state)
+{
+	answers_run(1 + 64);
+	assert_int_equal(answers.rounds, 2);
+	assert_int_equal(answers.sent[0], 8);
+	assert_int_equal(answers.sent[1], 65);
+	answers_run(1 + 8);
+	assert_int_equal(answers.rounds, 1);
+	assert_int_equal(answers.sent[0], 9);
+}
+
 static struct reactor_fd pair[2];
 
 /* Whichever is ready first takes the other one out of the set. */
@@ -489,6 +582,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timer_that_sets_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deferred_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_ios, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_first_io_goes_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_first_answers_go_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fd_deleted_in_the_same_pass, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fd_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
