@@ -7,7 +7,7 @@ libyokebase_a_SOURCES = \
 	daemon/base/cursor.c \
 	daemon/base/journal.c daemon/base/journal_format.c \
 	daemon/base/ledger_states.c \
-	daemon/base/log.c daemon/base/log_queue.c daemon/base/log_queue.h \
+	daemon/base/log.c daemon/base/log_gather.c daemon/base/log_gather.h daemon/base/log_queue.c daemon/base/log_queue.h \
 	daemon/base/mailbox.c \
 	daemon/base/names.c \
 	daemon/base/reactor.c \

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,10 +26,11 @@ static struct {
 			*/
 	uint64_t lost_at;
 	bool sleeping, closing;
+	atomic_bool kept; /* changed with the lock: there are lines that nobody was woken for */
 	struct log_line lines[LOG_QUEUE_LINES];
 } queue = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
 
-void log_queue_push(int priority, const char *text)
+void log_queue_push(int priority, const char *text, bool keep)
 {
 	pthread_mutex_lock(&queue.lock);
 	if (queue.end - queue.first == LOG_QUEUE_LINES) {
@@ -38,9 +40,25 @@ void log_queue_push(int priority, const char *text)
 
 		line->priority = priority;
 		snprintf(line->text, sizeof(line->text), "%s", text);
-		if (queue.sleeping) {
+		if (keep) {
+			atomic_store_explicit(&queue.kept, true, memory_order_relaxed);
+		} else if (queue.sleeping) {
 			pthread_cond_signal(&queue.filled);
 		}
+	}
+	pthread_mutex_unlock(&queue.lock);
+}
+
+void log_queue_wake(void)
+{
+	/* Set by this thread, or by one that comes here itself. */
+	if (!atomic_load_explicit(&queue.kept, memory_order_relaxed)) {
+		return;
+	}
+	pthread_mutex_lock(&queue.lock);
+	atomic_store_explicit(&queue.kept, false, memory_order_relaxed);
+	if (queue.sleeping) {
+		pthread_cond_signal(&queue.filled);
 	}
 	pthread_mutex_unlock(&queue.lock);
 }

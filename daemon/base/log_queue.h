@@ -7,14 +7,22 @@
 #ifndef BASE_LOG_QUEUE_H
 #define BASE_LOG_QUEUE_H
 
+#include <stdbool.h>
+
 #define LOG_QUEUE_LINES 1024u
 #define LOG_QUEUE_TEXT	512u /* bytes of a line, with its end */
 
 /* Starts the thread; `name` goes before each line. 0 or a negative errno. Main thread, once. */
 int log_queue_open(const char *name);
 
-/* One line, copied and cut to LOG_QUEUE_TEXT. Any thread; does not wait for syslog. */
-void log_queue_push(int priority, const char *text);
+/*
+ * One line, copied and cut to LOG_QUEUE_TEXT. `keep`: log_queue_wake() comes soon, and the thread
+ * is not woken for this one alone. Any thread; does not wait for syslog.
+ */
+void log_queue_push(int priority, const char *text, bool keep);
+
+/* Wakes the thread if it sleeps and lines are there. Any thread. */
+void log_queue_wake(void);
 
 /*
  * Ends the thread when all lines are written, or after a second without: then what is left is lost.

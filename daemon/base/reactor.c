@@ -473,7 +473,7 @@ static bool reactor_events_run(struct reactor *r)
 void reactor_run_once(struct reactor *r, int wait_ms)
 {
 	struct reactor *outer = reactor_running;
-	bool any;
+	bool any, gathered;
 	int n;
 
 	reactor_running = r;
@@ -489,6 +489,7 @@ void reactor_run_once(struct reactor *r, int wait_ms)
 	}
 	r->now_ns = reactor_clock_ns();
 	r->event_count = n > 0 ? n : 0;
+	gathered = yoke_log_gather(true);
 	any = mailbox_run(&r->mailbox);
 	any |= reactor_events_run(r);
 	any |= reactor_io_reap(r);
@@ -505,6 +506,7 @@ void reactor_run_once(struct reactor *r, int wait_ms)
 	if (any) {
 		r->busy_ns = r->now_ns;
 	}
+	yoke_log_gather(gathered);
 	reactor_running = outer;
 }
 

@@ -31,20 +31,25 @@ static size_t peek_seen_bytes(uint64_t map_bytes)
  */
 
 static __thread sigjmp_buf *volatile peek_escape;
+static struct sigaction peek_before; /* what SIGBUS did */
 
 static void peek_fault(int number)
 {
 	if (peek_escape) {
 		siglongjmp(*peek_escape, 1);
 	}
-	signal(number, SIG_DFL); /* not from here: the access is made again and has its end */
+	/* Not from here: the access is made again and has its end. */
+	sigaction(number, &peek_before, NULL);
 }
 
 static void peek_fault_expect(void)
 {
-	struct sigaction action = {.sa_handler = peek_fault, .sa_flags = SA_NODEFER};
+	struct sigaction action = {.sa_handler = peek_fault, .sa_flags = SA_NODEFER}, before;
 
-	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGBUS, &action, &before);
+	if (before.sa_handler != peek_fault) {
+		peek_before = before;
+	}
 }
 
 /* False: one of the two was not there any more, and some of it may have been copied. */

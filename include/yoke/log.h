@@ -9,6 +9,7 @@
 #ifndef YOKE_LOG_H
 #define YOKE_LOG_H
 
+#include <stdbool.h>
 #include <syslog.h>
 #include <qb/qbdefs.h>
 #include <qb/qblog.h>
@@ -26,6 +27,13 @@
  * before any other thread exists.
  */
 void yoke_log_open(const char *name, int level, int foreground);
+
+/*
+ * What the calling thread logs at info and below is on its way only when it turns this off again:
+ * many lines, one write. A thread that waits has it off. Returns what it was. Lines keep their
+ * order, and are not lost when the process ends (daemon/base/log_gather.h).
+ */
+bool yoke_log_gather(bool on);
 
 /* Changes the level of standard error and syslog. Any thread. */
 void yoke_log_level_set(int level);
