@@ -16,7 +16,7 @@
 
 #define ISCSI_LISTEN_BACKLOG	4096
 #define ISCSI_SOCKET_BUFFER	(4 << 20)
-#define ISCSI_ACCEPT_BATCH	64
+#define ISCSI_ACCEPT_BATCH	64u
 #define ISCSI_ACCEPT_RETRY_MS	100u
 #define ISCSI_KEEPALIVE_IDLE_S	30
 #define ISCSI_KEEPALIVE_EVERY_S 10
@@ -115,12 +115,29 @@ static void iscsi_listener_retry(struct reactor_timer *timer)
 	reactor_fd_mod(listener->iscsi->reactors[0].reactor, &listener->rfd, EPOLLIN);
 }
 
+/*
+ * How many connections wait: one at least, it was ready. An accept that finds none makes a socket
+ * and a file only to throw them away, which costs several times as much as this question.
+ */
+static unsigned iscsi_listener_waiting(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+	unsigned waiting = 0;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) {
+		waiting = info.tcpi_unacked; /* of a listening socket: its queue */
+	}
+	waiting = waiting > 0 ? waiting : 1;
+	return waiting < ISCSI_ACCEPT_BATCH ? waiting : ISCSI_ACCEPT_BATCH;
+}
+
 static void iscsi_listener_ready(struct reactor_fd *rfd, uint32_t events)
 {
 	struct iscsi_listener *listener = container_of(rfd, struct iscsi_listener, rfd);
 
 	(void)events;
-	for (int i = 0; i < ISCSI_ACCEPT_BATCH; i++) {
+	for (unsigned left = iscsi_listener_waiting(rfd->fd); left > 0; left--) {
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
 		int fd = accept4(
