@@ -19,6 +19,7 @@
 #define LOAD_RX_BYTES	   (1u << 20)
 #define LOAD_TEXT_BYTES	   4096u
 #define LOAD_TRIES	   100u /* of a command that gets a unit attention or BUSY */
+#define LOAD_TARGETS	   4
 #define LOAD_SESSIONS_MAX  20000u
 #define LOAD_DEPTH_MAX	   1024u
 #define LOAD_SEGMENT_BYTES (1u << 20) /* MaxRecvDataSegmentLength that we declare */
@@ -50,7 +51,8 @@ struct load_options {
 	bool header_digest, data_digest;
 	bool spin;
 	bool verify;
-	int target_pid; /* 0 = not measured */
+	int target_pids[LOAD_TARGETS]; /* what is measured of them is added up */
+	unsigned targets;
 };
 
 /* Set when the measurement begins and when it is over. */

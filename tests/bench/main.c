@@ -48,12 +48,12 @@ static const char usage[] =
 	"  --header-digest --data-digest   CRC32C\n"
 	"  --verify          write every block first, then check what every read brings\n"
 	"  --spin            poll without sleeping\n"
-	"  --pid PID         measure that process's CPU and memory too\n"
+	"  --pid PID         measure that process's CPU and memory too; of several, the sum\n"
 	"Prints one JSON object. Exit: 0 good, 1 an error or a wrong block, 2 wrong use.\n";
 
 /* ----- the target's process ------------------------------------------------------------------- */
 
-static double target_cpu_s(int pid)
+static double process_cpu_s(int pid)
 {
 	char path[64], line[1024];
 	unsigned long user = 0, system = 0;
@@ -74,7 +74,7 @@ static double target_cpu_s(int pid)
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-static long target_rss_kib(int pid)
+static long process_rss_kib(int pid)
 {
 	char path[64], line[256];
 	long kib = 0;
@@ -92,6 +92,26 @@ static long target_rss_kib(int pid)
 		fclose(f);
 	}
 	return kib;
+}
+
+static double targets_cpu_s(const struct load_options *o)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < o->targets; i++) {
+		sum += process_cpu_s(o->target_pids[i]);
+	}
+	return sum;
+}
+
+static long targets_rss_kib(const struct load_options *o)
+{
+	long sum = 0;
+
+	for (unsigned i = 0; i < o->targets; i++) {
+		sum += process_rss_kib(o->target_pids[i]);
+	}
+	return sum;
 }
 
 /* ----- a thread ------------------------------------------------------------------------------- */
@@ -225,16 +245,16 @@ static struct measured measure(const struct load_options *o, struct load_thread 
 	}
 	m.ready_s = (double)(clock_ns() - began) / 1e9;
 	pause_s(o->warmup_s);
-	m.cpu_s = target_cpu_s(o->target_pid);
+	m.cpu_s = targets_cpu_s(o);
 	m.own_cpu_s = own_cpu_s();
 	from = clock_ns();
 	atomic_store(&load_counting, true);
 	pause_s(o->seconds);
 	atomic_store(&load_counting, false);
 	m.seconds = (double)(clock_ns() - from) / 1e9;
-	m.cpu_s = target_cpu_s(o->target_pid) - m.cpu_s;
+	m.cpu_s = targets_cpu_s(o) - m.cpu_s;
 	m.own_cpu_s = own_cpu_s() - m.own_cpu_s;
-	m.rss_kib = target_rss_kib(o->target_pid);
+	m.rss_kib = targets_rss_kib(o);
 	atomic_store(&load_stop, true);
 	return m;
 }
@@ -399,8 +419,10 @@ static bool option_take(struct load_options *o, int c, const char *text)
 		o->spin = true;
 		break;
 	case 'P':
-		good = number(text, 1, 4194304, &v);
-		o->target_pid = (int)v;
+		good = number(text, 1, 4194304, &v) && o->targets < LOAD_TARGETS;
+		if (good) {
+			o->target_pids[o->targets++] = (int)v;
+		}
 		break;
 	default:
 		return false;

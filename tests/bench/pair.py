@@ -63,7 +63,9 @@ class Pair:
 
     def load(self, name, options, seconds):
         words = ["taskset", "-c", "0", self.load_program, "--portal", self.portals[name], "--target",
-                 self.target, "--lun", "0", "--seconds", seconds, "--pid", self.pids(name)[0], *options]
+                 self.target, "--lun", "0", "--seconds", seconds, *options]
+        for controller in self.portals:  # the work of both, whichever way it went
+            words += ["--pid", self.pids(controller)[0]]
         done = self.lab.host_run([str(w) for w in words], timeout=120)
         answer = json.loads(done.stdout)
         if answer["error"] or answer["mismatches"]:
