@@ -351,10 +351,10 @@ void iscsi_tx_flush(struct iscsi_conn *conn)
 		queue->own_bytes <= ISCSI_TX_HIGH_BYTES / 2) {
 		iscsi_rx_resume(conn, ISCSI_RX_PAUSE_TX);
 	}
-	iscsi_conn_update_events(conn);
-	if (!queue->first && qb_list_empty(&queue->items) && iscsi_conn_is_open(conn)) {
+	if (!queue->first && qb_list_empty(&queue->items)) {
 		iscsi_conn_event(conn, ISCSI_CONN_FLUSHED);
 	}
+	iscsi_conn_update_events(conn); /* unless that was the end of it */
 }
 
 void iscsi_tx_flush_deferred(struct reactor_defer *defer)
