@@ -20,6 +20,7 @@
 #define REACTOR_EVENTS	     128
 #define REACTOR_RING_ENTRIES 512
 #define REACTOR_BATCH	     8u /* requests that the kernel gets at once */
+#define REACTOR_BEGIN	     3u /* so many are enough for a disk that has none */
 #define REACTOR_FIRST	     8u /* of many that end at once: seen to before the rest is looked at */
 #define REACTOR_PINS	     2048u /* buffers that the ring knows; more are pinned for each I/O */
 
@@ -372,12 +373,17 @@ struct io_uring_sqe *reactor_io_sqe(struct reactor *r)
 
 void reactor_io_submit(struct reactor *r, struct io_uring_sqe *sqe, struct reactor_io *io)
 {
+	unsigned ready;
+
 	io_uring_sqe_set_data(sqe, io);
 	r->io_inflight++;
 	r->io_unsubmitted = true;
-	/* A disk that waits for the last of a long row of requests has nothing to do until then;
-	 * one that has none gets the first at once. */
-	if (r->io_inflight == 1 || io_uring_sq_ready(&r->ring) >= REACTOR_BATCH) {
+	ready = io_uring_sq_ready(&r->ring);
+	/*
+	 * A disk that waits for the last of a long row of requests has nothing to do until then.
+	 * One alone would be done, with an interrupt of its own, before the next ones are ready.
+	 */
+	if (ready >= REACTOR_BATCH || (ready >= REACTOR_BEGIN && ready == r->io_inflight)) {
 		reactor_io_flush(r);
 	}
 }

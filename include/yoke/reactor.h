@@ -114,9 +114,8 @@ struct reactor_io {
 
 /*
  * A free submission entry, never NULL on a working ring: prepare it (io_uring_prep_*), then call
- * reactor_io_submit(). It goes to the kernel at once if it is the only one, else as soon as several
- * wait or at the end of the pass.
- * NULL: the ring is broken.
+ * reactor_io_submit(). It goes to the kernel at the end of the pass, or as soon as several wait (a
+ * few, when the kernel has none). NULL: the ring is broken.
  */
 struct io_uring_sqe *reactor_io_sqe(struct reactor *r);
 void reactor_io_submit(struct reactor *r, struct io_uring_sqe *sqe, struct reactor_io *io);

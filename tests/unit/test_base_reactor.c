@@ -416,25 +416,32 @@ static void write_submit(struct nop *nop, int fd)
 	reactor_io_submit(reactor, sqe, &nop->io);
 }
 
-/* A disk with nothing to do is not left waiting for the end of the pass; the next ones are. */
-static void test_first_io_goes_at_once(void **state)
+/* A disk with nothing to do gets the first three, and is not left waiting for a whole batch. */
+static void test_first_ios_go_at_once(void **state)
 {
-	struct nop first, second;
-	int fds[2] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
+	struct nop nops[4];
+	int fds[4];
 
-	write_submit(&first, fds[0]);
-	write_submit(&second, fds[1]);
-	assert_true(becomes_readable(fds[0]));
-	assert_false(is_readable(fds[1]));
+	for (unsigned i = 0; i < 4; i++) {
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+		write_submit(&nops[i], fds[i]);
+		if (i == 1) {
+			assert_false(is_readable(fds[0])); /* but not one or two alone */
+		}
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(becomes_readable(fds[i]));
+	}
+	assert_false(is_readable(fds[3]));
 	assert_int_equal(calls, 0); /* nobody is told before the pass */
-	for (unsigned i = 0; i < 1000 && calls < 2; i++) {
+	for (unsigned i = 0; i < 1000 && calls < 4; i++) {
 		reactor_run_once(reactor, 1000);
 	}
-	assert_true(is_readable(fds[1]));
-	assert_int_equal(first.res, sizeof(uint64_t));
-	assert_int_equal(second.res, sizeof(uint64_t));
-	close(fds[0]);
-	close(fds[1]);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(is_readable(fds[i]));
+		assert_int_equal(nops[i].res, sizeof(uint64_t));
+		close(fds[i]);
+	}
 }
 
 struct answers {
@@ -457,12 +464,12 @@ static void nop_answered(struct reactor_io *io, int res)
 }
 
 /*
- * `count` I/Os that end in the same pass, each with something to send: one and whole batches, so
+ * `count` I/Os that end in the same pass, each with something to send: three and whole batches, so
  * that the pass has nothing left to submit.
  */
 static void answers_run(unsigned count)
 {
-	static struct nop nops[65];
+	static struct nop nops[67];
 
 	calls = 0;
 	answers = (struct answers){.defer.fn = answers_send};
@@ -482,13 +489,13 @@ static void answers_run(unsigned count)
 /* The first answers do not wait for those of all others; a few I/Os have theirs in one go. */
 static void test_first_answers_go_at_once(void **state)
 {
-	answers_run(1 + 64);
+	answers_run(3 + 64);
 	assert_int_equal(answers.rounds, 2);
 	assert_int_equal(answers.sent[0], 8);
-	assert_int_equal(answers.sent[1], 65);
-	answers_run(1 + 8);
+	assert_int_equal(answers.sent[1], 67);
+	answers_run(3 + 8);
 	assert_int_equal(answers.rounds, 1);
-	assert_int_equal(answers.sent[0], 9);
+	assert_int_equal(answers.sent[0], 11);
 }
 
 static struct reactor_fd pair[2];
@@ -582,7 +589,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timer_that_sets_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deferred_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_ios, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_first_io_goes_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_first_ios_go_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_first_answers_go_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fd_deleted_in_the_same_pass, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fd_events, setup, teardown),
