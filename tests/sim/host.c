@@ -194,8 +194,11 @@ static void change_may_end(struct command *command, struct session *session)
 
 	if (command->what == LOCK) {
 		release_maybe(session, command->lu, command->op.invoked_ns);
-	} else if (command->what == UNLOCK && command->lu == 0) {
-		/* Let go for those who saw it, held again for those behind them, and let go. */
+	} else if (command->what == UNLOCK) {
+		/*
+		 * Let go for those who saw it, held again for those behind them, and let go; by
+		 * RESERVE until the new owner ends what the lost nexus held.
+		 */
 		history_add(&session->host->sim->history, &op);
 		op.id = ++hosts->ids;
 		op.kind = HISTORY_RELEASE;
