@@ -83,9 +83,9 @@ static bool is_stale(const struct machine *m, const struct ha_group *g, const st
  * take an idle group as well. Only the sender is left to see it, so nobody disagrees. While a
  * joiner is not in sync yet nobody begins a move: what it says may change who the owner is.
  */
-static bool is_unproven(const struct machine *m, const struct ha_group *g)
+static bool is_unproven(const struct machine *m, enum ha_phase phase)
 {
-	return (g->phase == PHASE_LOST || g->phase == PHASE_IDLE) &&
+	return (phase == PHASE_LOST || phase == PHASE_IDLE) &&
 	       (m->peer == PEER_UNPROVEN || m->peer == PEER_UNSEEN);
 }
 
@@ -100,7 +100,7 @@ static void do_prepare(struct machine *m, struct ha_group *g, const struct messa
 			name_of(m, g), msg->sender, msg->epoch, g->top);
 		return;
 	}
-	if (m->syncing || is_unproven(m, g)) {
+	if (m->syncing || is_unproven(m, g->phase)) {
 		log_notice("group %s: PREPARE of controller %u for epoch %" PRIu64
 			   " comes after a change of the membership, refused",
 			name_of(m, g), msg->sender, msg->epoch);
@@ -303,6 +303,18 @@ static void do_lost_preparing(struct machine *m, struct ha_group *g, const struc
 			    ": the owner, controller %u, was lost before COMMIT, held",
 			name_of(m, g), g->epoch, g->owner);
 		owner_dead(m, g);
+	} else if (is_unproven(m, group_resting(m, g))) {
+		/*
+		 * Nobody served it, and the lost one did not say that it knows of this epoch: it
+		 * may have been cut off before, and could take the group under the same one
+		 * (invariant I2). The taker asks again, with a newer one, once there is proof.
+		 */
+		g->phase = group_resting(m, g);
+		g->waiting = 0;
+		g->deadline_ms = 0;
+		log_warning("group %s: epoch %" PRIu64
+			    ": controller %u was lost before COMMIT, held",
+			name_of(m, g), g->epoch, msg->sender);
 	} else {
 		g->waiting &= (uint8_t)~HA_BIT(msg->sender);
 	}

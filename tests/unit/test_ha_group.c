@@ -128,6 +128,48 @@ static void test_every_pair(void **state)
 	sim_free(sim);
 }
 
+/*
+ * A taker loses the other one before COMMIT, while nobody serves the group: without proof the other
+ * could take it as well, under the same epoch (I2).
+ */
+static void test_taker_alone_before_commit(void **state)
+{
+	static const struct {
+		enum ha_peer peer;
+		uint8_t owner;
+		enum ha_phase after;
+	} rows[] = {
+		{PEER_UNPROVEN, 0, PHASE_IDLE},
+		{PEER_UNSEEN, 0, PHASE_IDLE},
+		{PEER_DEAD, 0, PHASE_PREPARING},
+		{PEER_UNPROVEN, 2, PHASE_LOST},
+		{PEER_UNSEEN, 2, PHASE_LOST},
+		{PEER_DEAD, 2, PHASE_PREPARING},
+	};
+	struct sim *sim = sim_pair(1, 0);
+	struct machine *m = sim->node[1].m;
+	struct ha_group *g = &m->groups[0];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message lost = {.type = MESSAGE_NONE, .sender = 2};
+
+		arrange(sim, g, PHASE_PREPARING);
+		g->owner = rows[i].owner;
+		g->was_lost = rows[i].owner != 0; /* it was lost, came back, and is lost again */
+		g->target = 1;
+		g->waiting = HA_BIT(2);
+		m->sync = HA_BIT(1);
+		m->peer = rows[i].peer;
+		group_deliver(m, g, &lost);
+		assert_int_equal(g->phase, rows[i].after);
+		assert_int_equal(g->waiting, 0);
+		assert_int_equal(g->top, 5); /* the next PREPARE has another epoch */
+	}
+	m->sync = HA_ALL_CONTROLLERS;
+	sim_free(sim);
+}
+
 /* The same, stale: with an epoch too low nothing has an effect in any phase. */
 static void test_stale(void **state)
 {
@@ -299,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_pair),
+		cmocka_unit_test(test_taker_alone_before_commit),
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_wrong_sender),
 		cmocka_unit_test(test_dropped),
