@@ -609,10 +609,12 @@ static void written_twice(struct attempt *attempt)
 
 	/*
 	 * A COMPARE AND WRITE that ran at an owner that is lost knows its own data when it finds
-	 * them; when others have changed or reserved them since, nobody knows.
+	 * them; when others have changed or reserved them since, nobody knows. A WRITE that was not
+	 * answered either, and runs again before it, may have brought back what it compares with.
 	 */
 	if (command->what == SWAP && attempt->task.rerun &&
-		(attempt->sense == 0x0e1d00 || attempt->status == SCSI_RESERVATION_CONFLICT)) {
+		(attempt->sense == 0x0e1d00 || attempt->status == SCSI_RESERVATION_CONFLICT ||
+			attempt->status == SCSI_GOOD)) {
 		command->op.attempts++;
 	}
 	if (attempt->task.rerun) {
