@@ -141,6 +141,13 @@ static bool peek_is_known(const struct extent *extent, uint64_t first, uint64_t 
 	return true;
 }
 
+static void peek_mark(struct extent *extent, uint64_t first, uint64_t end, uint16_t now)
+{
+	for (uint64_t i = first; i < end; i++) {
+		atomic_store_explicit(&extent->seen[i], now, memory_order_relaxed);
+	}
+}
+
 /* A page that is in the page cache and not mapped yet costs a minor fault, once for 16 pages. */
 static bool peek_look(struct extent *extent, uint64_t first, uint64_t end, uint16_t now)
 {
@@ -155,9 +162,7 @@ static bool peek_look(struct extent *extent, uint64_t first, uint64_t end, uint1
 			return false;
 		}
 	}
-	for (uint64_t i = first; i < end; i++) {
-		atomic_store_explicit(&extent->seen[i], now, memory_order_relaxed);
-	}
+	peek_mark(extent, first, end, now);
 	return true;
 }
 
@@ -208,9 +213,7 @@ void extent_fd_seen(struct extent *extent, uint64_t offset, uint64_t length)
 	if (!extent->map || offset + length > extent->map_bytes) {
 		return;
 	}
-	for (uint64_t i = first; i < end; i++) {
-		atomic_store_explicit(&extent->seen[i], now, memory_order_relaxed);
-	}
+	peek_mark(extent, first, end, now);
 }
 
 bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)

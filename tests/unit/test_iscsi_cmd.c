@@ -712,7 +712,6 @@ static void test_answers_not_taken_are_bounded(void **state)
 	client_close(&c);
 }
 
-/* A dead connection with a command in every stage leaves nothing behind (see the teardown). */
 /* Sends `count` commands at once, takes the answers; how many it had when it gave the first. */
 static uint32_t answered_after(struct client *c, unsigned count)
 {
@@ -755,6 +754,7 @@ static void test_answers_go_out_while_commands_are_left(void **state)
 	client_close(&other);
 }
 
+/* A dead connection with a command in every stage leaves nothing behind (see the teardown). */
 static void test_drop_in_every_stage(void **state)
 {
 	struct client c = client_login(0, FAST);
