@@ -243,7 +243,7 @@ static void iscsi_rx_hold(struct iscsi_conn *conn, const uint8_t *bytes, uint32_
 static bool iscsi_rx_answer(struct iscsi_conn *conn, unsigned least)
 {
 	if (conn->tx.item_count >= least && !conn->tx.blocked &&
-		reactor_ready(conn->home->reactor) <= 1) {
+		reactor_ready(conn->home->reactor) == 1) {
 		iscsi_tx_flush(conn);
 	}
 	return iscsi_conn_is_open(conn);

@@ -57,7 +57,7 @@ struct buf_pool *reactor_buffers_new(struct reactor *r, size_t limit_bytes);
 /* The reactor whose thread is running; NULL on any other thread. */
 struct reactor *reactor_self(void);
 
-/* On the reactor: how many descriptors were ready when this pass began. */
+/* From a descriptor's ready(): how many were ready when this pass began; later in it 0. */
 unsigned reactor_ready(const struct reactor *r);
 
 /* Any thread: runs msg->fn on the reactor. */
