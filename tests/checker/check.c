@@ -6,6 +6,10 @@
  * answer every state must have that operation in effect with this answer: those that have not are
  * extended by all orders of open operations that end with it; those that cannot be are dropped.
  * No state left: nothing explains this answer.
+ *
+ * An operation without an answer stays open to the end, and nobody waits for it: of two states that
+ * differ only in such operations, the one with fewer of them in effect can become all that the
+ * other can. Only that one is kept; otherwise each unanswered operation would double their number.
  */
 #include "tests/checker/check.h"
 
@@ -18,19 +22,23 @@
 struct state {
 	uint64_t value;
 	uint64_t done; /* bits by place in open[] */
+	uint32_t next; /* of the same key, index + 1 */
 };
 
+/* By key: the value and which operations are in effect of those that have an answer. */
 struct states {
 	struct state *all;
 	unsigned count, room;
-	uint32_t *slots; /* open hash: index + 1 */
+	uint32_t *slots; /* open hash: index of the last state of a key + 1 */
 	unsigned mask;
+	uint64_t unanswered; /* bits of places in open[] that are no part of a key */
 };
 
 struct walk {
 	const struct history_op *open[CHECK_OPEN_MAX];
 	uint64_t used; /* bits of places in open[] */
 	uint64_t lookers; /* ... of those who change nothing */
+	uint64_t unanswered; /* ... of those whose outcome is MAYBE */
 	struct states now, next, search;
 	bool gave_up;
 	unsigned most;
@@ -51,12 +59,13 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-static void states_clear(struct states *s)
+static void states_clear(struct states *s, uint64_t unanswered)
 {
-	s->count = 0;
-	if (s->slots) {
+	if (s->count) {
 		memset(s->slots, 0, (s->mask + 1u) * sizeof(*s->slots));
 	}
+	s->count = 0;
+	s->unanswered = unanswered;
 }
 
 static void states_free(struct states *s)
@@ -67,13 +76,26 @@ static void states_free(struct states *s)
 
 static uint32_t *slot_of(const struct states *s, const struct state *state)
 {
-	unsigned at = (unsigned)mix(state->value * 31 + mix(state->done)) & s->mask;
+	uint64_t done = state->done & ~s->unanswered;
+	unsigned at = (unsigned)mix(state->value * 31 + mix(done)) & s->mask;
 
-	while (s->slots[at] && (s->all[s->slots[at] - 1].value != state->value ||
-				       s->all[s->slots[at] - 1].done != state->done)) {
+	while (s->slots[at]) {
+		const struct state *other = &s->all[s->slots[at] - 1];
+
+		if (other->value == state->value && (other->done & ~s->unanswered) == done) {
+			break;
+		}
 		at = (at + 1) & s->mask;
 	}
 	return &s->slots[at];
+}
+
+static void states_put(struct states *s, unsigned index)
+{
+	uint32_t *slot = slot_of(s, &s->all[index]);
+
+	s->all[index].next = *slot;
+	*slot = index + 1;
 }
 
 static void states_grow(struct states *s)
@@ -87,22 +109,23 @@ static void states_grow(struct states *s)
 		abort(); /* a test program: out of memory is the end */
 	}
 	for (unsigned i = 0; i < s->count; i++) {
-		*slot_of(s, &s->all[i]) = i + 1;
+		states_put(s, i);
 	}
 }
 
+/* Unless one is there that can become all that this one can. */
 static void states_add(struct states *s, struct state state)
 {
-	uint32_t *slot;
-
 	if (s->count == s->room) {
 		states_grow(s);
 	}
-	slot = slot_of(s, &state);
-	if (!*slot) {
-		s->all[s->count++] = state;
-		*slot = s->count;
+	for (uint32_t at = *slot_of(s, &state); at; at = s->all[at - 1].next) {
+		if (!(s->all[at - 1].done & ~state.done)) {
+			return;
+		}
 	}
+	s->all[s->count++] = state;
+	states_put(s, s->count - 1);
 }
 
 /* ----- what operations do --------------------------------------------------------------------- */
@@ -256,8 +279,8 @@ static void answer(struct walk *w, unsigned place)
 	uint64_t bit = 1ull << place;
 	struct states *all = &w->search, *good = &w->next, swap;
 
-	states_clear(all);
-	states_clear(good);
+	states_clear(all, w->unanswered);
+	states_clear(good, w->unanswered);
 	for (unsigned i = 0; i < w->now.count; i++) {
 		states_add(all, settled(w, w->now.all[i]));
 	}
@@ -266,7 +289,7 @@ static void answer(struct walk *w, unsigned place)
 		struct state from = all->all[i];
 
 		if (from.done & bit) {
-			states_add(good, (struct state){from.value, from.done & ~bit});
+			states_add(good, (struct state){from.value, from.done & ~bit, 0});
 			if (w->open[place]->attempts < 2) {
 				continue; /* what else is open can wait for its own answer */
 			}
@@ -339,6 +362,9 @@ static void open_add(struct walk *w, const struct history_op *op)
 	if (!changes(op)) {
 		w->lookers |= 1ull << place;
 	}
+	if (op->outcome == HISTORY_MAYBE) {
+		w->unanswered |= 1ull << place;
+	}
 }
 
 /* One object, its operations in ops[count]; false with the reason in *result. */
@@ -362,8 +388,9 @@ static bool object_check(struct walk *w, const struct history_op *ops, size_t co
 	qsort(events, n, sizeof(*events), event_compare);
 	w->used = 0;
 	w->lookers = 0;
-	states_clear(&w->now);
-	states_add(&w->now, (struct state){0, 0});
+	w->unanswered = 0;
+	states_clear(&w->now, 0);
+	states_add(&w->now, (struct state){0, 0, 0});
 	for (size_t i = 0; i < n; i++) {
 		const struct history_op *op = &ops[events[i].op];
 

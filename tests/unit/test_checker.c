@@ -204,6 +204,49 @@ static void test_large(void **state)
 	history_free(&history);
 }
 
+/*
+ * Sixty writes that were never answered and are seen late, in another order: any of them may or may
+ * not have been done before each of these reads. What is left to remember is only which can still
+ * come; with every subset by itself it could not be judged.
+ */
+static void test_many_unanswered(void **state)
+{
+	for (unsigned twice = 0; twice <= 1; twice++) {
+		struct history history = {0};
+		struct check_result result;
+		struct history_op op = {.attempts = 1, .kind = HISTORY_WRITE};
+
+		for (op.id = 1; op.id <= 60; op.id++) {
+			op.client = (uint32_t)op.id;
+			op.outcome = HISTORY_MAYBE;
+			op.value = op.id;
+			op.invoked_ns = op.id;
+			assert_true(history_add(&history, &op));
+		}
+		op.kind = HISTORY_READ;
+		op.client = 0;
+		op.outcome = HISTORY_OK;
+		for (unsigned i = 0; i < 60; i++, op.id++) {
+			op.value = 1 + i * 7 % 60;
+			op.invoked_ns = 1000 + 10 * i;
+			op.returned_ns = op.invoked_ns + 5;
+			assert_true(history_add(&history, &op));
+		}
+		/* Once more what was seen, and overwritten, before: only what was sent twice can.
+		 */
+		history.ops[0].attempts = (uint16_t)(1 + twice);
+		op.value = 1;
+		op.invoked_ns = 5000;
+		op.returned_ns = 5001;
+		assert_true(history_add(&history, &op));
+		result = check_history(&history);
+		assert_false(result.gave_up);
+		assert_int_equal(result.linearizable, twice);
+		assert_in_range(result.most_states, 2, 200);
+		history_free(&history);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_valid_histories_pass),
 		cmocka_unit_test(test_mutated_histories_are_caught),
 		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_many_unanswered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
