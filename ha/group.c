@@ -289,6 +289,14 @@ static void do_lost_serving(struct machine *m, struct ha_group *g, const struct 
 	}
 }
 
+/* Its node was out of reach, now its daemon has ended. */
+static void do_lost_again(struct machine *m, struct ha_group *g, const struct message *msg)
+{
+	if (g->owner == msg->sender) {
+		owner_dead(m, g);
+	}
+}
+
 /* Before COMMIT: a lost taker means rollback, a lost owner a takeover from the start. */
 static void do_lost_preparing(struct machine *m, struct ha_group *g, const struct message *msg)
 {
@@ -357,6 +365,7 @@ static action_fn *const actions[PHASE_COUNT][MESSAGE_TYPES] = {
 		[MESSAGE_MOVE] = do_move,
 	},
 	[PHASE_LOST] = {
+		[MESSAGE_NONE] = do_lost_again,
 		[MESSAGE_PREPARE] = do_prepare,
 		[MESSAGE_MOVE] = do_move,
 	},

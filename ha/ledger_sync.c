@@ -422,7 +422,7 @@ void ledger_finish(struct machine *m, bool known)
 	if (m->sync & HA_BIT(m->other)) {
 		l->absent = l->jump_due = false;
 		ledger_mark(m, false);
-	} else if (m->pids[m->other]) {
+	} else if (m->pids[m->other] && !m->said[m->other]->in_sync) {
 		ledger_peer_gone(m); /* another life of it, with another configuration */
 	}
 	ledger_past_add(l, (const uint8_t[16]){0});

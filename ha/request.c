@@ -67,7 +67,7 @@ static bool take_is_safe(struct machine *m, struct ha_group *g)
 {
 	switch (m->peer) {
 	case PEER_MEMBER:
-		/* A member out of sync has let go of everything, or never had anything. */
+		/* Out of sync, it never had anything in this life of it. */
 		return !m->syncing;
 	case PEER_DEAD:
 	case PEER_PROVEN:

@@ -265,7 +265,7 @@ static void choose(struct machine *m, struct ha_group *g)
 	if (!known) {
 		begin_anew(m, g, best);
 	} else if (best != m->self) {
-		if (!machine_in_sync(m) && !m->ready) { /* no nexus has seen another number */
+		if (!machine_in_sync(m)) { /* no nexus has seen another number */
 			g->view.table = m->said[best]->groups[g->index].table;
 		} else if (machine_in_sync(m) &&
 			   g->owner != m->said[best]->groups[g->index].owner) {
@@ -339,10 +339,27 @@ static uint8_t members(const struct machine *m)
 	return (uint8_t)((m->pids[1] ? HA_BIT(1) : 0) | (m->pids[2] ? HA_BIT(2) : 0));
 }
 
+/*
+ * This one has served, and the other one goes on without it: what it knows of the LUs and their
+ * owners gets old from here on, and it still holds its extents. The end of its process tells the
+ * other, and all hosts, that this is over; in its new life it waits for the same file.
+ */
+static void end_kept_out(struct machine *m)
+{
+	log_err("the configuration files of the two controllers differ, and what controller %u "
+		"knows counts: this yoked ends, and takes part again when %s is the same on both",
+		m->other, m->conf->path);
+	machine_dead(m, "kept out by another configuration");
+}
+
 static void differ(struct machine *m)
 {
 	bool here = yields(m);
 
+	if (here && machine_in_sync(m)) {
+		end_kept_out(m);
+		return;
+	}
 	if (!m->differs) {
 		log_err("the configuration files of the two controllers differ: controller %u is "
 			"kept out; make %s the same on both and restart its yoked",
@@ -352,6 +369,9 @@ static void differ(struct machine *m)
 	m->apart = true;
 	m->syncing = here;
 	m->sync = here ? 0 : (uint8_t)HA_BIT(m->self);
+	if (!here && m->said[m->other]->in_sync) {
+		m->peer = PEER_UNPROVEN; /* until it has ended, see end_kept_out() */
+	}
 	m->ops->conf_wanted(m->ctx, m->said[m->other]->digest);
 }
 
@@ -361,7 +381,7 @@ static void finish(struct machine *m, bool known)
 
 	if (digest_differs(m) && m->pids[m->other]) {
 		differ(m);
-		if (m->syncing) {
+		if (m->syncing || m->dead) {
 			return;
 		}
 		m->got[m->other] = false;

@@ -441,14 +441,68 @@ static void test_woken_with_the_former_file(void **state)
 		sim->frozen[woken] = false;
 		sim_run(sim);
 		assert_true(machine_in_sync(sim->node[taker].m));
-		assert_false(machine_in_sync(sim->node[woken].m));
-		machine_conf_changed(sim->node[woken].m, &other);
+		assert_true(sim->node[woken].fatal);
+		sim_kill(sim, woken, LEFT_PROCESS);
+		sim_run(sim);
+		sim->conf = other;
+		sim_boot(sim, woken);
 		sim_run(sim);
 		sim_link(sim, true);
 		sim_run(sim);
 		assert_true(machine_has_peer(sim->node[woken].m));
 		assert_int_equal(sim_group(sim, woken, 0)->owner, taker);
 		assert_true(sim->node[woken].view[0].table > table);
+		sim_free(sim);
+	}
+}
+
+/*
+ * The links were cut, and one has gone over to another file, when they are mended before anybody is
+ * fenced: both served. One of them ends. Before it has, nothing is taken from it, and nothing
+ * acknowledged that it does not know (invariants I1 and I4).
+ */
+static void test_two_that_served(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct sim *sim = sim_pair(90 + i, (uint8_t)(1 + i % 2));
+		struct conf other = sim->conf;
+		struct sim_submitted *entry;
+		uint8_t out, stays;
+		unsigned told;
+
+		memset(other.digest, 9, sizeof(other.digest));
+		sim_promote(sim, (uint8_t)(2 - i % 2), 1, NULL);
+		sim_run(sim);
+		sim_split(sim);
+		sim_run(sim);
+		machine_conf_changed(sim->node[1 + i / 2].m, &other);
+		sim_heal(sim);
+		sim_run(sim);
+		out = sim->node[1].fatal ? 1 : 2;
+		stays = (uint8_t)(3 - out);
+		assert_true(sim->node[out].fatal);
+		assert_false(sim->node[stays].fatal);
+		for (unsigned g = 0; g < SIM_GROUPS; g++) {
+			bool its = sim_group(sim, stays, g)->owner == stays;
+
+			assert_int_equal(sim_access(sim, out, g), GROUP_HELD);
+			assert_int_equal(sim_access(sim, stays, g), its ? GROUP_LOCAL : GROUP_HELD);
+		}
+		entry = sim_submit(sim, stays, sim_group(sim, stays, 0)->owner == stays ? 0 : 1);
+		sim_promote(sim, stays, 0, NULL);
+		sim_promote(sim, stays, 1, NULL);
+		sim_run(sim);
+		assert_int_equal(entry->outcome, -1);
+		assert_int_equal(
+			sim_group(sim, stays, 0)->owner + sim_group(sim, stays, 1)->owner, 3);
+		told = sim->node[stays].notices;
+		sim_kill(sim, out, LEFT_PROCESS);
+		sim_run(sim);
+		assert_int_equal(
+			sim->node[stays].notices, told + 1); /* Pacemaker starts it again */
+		assert_int_equal(entry->outcome, LEDGER_DONE);
+		assert_int_equal(sim_access(sim, stays, 0), GROUP_LOCAL);
+		assert_int_equal(sim_access(sim, stays, 1), GROUP_LOCAL);
 		sim_free(sim);
 	}
 }
@@ -473,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_kept_out_and_alone),
 		cmocka_unit_test(test_lost_before_it_is_kept_out),
 		cmocka_unit_test(test_woken_with_the_former_file),
+		cmocka_unit_test(test_two_that_served),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
