@@ -267,10 +267,12 @@ void group_refresh(struct machine *m, struct ha_group *g)
 	}
 	view.hold_limit_s = TRANSITION_TIME_S;
 	view.access = view_access(m, g, &view);
+	view.unproven = m->peer == PEER_UNPROVEN;
 	table = memcmp(view.tpg, g->view.tpg, sizeof(view.tpg)) != 0 ||
 		view.preferred != g->view.preferred;
 	if (!table && g->publish_seq && view.access == g->view.access &&
-		view.owner == g->view.owner && view.epoch == g->view.epoch) {
+		view.owner == g->view.owner && view.epoch == g->view.epoch &&
+		view.unproven == g->view.unproven) {
 		return;
 	}
 	if (table) {

@@ -545,7 +545,10 @@ static bool op_peer_awaited(void *ctx)
 {
 	struct ha *ha = ctx;
 
-	return ha->setup.ship && ship_awaits_peer(ha->setup.ship);
+	const struct ledger_serve *serve = ha->setup.ledger;
+
+	return (ha->setup.ship && ship_awaits_peer(ha->setup.ship)) ||
+	       (serve && serve->awaits_peer && serve->awaits_peer(serve->ctx));
 }
 
 static void on_link(void *arg, bool up)

@@ -201,6 +201,7 @@ struct scsi_group {
 	bool claimed; /* the right to write is here, or being taken */
 	uint64_t claim_epoch;
 	bool local; /* by the last view this controller is the owner */
+	bool awaits_peer; /* a reservation ends when the lost controller has been fenced */
 	struct qb_list_head moves; /* requests of hosts (stpg.c) that wait for the move to */
 	uint8_t moving_to; /* this controller; 0 = none is under way */
 };

@@ -501,6 +501,18 @@ static bool ledger_lu(void *ctx, unsigned i, uint8_t uuid[16])
 	return true;
 }
 
+static bool ledger_awaits_peer(void *ctx)
+{
+	const struct scsi *scsi = ctx;
+
+	for (unsigned i = 0; i < scsi->group_count; i++) {
+		if (scsi->groups[i].awaits_peer) {
+			return true;
+		}
+	}
+	return false;
+}
+
 const struct ledger_serve *scsi_ledger_serve(struct scsi *scsi)
 {
 	return &scsi->ledger_serve;
@@ -647,8 +659,10 @@ void scsi_nexus_unreserve(struct scsi_nexus *nexus)
 }
 
 /*
- * The owner ends what nexuses of a controller that is gone had reserved. One that is back before
- * anybody has taken its groups over ends itself what its nexuses had.
+ * The owner ends what nexuses of a controller that is gone had reserved. One that is only out of
+ * reach may live and win: then its nexus would go on as the holder, and not be told that others had
+ * been let in meanwhile. So it keeps it until it has been fenced. One that is back before anybody
+ * has taken its groups over ends itself what its nexuses had.
  */
 static void lost_unreserve(struct scsi_book *book, const struct group_view *view)
 {
@@ -658,6 +672,10 @@ static void lost_unreserve(struct scsi_book *book, const struct group_view *view
 		    view->tpg[state->reserver.controller] == ALUA_UNAVAILABLE;
 	struct unreserve *un;
 
+	if (gone && view->unproven) {
+		lu->scsi->groups[view->group].awaits_peer = true;
+		gone = false;
+	}
 	gone = gone || (view->access != GROUP_HELD && book->orphan);
 	if (!state->reserved || !gone) {
 		return;
@@ -679,6 +697,7 @@ void scsi_ledger_view(struct scsi *scsi, const struct group_view *view)
 
 	scsi->groups[view->group].epoch = view->epoch;
 	scsi->groups[view->group].local = view->access == GROUP_LOCAL;
+	scsi->groups[view->group].awaits_peer = false;
 	qb_list_for_each_safe (at, next, &scsi->unreserves) {
 		struct unreserve *un = qb_list_entry(at, struct unreserve, link);
 
@@ -710,6 +729,7 @@ int scsi_ledger_init(struct scsi *scsi)
 		.save = ledger_save,
 		.load = ledger_load,
 		.lu = ledger_lu,
+		.awaits_peer = ledger_awaits_peer,
 	};
 	return 0;
 }

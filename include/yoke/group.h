@@ -42,6 +42,8 @@ struct group_view {
 	enum group_access access;
 	uint8_t tpg[YOKE_CONTROLLERS + 1]; /* enum alua_state by controller; [0] unused */
 	uint8_t hold_limit_s; /* what RTPG says as implicit transition time */
+	/* The other controller is out of reach, and may be alive: it has not been fenced yet. */
+	bool unproven;
 };
 
 /* ----- ha calls scsi ----------------------------------------------------------------------- */

@@ -71,6 +71,12 @@ struct ledger_serve {
 
 	/* LUs to ask save() about: the UUID of LU number i, false past the last. */
 	bool (*lu)(void *ctx, unsigned i, uint8_t uuid[16]);
+
+	/*
+	 * Is there an entry to come as soon as the other controller, which is out of reach, is
+	 * known to be fenced? By the views as they are published. NULL = never.
+	 */
+	bool (*awaits_peer)(void *ctx);
 };
 
 /* ----- scsi calls the ledger ------------------------------------------------------------------ */

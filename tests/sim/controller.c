@@ -450,6 +450,13 @@ static bool watch_lu(void *ctx, unsigned i, uint8_t uuid[16])
 	return serve->lu(serve->ctx, i, uuid);
 }
 
+static bool watch_awaits_peer(void *ctx)
+{
+	const struct ledger_serve *serve = scsi_ledger_serve(((struct node *)ctx)->scsi);
+
+	return serve->awaits_peer(serve->ctx);
+}
+
 /* ----- its daemon ----------------------------------------------------------------------------- */
 
 static void on_ready(void *arg)
@@ -521,7 +528,8 @@ static void vtables_fill(struct node *node)
 		.apply = watch_apply,
 		.save = watch_save,
 		.load = watch_load,
-		.lu = watch_lu};
+		.lu = watch_lu,
+		.awaits_peer = watch_awaits_peer};
 }
 
 void node_init(struct sim *sim, uint8_t id)

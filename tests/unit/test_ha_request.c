@@ -493,15 +493,18 @@ static void test_proof_for_others(void **state)
 	assert_int_equal(sim->node[1].peer_gones, 1);
 	sim_boot(sim, 2);
 	sim_run(sim);
+	assert_false(sim->node[1].view[0].unproven);
 	sim_split(sim);
 	sim_pass(sim, 1000);
 	assert_int_equal(sim->node[1].peer_gones, 1);
+	assert_true(sim->node[1].view[0].unproven);
 	sim->node[1].awaits = true;
 	sim_pass(sim, 1000);
 	assert_int_equal(sim->node[1].peer_gones, 1); /* not fenced yet */
 	sim_kill(sim, 2, LEFT_NODE);
 	sim_pass(sim, 1000);
 	assert_int_equal(sim->node[1].peer_gones, 2);
+	assert_false(sim->node[1].view[0].unproven); /* told, though nothing else has changed */
 	sim_free(sim);
 }
 

@@ -141,15 +141,27 @@ static void sessions_of_a_controller_that_is_gone_have_ended(void **state)
 		.access = GROUP_LOCAL,
 		.tpg = {0, ALUA_OPTIMIZED, ALUA_UNAVAILABLE}};
 	struct rig *rig = pair->rigs[0];
+	const struct ledger_serve *serve = scsi_ledger_serve(rig->scsi);
 
 	assert_int_equal(reserve(B), SCSI_GOOD);
 	/* a move does not end it */
 	rig_publish(rig, 0, GROUP_LOCAL, 1, 2, 2);
 	pair_run(pair);
 	assert_true(pair_state(pair)->reserved);
+	assert_false(serve->awaits_peer(serve->ctx));
+	/* out of reach, it may be the one that goes on */
+	view.unproven = true;
+	rig->serve->publish(rig->serve->ctx, &view, NULL, NULL);
+	pair_run(pair);
+	assert_true(pair_state(pair)->reserved);
+	assert_int_equal(pair_ua(pair, A), 0x062a06);
+	assert_int_equal(read1(A), CONFLICT);
+	assert_true(serve->awaits_peer(serve->ctx));
+	view.unproven = false;
 	rig->serve->publish(rig->serve->ctx, &view, NULL, NULL);
 	pair_run(pair);
 	assert_false(pair_state(pair)->reserved);
+	assert_false(serve->awaits_peer(serve->ctx));
 	/* should the session live on behind a cut link: it does not believe that it still holds it
 	 */
 	assert_int_equal(pair_ua(pair, B), 0x062a03);
