@@ -93,11 +93,15 @@ def probe(lab, portal, lun, *cdbs, keep_ua=False):
     return lab.host_run(words, timeout=20).stdout.splitlines()
 
 
+def nexus_words(portal, lun, host, *commands, keep_ua=True):
+    """The program that runs commands of one I_T nexus, the same for a host and a portal each time."""
+    return [program("yoke-probe"), "--portal", portal, "--target", TARGET, "--lun", str(lun), "--isid", "1",
+            "--initiator", f"iqn.2026-01.org.example:{host}", *(["--keep-ua"] if keep_ua else []), *commands]
+
+
 def nexus(lab, portal, lun, host, *commands, keep_ua=True):
-    """The answers to commands of one I_T nexus, the same for a host and a portal each time."""
-    words = [program("yoke-probe"), "--portal", portal, "--target", TARGET, "--lun", str(lun), "--isid", "1",
-             "--initiator", f"iqn.2026-01.org.example:{host}", *(["--keep-ua"] if keep_ua else []), *commands]
-    return lab.host_run(words, timeout=30).stdout.splitlines()
+    """The answers to them."""
+    return lab.host_run(nexus_words(portal, lun, host, *commands, keep_ua=keep_ua), timeout=30).stdout.splitlines()
 
 
 def constraints(lab):

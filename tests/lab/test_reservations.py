@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reservations hold at both controllers, through moves, takeovers and the loss of all power."""
 
+import subprocess
 import time
 
 from lab import wait_for
-from questions import home, in_sync, move, nexus, owner, wait_whole
+from questions import home, in_sync, move, nexus, nexus_words, owner, wait_whole
 from runner import check
 
 SETTINGS = {"lus": 2, "groups": {"g1": "a", "g2": "b"}}
@@ -135,6 +136,32 @@ def test_spc2(lab):
     check([line.split()[0] for line in held] == [GOOD, GOOD], f"RESERVE(6): {held}")
     # its session has ended with the program
     wait_for(lambda: ask(lab, "a", "host2", READ) == [GOOD], 5, "the reservation has ended")
+
+
+def test_spc2_until_fenced(lab):
+    """What a session through a lost controller has reserved stays until that one is known not to live."""
+    home(lab, "g1")
+    words = nexus_words(port(lab, "b"), LUN, "host1", RESERVE_6, "@60000", keep_ua=False)
+    with lab.host_start(words, stdout=subprocess.DEVNULL) as held:
+        try:
+            wait_for(lambda: ask(lab, "a", "host2", READ) == [CONFLICT], 5, "the reservation binds at a")
+            for via in ("ipmi", "fast"):
+                lab["b"].fence_fault(via, "fail")
+            lab["b"].freeze()
+            wait_for(lambda: not in_sync(lab, "a"), 10, "the controller at a has lost the other from sight")
+            until = time.monotonic() + 5
+            while time.monotonic() < until:
+                answer = ask(lab, "a", "host2", READ)
+                check(answer == [CONFLICT], f"while b may be alive: {answer}")
+                time.sleep(0.25)
+            for via in ("ipmi", "fast"):
+                lab["b"].fence_fault(via, "none")
+            wait_for(lambda: ask(lab, "a", "host2", READ) == [GOOD], 60, "the reservation has ended")
+        finally:
+            held.kill()
+    lab["b"].power_on()
+    lab.wait_settled(90)
+    wait_whole(lab)
 
 
 def test_power_lost_everywhere(lab):
