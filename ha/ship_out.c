@@ -259,6 +259,9 @@ static void ship_out_unpark(struct ship_out *out, bool all)
 	qb_list_for_each_entry_safe (cmd, next, &out->parked, link) {
 		if (all || !cmd->was_sent) {
 			cmd->task->rerun = cmd->task->rerun || cmd->was_sent;
+			if (cmd->was_sent) {
+				cmd->task->adrift = out->conn.port->peer_unsure;
+			}
 			ship_cmd_end(out, cmd, SHIP_AGAIN);
 		}
 	}

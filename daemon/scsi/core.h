@@ -157,6 +157,7 @@ struct scsi_core_lu {
 struct scsi_core_group {
 	struct group_view view;
 	bool published; /* a view has come */
+	uint32_t views; /* so many have come */
 	uint64_t changed; /* core->changes when the ALUA table last changed */
 	struct qb_list_head held; /* tasks, in the order in which they came */
 	uint32_t in_store; /* tasks admitted here and not ended */

@@ -21,6 +21,7 @@ static void view_arrived(struct mailbox_msg *msg)
 	}
 	group->view = *view;
 	group->published = true;
+	group->views++;
 	scsi_round_part_done(part); /* the view is taken; `part` may be gone */
 	scsi_drains_check(group);
 	scsi_sanitize_check(core);

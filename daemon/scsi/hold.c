@@ -91,6 +91,14 @@ static void overdue(struct scsi_task *task)
 /* Looks again: from the gate, or at the I/O that it came back from when the lease had expired. */
 static void held_resume(struct scsi_task *task)
 {
+	if (task->abort_wanted) { /* only one that was adrift is still here */
+		if (scsi_task_is_adrift(task)) {
+			scsi_hold(task);
+		} else {
+			scsi_task_finish(task);
+		}
+		return;
+	}
 	if (!task->unsure) {
 		scsi_task_admit(task);
 		return;

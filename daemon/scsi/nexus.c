@@ -317,6 +317,7 @@ void scsi_nexus_close(struct scsi_nexus *nexus, void (*closed)(void *arg), void 
 	nexus->closed = closed;
 	nexus->closed_arg = arg;
 	nexus->pins++;
+	scsi_tasks_untold(nexus);
 	scsi_tasks_abort(nexus->core, &(struct scsi_match){.nexus = nexus});
 	nexus->pins--;
 	scsi_nexus_task_gone(nexus);

@@ -66,6 +66,11 @@ void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outc
 		scsi_task_finish(task);
 		return;
 	}
+	if (!task->adrift) {
+		task->adrift_views = 0;
+	} else if (!task->adrift_views) {
+		task->adrift_views = task->nexus->core->groups[task->lu->group].views;
+	}
 	task->status = SCSI_GOOD;
 	task->sense_length = 0;
 	task->in_length = 0;
@@ -73,8 +78,10 @@ void scsi_task_shipped(void *ctx, struct scsi_task *task, enum ship_outcome outc
 		/* A part of an answer, in a buffer that the interconnect chose. */
 		scsi_task_end(task);
 	}
-	if (task->abort_wanted) {
+	if (task->abort_wanted && !(task->tell_abort && scsi_task_is_adrift(task))) {
 		scsi_task_finish(task);
+	} else if (task->abort_wanted) {
+		scsi_hold(task);
 	} else if (view->access == GROUP_REMOTE && view->epoch == task->epoch) {
 		scsi_hold(task); /* the owner is ahead of us or not there yet: a moment's pause */
 	} else {

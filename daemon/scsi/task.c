@@ -158,6 +158,8 @@ enum scsi_start scsi_task_start(struct scsi_task *task)
 	scsi_task_init(task);
 	task->serial = ++nexus->core->serial;
 	task->rerun = false;
+	task->adrift = false;
+	task->adrift_views = 0;
 	task->epoch = 0;
 	if (unit >= 0 && !scsi_lu_is_gone(&nexus->core->scsi->lus[nexus->target->units[unit].lu])) {
 		task->itl = scsi_itl_get(nexus, (unsigned)unit);
@@ -455,9 +457,24 @@ static void task_tell(struct scsi_task *task, const struct scsi_match *match)
 	}
 }
 
-/* A task that waits is taken out of its queue; false when it does not wait. */
+bool scsi_task_is_adrift(const struct scsi_task *task)
+{
+	const struct scsi_core_group *group = &task->nexus->core->groups[task->lu->group];
+
+	return task->adrift && task->row->flags & (SCSI_WRITES | SCSI_USES_LEDGER) &&
+	       (group->views == task->adrift_views || group->view.access == GROUP_HELD);
+}
+
+/*
+ * A task that waits is taken out of its queue; false when it does not wait, or stays there: told
+ * that it is aborted, its host could send it again by another path, and what may still run of it at
+ * an owner out of reach would land on top of that.
+ */
 static bool task_take(struct scsi_task *task, struct qb_list_head *to)
 {
+	if (task->state == SCSI_TASK_HELD && task->tell_abort && scsi_task_is_adrift(task)) {
+		return false;
+	}
 	switch ((enum scsi_task_state)task->state) {
 	case SCSI_TASK_BLOCKED:
 	case SCSI_TASK_HELD:
@@ -569,10 +586,30 @@ static bool waits_for_ledger(const struct scsi_task *task)
 	       (is_atomic(task) && (task->in_ledger || task->state == SCSI_TASK_SHIPPED));
 }
 
+void scsi_tasks_untold(struct scsi_nexus *nexus)
+{
+	struct qb_list_head *at = nexus->tasks.next;
+
+	while (at != &nexus->tasks) {
+		struct scsi_task *task = qb_list_entry(at, struct scsi_task, nexus_link);
+
+		at = at->next;
+		if (task->abort_wanted && task->state == SCSI_TASK_HELD) {
+			task->tell_abort = false;
+			qb_list_del(&task->wait_link);
+			qb_list_init(&task->wait_link);
+			scsi_task_finish(task);
+			at = nexus->tasks.next; /* done() may have changed the list */
+		}
+	}
+}
+
+/* Also one that waits with its end until its host may be told: see task_take(). */
 static bool lingers(const struct scsi_task *task, const struct scsi_match *match)
 {
 	return task->abort_wanted && !(match->preempted && waits_for_ledger(task)) &&
-	       (task->state == SCSI_TASK_RUNNING || task->state == SCSI_TASK_SHIPPED);
+	       (task->state == SCSI_TASK_RUNNING || task->state == SCSI_TASK_SHIPPED ||
+		       task->state == SCSI_TASK_HELD);
 }
 
 bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match)

@@ -69,6 +69,12 @@ struct scsi_match {
 	/* Whose doing it is: with TAS the tasks of other nexuses end with TASK ABORTED. */
 	const struct scsi_identity *by;
 };
+/*
+ * May a command that changes something still run at an owner that is out of reach? Until a view has
+ * come under which it is served again: the owner has been fenced, has died, or is back and has said
+ * that nothing of it runs any more. The task's reactor.
+ */
+bool scsi_task_is_adrift(const struct scsi_task *task);
 bool scsi_task_matches(const struct scsi_task *task, const struct scsi_match *match);
 /*
  * Ends the matching tasks without a response: those that wait at once, those in the store or at
@@ -81,7 +87,9 @@ unsigned scsi_tasks_abort(struct scsi_core *core, const struct scsi_match *match
  * supported"; the others end as they do, or are refused by the gate.
  */
 void scsi_tasks_refuse(struct scsi_core *core, const struct scsi_match *match);
-/* Is any aborted one of them still in the store or at the owner? */
+/* Nobody is there to be told: what has ended but for that ends now. */
+void scsi_tasks_untold(struct scsi_nexus *nexus);
+/* Is any aborted one of them still in the store, or at the owner, or may it be? */
 bool scsi_tasks_linger(struct scsi_core *core, const struct scsi_match *match);
 
 /* tmf.c: an abort that waits until the tasks have ended, on one reactor. */

@@ -77,6 +77,7 @@ struct scsi_task {
 	 */
 	uint64_t serial;
 	bool rerun;
+	bool adrift; /* it came back because the owner is out of reach, and may run there still */
 	uint32_t expected_out_bytes; /* expected data transfer length, write direction */
 	uint32_t expected_in_bytes; /* and read direction */
 	/*
@@ -126,6 +127,7 @@ struct scsi_task {
 	uint64_t turn; /* fenced, or was until now: its place in the queue of its LU; else 0 */
 	uint64_t epoch; /* epoch it was admitted under */
 	uint64_t since_ms; /* reactor time it was first held; 0 = never */
+	uint32_t adrift_views; /* of its group that had come when it came back adrift */
 	uint32_t buf_bytes; /* data-in buffer to get before it runs; 0 = none */
 	uint32_t step; /* of a command that takes several I/Os */
 	bool submitting; /* of such a one: inside the call that begins an I/O */

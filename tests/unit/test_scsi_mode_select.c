@@ -302,6 +302,87 @@ static void tas_tells_other_nexuses_of_aborted_tasks(void **state)
 	reset_with_tasks(true);
 }
 
+static void count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/*
+ * B's write came back from an owner that is out of reach, before or after A has reset the LU. It
+ * may still run there: B, told that it is over, would send it again by another path.
+ */
+static void reset_beside_a_lost_owner(bool before)
+{
+	struct rig *rig = pair->rigs[1];
+	const struct scsi_identity *who = &pair->nexus[A]->who;
+	static const uint8_t block[512];
+	unsigned done = 0;
+
+	assert_int_equal(control(A, 0, 0, TAS, 0), SCSI_GOOD);
+	pair_calm(pair);
+	pair->cut = true;
+	pair_start(pair, &u[0], B, 0, RIG_CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), block, 512);
+	rig_run(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		if (before == (i == 0)) {
+			u[0].task.rerun = u[0].task.adrift = true;
+			rig->serve->task_shipped(rig->serve->ctx, &u[0].task, SHIP_AGAIN);
+		} else {
+			rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_LU_RESET,
+				rig->extents[0].uuid, who, count, &done);
+		}
+		rig_run(rig);
+		assert_int_equal(u[0].dones, 0);
+	}
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 2);
+	rig_run(rig);
+	assert_int_equal(u[0].dones, 0);
+	assert_int_equal(done, 0);
+	/* taken over: whoever had it has been fenced */
+	rig_publish(rig, 0, GROUP_LOCAL, 2, 2, 3);
+	rig_run(rig);
+	assert_int_equal(u[0].dones, 1);
+	assert_int_equal(u[0].status, SCSI_TASK_ABORTED);
+	assert_false(u[0].aborted);
+	assert_int_equal(done, 1);
+	assert_int_equal(rig_store.writes, 0);
+}
+
+static void tas_waits_for_a_lost_owner(void **state)
+{
+	reset_beside_a_lost_owner(true);
+}
+
+static void tas_waits_for_an_owner_that_is_lost_later(void **state)
+{
+	reset_beside_a_lost_owner(false);
+}
+
+/* The session has ended: nobody waits to be told. */
+static void tas_of_a_session_that_ends(void **state)
+{
+	struct rig *rig = pair->rigs[1];
+	static const uint8_t block[512];
+	unsigned done = 0;
+
+	assert_int_equal(control(A, 0, 0, TAS, 0), SCSI_GOOD);
+	pair_calm(pair);
+	pair->cut = true;
+	pair_start(pair, &u[0], B, 0, RIG_CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), block, 512);
+	u[0].task.rerun = u[0].task.adrift = true;
+	rig->serve->task_shipped(rig->serve->ctx, &u[0].task, SHIP_AGAIN);
+	rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_LU_RESET,
+		rig->extents[0].uuid, &pair->nexus[A]->who, count, &done);
+	rig_run(rig);
+	assert_int_equal(u[0].dones, 0);
+	scsi_nexus_close(pair->nexus[B], count, &done);
+	pair->nexus[B] = NULL;
+	rig_run(rig);
+	assert_int_equal(u[0].dones, 1);
+	assert_true(u[0].aborted);
+	assert_int_equal(done, 2);
+}
+
 static void tas_and_preempt_and_abort(void **state)
 {
 	uint8_t list[24] = {0};
@@ -363,6 +444,9 @@ int main(void)
 		TEST(d_sense_makes_descriptors),
 		TEST(swp_protects_the_medium),
 		TEST(tas_tells_other_nexuses_of_aborted_tasks),
+		TEST(tas_waits_for_a_lost_owner),
+		TEST(tas_waits_for_an_owner_that_is_lost_later),
+		TEST(tas_of_a_session_that_ends),
 		TEST(tas_and_preempt_and_abort),
 		TEST(a_reset_brings_the_saved_values_back),
 	};
