@@ -10,6 +10,7 @@ libyokebase_a_SOURCES = \
 	daemon/base/log.c daemon/base/log_gather.c daemon/base/log_gather.h daemon/base/log_queue.c daemon/base/log_queue.h \
 	daemon/base/mailbox.c \
 	daemon/base/names.c \
+	daemon/base/pages.c \
 	daemon/base/reactor.c \
 	daemon/base/timer.c daemon/base/timer.h
 libyokebase_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(ISAL_CFLAGS)

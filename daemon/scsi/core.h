@@ -11,7 +11,10 @@
 #ifndef YOKE_SCSI_CORE_H
 #define YOKE_SCSI_CORE_H
 
+#include <stddef.h>
+
 #include "yoke/scsi.h"
+#include "yoke/util.h"
 
 #define SCSI_PEER_BUCKETS 64
 #define SCSI_AGAIN_PAUSE_MS \
@@ -68,28 +71,30 @@ struct scsi_space {
  * them has let go (see change.c).
  */
 struct scsi_lu {
-	struct scsi *scsi;
-	struct conf_extent *conf; /* its own copy; NULL: the slot is free */
+	/* What every command looks at stands first, in one line of the processor's cache. */
 	struct extent *extent;
-	struct extent_info info;
+	struct conf_extent *conf; /* its own copy; NULL: the slot is free */
 	_Atomic uint64_t blocks; /* grows when the extent has grown */
+	uint32_t block_size;
+	uint16_t index; /* in scsi->lus */
+	uint16_t group;
+	uint8_t block_shift;
+	atomic_bool gone; /* removed by the administrator: nothing runs on it any more */
+
+	struct extent_info info;
+	struct scsi *scsi;
 	/* By enum scsi_threshold, 0 = none; a change of the configuration may change them. */
 	_Atomic uint32_t thresholds[SCSI_THRESHOLDS];
 	_Atomic uint64_t log_base[SCSI_LOG_COUNTERS]; /* what they had counted when they were set */
 	unsigned pins; /* flushes and questions that are under way; control thread */
 	bool close_wanted; /* with the last of them */
-	atomic_bool gone; /* removed by the administrator: nothing runs on it any more */
-	uint32_t block_size;
-	uint8_t block_shift;
-	uint16_t index; /* in scsi->lus */
-	uint16_t group;
 	uint8_t naa[16];
 	uint8_t naa_length; /* 8 or 16 */
 	char naa_text[33];
 	struct scsi_progress progress; /* control thread */
 	struct scsi_space space;
 	bool sick; /* when it was last looked at; control thread */
-};
+} YOKE_LINE_ALIGNED;
 
 struct scsi_unit {
 	uint16_t lun;
@@ -140,19 +145,22 @@ struct scsi_totals {
 void scsi_totals_get(const struct scsi_lu *lu, struct scsi_totals *totals);
 
 struct scsi_core_lu {
+	/* What every command looks at, or a READ at least, stands in the first two lines. */
 	struct qb_list_head tasks; /* every task of this reactor that names the LU */
 	struct qb_list_head guards; /* parts of guards, in the order in which they came */
-	struct qb_list_head fenced; /* tasks that wait for a guard to go */
-	uint64_t turn; /* of the last of either */
-	bool freeing; /* inside range_freed() of guard.c */
-	bool tokens; /* a ROD token stands for some of its blocks: writes look at token.h */
-	struct qb_list_head itls; /* every I_T_L nexus of this reactor with it */
 	const struct scsi_snapshot *snapshot; /* NULL: as if no entry had touched it */
 	struct scsi_round_part *leaving; /* the LU is gone: waits for its last task */
-	struct scsi_counters count;
 	/* Tasks that went into the store and came out again. */
 	_Atomic uint64_t entered, left;
-};
+	struct scsi_counters count;
+	bool tokens; /* a ROD token stands for some of its blocks: writes look at token.h */
+	bool freeing; /* inside range_freed() of guard.c */
+	uint64_t turn; /* of the last part of a guard, or task that waits for one */
+
+	struct qb_list_head fenced; /* tasks that wait for a guard to go */
+	struct qb_list_head itls; /* every I_T_L nexus of this reactor with it */
+} YOKE_LINE_ALIGNED;
+#define SCSI_CORE_LU_HOT offsetof(struct scsi_core_lu, fenced)
 
 struct scsi_core_group {
 	struct group_view view;

@@ -10,6 +10,7 @@
 #include "yoke/crc32c.h"
 #include "yoke/cursor.h"
 #include "yoke/log.h"
+#include "yoke/pages.h"
 #include "yoke/util.h"
 
 int scsi_lun_decode(const uint8_t lun[8])
@@ -186,7 +187,7 @@ int scsi_units_make(struct scsi *scsi, char *error, size_t error_size)
 {
 	int err;
 
-	scsi->lus = calloc(CONF_EXTENTS_MAX, sizeof(*scsi->lus));
+	scsi->lus = pages_new(CONF_EXTENTS_MAX * sizeof(*scsi->lus));
 	scsi->groups = calloc(scsi->conf->group_count + 1u, sizeof(*scsi->groups));
 	scsi->group_lus = calloc(CONF_EXTENTS_MAX, sizeof(*scsi->group_lus));
 	if (!scsi->lus || !scsi->groups || !scsi->group_lus) {
@@ -218,5 +219,5 @@ void scsi_units_free(struct scsi *scsi)
 		scsi_stpg_forget(&scsi->groups[g]);
 	}
 	free(scsi->groups);
-	free(scsi->lus);
+	pages_free(scsi->lus, CONF_EXTENTS_MAX * sizeof(*scsi->lus));
 }

@@ -41,18 +41,18 @@ struct scsi_standing {
 };
 
 struct scsi_itl {
-	struct qb_list_head link; /* core's LU: itls */
-	struct scsi_nexus *nexus;
 	struct scsi_lu *lu;
-	uint16_t lun;
-	uint32_t pending; /* bits of enum scsi_ua */
 	uint64_t seen; /* core->changes when the nexus was last told of the ALUA table */
+	uint32_t pending; /* bits of enum scsi_ua */
 	uint32_t users; /* tasks that name it */
-	bool gone; /* its LUN was removed: freed with its last task */
 	uint32_t active; /* tasks that run or wait, but for those in `blocked` */
+	uint16_t lun;
+	bool gone; /* its LUN was removed: freed with its last task */
 	bool pumping;
 	bool ordered_active; /* one of them is ORDERED */
 	struct qb_list_head blocked; /* tasks that wait for their turn */
+	struct qb_list_head link; /* core's LU: itls */
+	struct scsi_nexus *nexus;
 };
 
 #define SCSI_ITL_CHUNK	64u

@@ -19,6 +19,7 @@
 #include "daemon/scsi/token.h"
 #include "daemon/scsi/watch.h"
 #include "yoke/log.h"
+#include "yoke/pages.h"
 #include "yoke/util.h"
 
 void scsi_core_lu_init(struct scsi_core *core, uint16_t index)
@@ -47,7 +48,7 @@ static int core_init(struct scsi *scsi, struct scsi_core *core, struct reactor *
 	scsi_hold_init(core);
 	scsi_copies_init(core);
 	core->groups = calloc(scsi->group_count + 1u, sizeof(*core->groups));
-	core->lus = calloc(CONF_EXTENTS_MAX, sizeof(*core->lus)); /* what is not used stays zero */
+	core->lus = pages_new(CONF_EXTENTS_MAX * sizeof(*core->lus));
 	for (unsigned i = 0; core->lus && i < scsi->map->lu_count; i++) {
 		scsi_core_lu_init(core, scsi->map->order[i]);
 	}
@@ -88,7 +89,7 @@ static void core_end(struct scsi_core *core)
 	}
 	reactor_slot_set(core->reactor, REACTOR_SLOT_SCSI, NULL);
 	free(core->groups);
-	free(core->lus);
+	pages_free(core->lus, CONF_EXTENTS_MAX * sizeof(*core->lus));
 }
 
 static int cores_make(struct scsi *scsi, const struct scsi_setup *setup)

@@ -101,12 +101,13 @@ static void extent_free(struct extent *extent)
 
 struct extent *extent_open(const struct extent_config *config, char *error, size_t error_size)
 {
-	struct extent *extent = calloc(1, sizeof(*extent));
+	struct extent *extent = aligned_alloc(YOKE_CACHE_LINE, sizeof(*extent));
 
 	if (!extent) {
 		snprintf(error, error_size, "extent %s: out of memory", config->name);
 		return NULL;
 	}
+	memset((void *)extent, 0, sizeof(*extent));
 	extent->config = *config;
 	extent->config.name = strdup(config->name);
 	extent->config.path = config->path ? strdup(config->path) : NULL;

@@ -11,32 +11,35 @@
 #include "yoke/util.h"
 
 struct extent {
+	/* What every I/O looks at stands first, in one line of the processor's cache. */
 	const struct extent_ops *ops;
-	struct extent_config config; /* name and path are copies */
-	struct extent_info info;
 	_Atomic uint64_t limit_bytes; /* I/O ends here: info.size_bytes, for every thread */
-	atomic_uint errors; /* failed I/Os, for the log */
-	atomic_uint asks; /* threads of ask.c */
-	/* file, block */
-	int fd;
-	dev_t device; /* block: the device itself; file: the one that it lies on */
-	bool sync_unmap; /* fallocate() is made durable by fdatasync() before done() */
-	atomic_bool no_nowait_read; /* RWF_NOWAIT is not supported here */
-	atomic_bool no_nowait_write;
-	atomic_bool no_zero_range; /* zeros have to be written */
-	bool locked; /* flock() is held */
-	struct write_key *key; /* NULL: not used */
-	bool in_memory; /* the file system keeps its files in memory: a read never waits */
-	bool claimed;
 	const uint8_t *map; /* of the page cache, as far as map_bytes; NULL: none (peek.c) */
 	uint64_t map_bytes;
 	_Atomic uint16_t *seen; /* for each page of the map: when it was in memory; 0 = unknown */
 	atomic_bool map_bad; /* the file was cut, or failed */
+	/* file, block */
+	bool in_memory; /* the file system keeps its files in memory: a read never waits */
+	atomic_bool no_nowait_read; /* RWF_NOWAIT is not supported here */
+	atomic_bool no_nowait_write;
+	atomic_bool no_zero_range; /* zeros have to be written */
+	bool sync_unmap; /* fallocate() is made durable by fdatasync() before done() */
+	int fd;
+
+	struct extent_config config; /* name and path are copies */
+	struct extent_info info;
+	atomic_uint errors; /* failed I/Os, for the log */
+	atomic_uint asks; /* threads of ask.c */
+	/* file, block */
+	dev_t device; /* block: the device itself; file: the one that it lies on */
+	bool locked; /* flock() is held */
+	bool claimed;
+	struct write_key *key; /* NULL: not used */
 	/* ram */
 	unsigned char *memory;
 	_Atomic unsigned char *touched; /* for each BUF_ALIGN bytes: 1 = has been written */
 	_Atomic uint64_t touched_count;
-};
+} YOKE_LINE_ALIGNED;
 
 /*
  * A kind of extent. All but open and submit have the meaning of the public function; open fills

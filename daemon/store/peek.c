@@ -15,16 +15,38 @@
 #include <unistd.h>
 
 #include "extent.h"
+#include "yoke/pages.h"
 
 #define PEEK_PAGE 4096u
-#define PEEK_LINE 64u /* of the processor's cache; a guess */
 #define PEEK_AHEAD \
-	(16u * PEEK_LINE) /* from there on the processor sees by itself that it goes on */
+	(16u * YOKE_CACHE_LINE) /* from there on the processor sees by itself that it goes on */
 #define PEEK_PAGES_MAX (BUF_MAX_BYTES / PEEK_PAGE + 1u)
 
+/*
+ * `seen` of a large file is in pages of its own, few of which may ever be touched. That of a small
+ * one is less than a page, which many LUs had better not have each.
+ */
 static size_t peek_seen_bytes(uint64_t map_bytes)
 {
 	return (map_bytes / PEEK_PAGE + 1) * sizeof(uint16_t);
+}
+
+static void *peek_seen_new(uint64_t map_bytes)
+{
+	size_t bytes = peek_seen_bytes(map_bytes);
+
+	return bytes < PEEK_PAGE ? calloc(1, bytes) : pages_new(bytes);
+}
+
+static void peek_seen_free(void *seen, uint64_t map_bytes)
+{
+	size_t bytes = peek_seen_bytes(map_bytes);
+
+	if (bytes < PEEK_PAGE) {
+		free(seen);
+	} else {
+		pages_free(seen, bytes);
+	}
 }
 
 /* ----- touching the mapping: what is not there any more is a SIGBUS ----------------------------
@@ -89,9 +111,8 @@ void extent_fd_map(struct extent *extent)
 	if (map == MAP_FAILED) {
 		return; /* a file system without, or no room for so large a file */
 	}
-	seen = mmap(NULL, peek_seen_bytes(bytes), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (seen == MAP_FAILED) {
+	seen = peek_seen_new(bytes);
+	if (!seen) {
 		munmap(map, bytes);
 		return;
 	}
@@ -108,7 +129,7 @@ void extent_fd_unmap(struct extent *extent)
 {
 	if (extent->map) {
 		munmap((void *)(uintptr_t)extent->map, extent->map_bytes);
-		munmap((void *)extent->seen, peek_seen_bytes(extent->map_bytes));
+		peek_seen_free((void *)extent->seen, extent->map_bytes);
 		extent->map = NULL;
 	}
 }
@@ -179,7 +200,7 @@ void extent_fd_expect(const struct extent *extent, uint64_t offset, uint64_t len
 		return;
 	}
 	__builtin_prefetch((const void *)&extent->seen[offset / PEEK_PAGE]);
-	for (uint64_t at = 0; at < end; at += PEEK_LINE) {
+	for (uint64_t at = 0; at < end; at += YOKE_CACHE_LINE) {
 		__builtin_prefetch(extent->map + offset + at);
 	}
 }

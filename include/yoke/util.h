@@ -14,6 +14,10 @@
 #define YOKE_PRINTF(fmt, first)		__attribute__((format(printf, fmt, first)))
 #define YOKE_MUST_CHECK			__attribute__((warn_unused_result))
 
+/* Of the processor's cache; a guess that costs nothing but time where it is wrong. */
+#define YOKE_CACHE_LINE	  64
+#define YOKE_LINE_ALIGNED __attribute__((aligned(YOKE_CACHE_LINE)))
+
 /* A local that owns heap memory: char *p __attribute__((cleanup)) = ...; */
 static inline void yoke_cleanup_free(void *p)
 {

@@ -166,6 +166,24 @@ static void storage_that_is_given_back_is_forgotten(void **state)
 	extent_close(extent);
 }
 
+/* What is remembered of a large file is in pages of its own, which are given back as a whole. */
+static void a_large_file_is_forgotten_by_pages(void **state)
+{
+	struct extent *extent;
+
+	assert_int_equal(ftruncate(fd, 24 * MIB), 0);
+	extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	for (uint64_t at = 0; at < 24 * MIB; at += MIB) {
+		assert_int_equal(pwrite(fd, pattern, MIB, (off_t)at), MIB);
+		extent_fd_seen(extent, at, MIB);
+	}
+	extent_fd_forget(extent, 0, 17 * MIB);
+	for (unsigned page = 0; page < 24 * MIB / 4096; page++) {
+		assert_int_equal(extent->seen[page] != 0, page >= 17 * MIB / 4096);
+	}
+	extent_close(extent);
+}
+
 /* mincore() is asked again after two seconds, but for files that are nowhere but in memory. */
 static void what_was_there_is_believed_for_a_while(void **state)
 {
@@ -405,6 +423,8 @@ int main(void)
 		TEST(what_is_not_there_is_not_shown),
 		cmocka_unit_test_setup_teardown(
 			storage_that_is_given_back_is_forgotten, setup_memory, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_large_file_is_forgotten_by_pages, setup_memory, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_file_shows_what_is_in_the_page_cache, setup_memory, teardown),
 		cmocka_unit_test_setup_teardown(
