@@ -15,6 +15,7 @@
 #define ISCSI_RX_DIRECT_BYTES  (4u << 10) /* from here on a segment is received in place */
 #define ISCSI_RX_LARGE_BYTES   (32u << 10) /* segments of this size are expected in a row */
 #define ISCSI_RX_HEADERS_BYTES (16u << 10) /* then receive no more than this beside them */
+#define ISCSI_RX_AHEAD	       64u /* commands of a receive that are looked at in advance */
 #define ISCSI_RX_ANSWERS       16u /* that so many wait is enough to send them, while commands */
 #define ISCSI_RX_ANSWERS_NEXT  4u /* are carried out, and before more is received */
 
@@ -249,10 +250,38 @@ static bool iscsi_rx_answer(struct iscsi_conn *conn, unsigned least)
 	return iscsi_conn_is_open(conn);
 }
 
+/*
+ * Tells the device server of the commands of a receive before the first of them is carried out. The
+ * bytes are only looked at: whether they make sense is found out when it is their turn.
+ */
+static void iscsi_rx_expect(const struct iscsi_conn *conn, const uint8_t *bytes, uint32_t n)
+{
+	uint32_t at = 0;
+
+	if (conn->state != ISCSI_CONN_FULL || !conn->session->nexus ||
+		conn->rx.state != ISCSI_RX_HEADER || conn->rx.header_have) {
+		return;
+	}
+	for (unsigned i = 0; i < ISCSI_RX_AHEAD && n - at >= ISCSI_BHS_BYTES; i++) {
+		const uint8_t *bhs = bytes + at;
+		uint32_t data = iscsi_padded_bytes(iscsi_bhs_data_bytes(bhs));
+		uint32_t pdu = ISCSI_BHS_BYTES + iscsi_bhs_ahs_bytes(bhs) + data;
+
+		if (iscsi_bhs_opcode(bhs) == ISCSI_OP_SCSI_COMMAND) {
+			scsi_expect(
+				conn->session->nexus, bhs + ISCSI_BHS_LUN, bhs + ISCSI_COMMAND_CDB);
+		}
+		pdu += conn->params.header_digest ? ISCSI_DIGEST_BYTES : 0;
+		pdu += data && conn->params.data_digest ? ISCSI_DIGEST_BYTES : 0;
+		at += pdu < n - at ? pdu : n - at;
+	}
+}
+
 void iscsi_rx_input(struct iscsi_conn *conn, const uint8_t *bytes, uint32_t n)
 {
 	struct iscsi_rx *rx = &conn->rx;
 
+	iscsi_rx_expect(conn, bytes, n);
 	while (n && !rx->paused) {
 		uint32_t used = rx->state == ISCSI_RX_DATA ? iscsi_rx_data(conn, bytes, n)
 							   : iscsi_rx_header(conn, bytes, n);

@@ -135,7 +135,9 @@ void scsi_release_run(struct scsi_task *task);
 bool scsi_mode_select_decode(struct scsi_task *task);
 void scsi_mode_select_run(struct scsi_task *task);
 
-/* LBA and count of a 6, 10, 12 or 16-byte CDB of that family, into task->lba and task->blocks. */
+/* LBA and count of a 6, 10, 12 or 16-byte CDB of that family; left alone for any other. */
+void scsi_range_get(const uint8_t *cdb, unsigned length, uint64_t *lba, uint64_t *blocks);
+/* The same of the task's CDB, into task->lba and task->blocks. */
 void scsi_range_decode(struct scsi_task *task);
 /* The same, and the range must lie on the LU; false with 5/21/00. */
 bool scsi_range_check(struct scsi_task *task);

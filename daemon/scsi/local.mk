@@ -14,6 +14,7 @@ libyokescsi_a_SOURCES = \
 	daemon/scsi/copy_rows.c \
 	daemon/scsi/copy_vpd.c \
 	daemon/scsi/core.h \
+	daemon/scsi/expect.c \
 	daemon/scsi/entry.c daemon/scsi/entry.h \
 	daemon/scsi/diagnostic.c \
 	daemon/scsi/extended_copy.c \

@@ -43,28 +43,31 @@ void scsi_parameter_end(struct scsi_task *task, const struct cursor *c)
 	scsi_task_finish(task);
 }
 
-void scsi_range_decode(struct scsi_task *task)
+void scsi_range_get(const uint8_t *cdb, unsigned length, uint64_t *lba, uint64_t *blocks)
 {
-	const uint8_t *cdb = task->cdb;
-
-	switch (task->row->cdb_length) {
+	switch (length) {
 	case 6:
-		task->lba = be24_get(cdb + 1) & 0x1fffff;
-		task->blocks = cdb[4] ? cdb[4] : 256;
+		*lba = be24_get(cdb + 1) & 0x1fffff;
+		*blocks = cdb[4] ? cdb[4] : 256;
 		break;
 	case 10:
-		task->lba = be32_get(cdb + 2);
-		task->blocks = be16_get(cdb + 7);
+		*lba = be32_get(cdb + 2);
+		*blocks = be16_get(cdb + 7);
 		break;
 	case 12:
-		task->lba = be32_get(cdb + 2);
-		task->blocks = be32_get(cdb + 6);
+		*lba = be32_get(cdb + 2);
+		*blocks = be32_get(cdb + 6);
 		break;
 	case 16:
-		task->lba = be64_get(cdb + 2);
-		task->blocks = be32_get(cdb + 10);
+		*lba = be64_get(cdb + 2);
+		*blocks = be32_get(cdb + 10);
 		break;
 	}
+}
+
+void scsi_range_decode(struct scsi_task *task)
+{
+	scsi_range_get(task->cdb, task->row->cdb_length, &task->lba, &task->blocks);
 }
 
 bool scsi_range_check(struct scsi_task *task)

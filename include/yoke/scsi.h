@@ -97,6 +97,13 @@ enum scsi_start {
 };
 
 /*
+ * A command for that LUN will be started soon, behind others that came with it; the first 16 bytes
+ * of its CDB. What it will look at may begin to come into the processor's cache meanwhile. A hint
+ * that waits for nothing and changes nothing; no byte is believed. On its reactor.
+ */
+void scsi_expect(const struct scsi_nexus *nexus, const uint8_t lun[8], const uint8_t cdb[16]);
+
+/*
  * Decodes the CDB, finds LU and row, refuses what can be refused before any data has moved. The
  * transport accepts at most min(out_bytes, expected_out_bytes) bytes of data. On its reactor.
  */

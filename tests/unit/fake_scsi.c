@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "yoke/cursor.h"
+#include "yoke/util.h"
 
 enum {
 	FAKE_STARTED,
@@ -141,6 +142,17 @@ static void fake_sense(struct scsi_task *task, uint8_t key, uint8_t asc, uint8_t
 	task->sense[12] = asc;
 	task->sense[13] = ascq;
 	task->sense_length = 18;
+}
+
+void scsi_expect(const struct scsi_nexus *nexus, const uint8_t lun[8], const uint8_t cdb[16])
+{
+	(void)nexus;
+	(void)lun;
+	if (fake.expected < ARRAY_SIZE(fake.expected_lba)) {
+		fake.expected_lba[fake.expected] = be32_get(cdb + 2);
+	}
+	fake.expected++;
+	fake.expected_started = fake.started;
 }
 
 enum scsi_start scsi_task_start(struct scsi_task *task)

@@ -24,6 +24,9 @@ struct fake {
 	unsigned nexuses, nexuses_made;
 	unsigned alive; /* started and not ended */
 	unsigned started, ran, dropped, aborted, lost;
+	unsigned expected; /* commands that were announced, */
+	unsigned expected_started; /* how many were started when the last of them was, */
+	uint32_t expected_lba[4]; /* and the blocks of the first */
 	unsigned tmfs; /* functions that came down */
 	uint8_t last_tmf;
 	bool hold_all; /* every task waits */

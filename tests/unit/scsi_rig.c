@@ -149,9 +149,10 @@ void extent_submit(struct extent *extent, struct reactor *r, struct extent_io *i
 
 void extent_expect(const struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes)
 {
-	(void)extent;
-	(void)offset_bytes;
-	(void)length_bytes;
+	rig_store.expects++;
+	rig_store.expect_extent = extent->index;
+	rig_store.expect_offset = offset_bytes;
+	rig_store.expect_length = length_bytes;
 }
 
 void extent_ask(struct extent *const extents[], struct extent_io *const ios[], unsigned count,

@@ -113,6 +113,9 @@ struct rig_store {
 	bool in_memory; /* extent_peek() shows it */
 	int peek_error; /* and then it cannot be copied */
 	unsigned peek_copies;
+	unsigned expects; /* extent_expect() so often, last with */
+	unsigned expect_extent;
+	uint64_t expect_offset, expect_length;
 	unsigned reads, writes, flushes, unmaps, zeroes, fuas, asks;
 	uint64_t used_bytes, free_bytes, total_bytes; /* EXTENT_SPACE */
 	unsigned locks, claims, releases, opens, closes;

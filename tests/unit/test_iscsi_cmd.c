@@ -754,6 +754,72 @@ static void test_answers_go_out_while_commands_are_left(void **state)
 	client_close(&other);
 }
 
+/* All of a receive, however long their PDUs are, before the first of them is carried out. */
+static void test_commands_are_announced(void **state)
+{
+	static const char *const keys[] = {
+		FAST, DIGESTS FAST, "HeaderDigest=CRC32C\n" FAST, "DataDigest=CRC32C\n" FAST};
+	uint8_t bhs[ISCSI_BHS_BYTES], out[2048];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		struct client c = client_login(0, keys[i]);
+		unsigned first = fake.started;
+		size_t n;
+
+		fake.expected = 0;
+		client_command(&c, bhs, F | W, 0x2a, 70, 1, 512);
+		n = client_build(&c, out, bhs, pattern, 512);
+		iscsi_bhs_init(bhs, ISCSI_OP_NOP_OUT, F, ISCSI_TAG_NONE);
+		bhs[0] |= ISCSI_OPCODE_IMMEDIATE;
+		be32_put(bhs + ISCSI_BHS_TTT, ISCSI_TAG_NONE);
+		be32_put(bhs + ISCSI_BHS_CMDSN, c.cmdsn);
+		n += client_build(&c, out + n, bhs, "padded", 6);
+		client_command(&c, bhs, F | W, 0x2a, 71, 1, 512);
+		n += client_build(&c, out + n, bhs, pattern, 512);
+		client_command(&c, bhs, F, FAKE_OP_TUR, 72, 0, 0);
+		n += client_build(&c, out + n, bhs, NULL, 0);
+		client_send(&c, out, n);
+		assert_int_equal(fake.expected, 3);
+		assert_int_equal(fake.expected_started, first);
+		for (unsigned k = 0; k < 3; k++) {
+			assert_int_equal(fake.expected_lba[k], 70 + k);
+			expect_status(&c, c.itt - 2 + k, 0, 0);
+		}
+		client_close(&c);
+	}
+}
+
+/* Nothing is looked at beyond what has come, nor too far ahead. */
+static void test_commands_are_announced_within_bounds(void **state)
+{
+	struct client c = client_login(0, FAST);
+	uint8_t bhs[ISCSI_BHS_BYTES], out[80 * ISCSI_BHS_BYTES];
+	size_t n = 0;
+
+	(void)state;
+	client_command(&c, bhs, F | W, 0x2a, 1, 1, 512);
+	n = client_build(&c, out, bhs, pattern, 512);
+	client_send(&c, out, 20); /* part of a header: gathered first */
+	client_send(&c, out + 20, n - 20);
+	expect_status(&c, c.itt, 0, 0);
+	assert_int_equal(fake.expected, 0);
+	client_command(&c, bhs, F | W, 0x2a, 2, 1, 512);
+	n = client_build(&c, out, bhs, pattern, 512);
+	client_send(&c, out, 100); /* the data follows: it is no header */
+	client_send(&c, out + 100, n - 100);
+	expect_status(&c, c.itt, 0, 0);
+	assert_int_equal(fake.expected, 1);
+	for (n = 0; n < sizeof(out); n += ISCSI_BHS_BYTES) {
+		client_command(&c, out + n, F, FAKE_OP_TUR, 0, 0, 0);
+		be32_put(out + n + ISCSI_BHS_CMDSN, 1u << 30); /* outside the window */
+	}
+	client_send(&c, out, sizeof(out));
+	assert_int_equal(fake.expected, 1 + 64);
+	assert_int_equal(fake.started, 2);
+	client_close(&c);
+}
+
 /* A dead connection with a command in every stage leaves nothing behind (see the teardown). */
 static void test_drop_in_every_stage(void **state)
 {
@@ -804,6 +870,8 @@ int main(void)
 		TEST(test_immediate_data_beyond_bounds),
 		TEST(test_answers_not_taken_are_bounded),
 		TEST(test_answers_go_out_while_commands_are_left),
+		TEST(test_commands_are_announced),
+		TEST(test_commands_are_announced_within_bounds),
 		TEST(test_drop_in_every_stage),
 	};
 

@@ -428,6 +428,50 @@ static void counters(void **state)
 	assert_false(scsi_lu_info(rig->scsi, RIG_EXTENTS, &info));
 }
 
+/* What is said of a command before it is started; nothing is said of where a write goes. */
+static unsigned expects(unsigned lun, const uint8_t *cdb, size_t bytes)
+{
+	uint8_t wire[8] = {0}, all[16] = {0};
+
+	wire[1] = (uint8_t)lun;
+	memcpy(all, cdb, bytes);
+	rig_store.expects = 0;
+	rig_store.expect_offset = 0;
+	scsi_expect(rig->nexus[0], wire, all);
+	assert_true(rig_store.expects == 0 || rig_store.expect_extent == lun);
+	return rig_store.expects;
+}
+
+static void a_read_is_expected_where_it_will_be(void **state)
+{
+	static const uint8_t no_lun[8] = {0x80}, cdb[16] = {0x28};
+
+	for (unsigned used = 0; used < 2; used++) { /* without an I_T_L nexus, and with one */
+		assert_int_equal(expects(0, RIG_CDB(0x08, 0, 0, 7, 1, 0)), 1);
+		assert_int_equal(rig_store.expect_offset, 7 * 512);
+		assert_int_equal(rig_store.expect_length, 512);
+		assert_int_equal(expects(1, RIG_CDB(0x28, 0, 0, 0, 0, 7, 0, 0, 1, 0)), 1);
+		assert_int_equal(rig_store.expect_offset, 7 * 4096);
+		assert_int_equal(rig_store.expect_length, 4096);
+		assert_int_equal(expects(0, RIG_CDB(0xa8, 0, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0)), 1);
+		assert_int_equal(rig_store.expect_offset, 8 * 512);
+		assert_int_equal(
+			expects(0, RIG_CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1)), 1);
+		assert_int_equal(rig_store.expect_offset, 9 * 512);
+		assert_int_equal(expects(0, RIG_CDB(0x2a, 0, 0, 0, 0, 7, 0, 0, 1, 0)), 0);
+		assert_int_equal(expects(0, RIG_CDB(0x7f, 0, 0, 0, 0, 0, 0, 24, 0, 9)), 0);
+		assert_int_equal(expects(0, RIG_CDB(0xff)), 0);
+		assert_int_equal(expects(99, cdb, sizeof(cdb)), 0);
+		assert_int_equal(DO(0, NULL, 0, 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), SCSI_GOOD);
+		assert_int_equal(DO(1, NULL, 0, 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), SCSI_GOOD);
+	}
+	rig_store.expects = 0;
+	scsi_expect(rig->nexus[0], no_lun, cdb);
+	rig->scsi->lus[0].gone = true; /* its extent may be closed soon */
+	assert_int_equal(expects(0, cdb, sizeof(cdb)), 0);
+	rig->scsi->lus[0].gone = false;
+}
+
 static void start_stop(void **state)
 {
 	assert_int_equal(DO(0, NULL, 0, 0x1b, 0, 0, 0, 1, 0), SCSI_GOOD);
@@ -459,6 +503,7 @@ int main(void)
 		TEST(unmap_lists_that_lie),
 		TEST(capacity),
 		TEST(counters),
+		TEST(a_read_is_expected_where_it_will_be),
 		TEST(start_stop),
 	};
 
