@@ -302,8 +302,10 @@ static const struct conf_key keys_iscsi[] = {
 		.unit = "s",
 		.max = 3600,
 		.initial = "3s",
-		.help = "An idle connection is probed with a NOP-In after this time; 0 means "
-			"never.",
+		.help = "A connection with a command under way is probed with a NOP-In after so "
+			"long a silence; 0 means that none ever is. One without is probed less and "
+			"less often, once a minute in the end (or after this time, if that is "
+			"longer).",
 	},
 	{
 		.name = "nop_timeout",
@@ -317,9 +319,9 @@ static const struct conf_key keys_iscsi[] = {
 		.help = "A connection whose initiator does not answer the probe for this time is "
 			"closed. Both together should be shorter than the time after which hosts "
 			"send commands again by another path (Linux with docs/multipath.conf: 9 "
-			"s): what TCP "
-			"delivers after a longer silence is thrown away, so that a write that was "
-			"given up does not come late.",
+			"s): what TCP delivers after a longer silence is carried out only when the "
+			"initiator then answers a probe, so that a write that was given up does "
+			"not come late.",
 	},
 	{
 		.name = "login_timeout",

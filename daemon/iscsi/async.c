@@ -41,7 +41,7 @@ static void iscsi_conn_async_logout(struct iscsi_conn *conn, uint16_t within_s)
 	be16_put(tx->header + ISCSI_ASYNC_PARAMETER3, within_s);
 	iscsi_tx_queue_behind(conn, tx);
 	conn->logout_until_ms = reactor_now_ms(conn->home->reactor) + within_s * 1000ull;
-	iscsi_conn_nop_start(conn);
+	iscsi_conn_nop_timer(conn);
 }
 
 /* From the control thread to a reactor. */

@@ -432,8 +432,9 @@ static bool iscsi_cmd_others_collect(const struct iscsi_conn *conn)
 
 /*
  * No buffer for unsolicited data. To stop reading until there is one is right, unless the buffers
- * come back only by reading on. Then the data is taken in beside the pool, so far as that is
- * allowed to grow, and after that it is thrown away.
+ * come back only by reading on; so does the sign of life that a quiet connection waits for. Then
+ * the data is taken in beside the pool, so far as that is allowed to grow, and after that it is
+ * thrown away.
  */
 static enum iscsi_rx_verdict iscsi_cmd_begin_early(struct iscsi_conn *conn, struct iscsi_cmd *cmd)
 {
@@ -441,7 +442,7 @@ static enum iscsi_rx_verdict iscsi_cmd_begin_early(struct iscsi_conn *conn, stru
 	uint32_t bytes = cmd->unsolicited ? cmd->unsolicited_limit : conn->rx.data_bytes;
 
 	bytes = bytes < cmd->need ? bytes : cmd->need;
-	if (!iscsi_cmd_others_collect(conn)) {
+	if (!conn->quiet && !iscsi_cmd_others_collect(conn)) {
 		return ISCSI_RX_WAIT;
 	}
 	if (bytes && home->early_bytes + bytes <= home->early_limit) {
@@ -502,7 +503,7 @@ void iscsi_cmd_end(struct iscsi_conn *conn, const uint8_t *bhs, bool digest_bad)
 	iscsi_session_reuse_tag(conn->session, cmd->itt);
 	iscsi_session_add(conn->session, cmd);
 	if (bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_IMMEDIATE) {
-		iscsi_cmd_deliver(&cmd->ordered);
+		iscsi_session_receive_urgent(conn->session, &cmd->ordered);
 	} else {
 		iscsi_session_receive(conn->session, &cmd->ordered);
 	}

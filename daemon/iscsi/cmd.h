@@ -14,7 +14,7 @@
 
 enum iscsi_cmd_state {
 	ISCSI_CMD_RECEIVING, /* its PDU's data segment is still coming */
-	ISCSI_CMD_ORDERING, /* an earlier CmdSN is missing */
+	ISCSI_CMD_ORDERING, /* an earlier CmdSN is missing, or a sign of life */
 	ISCSI_CMD_WAITING, /* for a buffer */
 	ISCSI_CMD_DATA, /* for data-out, or for the end of data that is thrown away */
 	ISCSI_CMD_RUNNING, /* the device server has it */

@@ -76,6 +76,9 @@ struct iscsi_conn {
 	uint32_t logout_itt;
 	uint32_t ping_ttt; /* of the NOP-In that waits for its answer */
 	bool pinging;
+	bool quiet; /* nothing was under way for a while: nop.c */
+	uint64_t ping_ms; /* when that NOP-In was made */
+	uint64_t ping_wait_ms; /* while quiet: the silence after which the next one is due */
 	unsigned rejects; /* Rejects sent */
 	size_t data_bytes; /* data buffers its commands hold */
 	unsigned waiting_cmds; /* commands that wait for buffers */
@@ -164,13 +167,19 @@ void iscsi_conn_nop_timer(struct iscsi_conn *conn);
 /*
  * Before bytes are read: drops a connection whose time for a sign of life is over, and tells so.
  * Its initiator has given its commands up by now and sent them by another path; TCP may still
- * deliver them when a network is back.
+ * deliver them when a network is back. One that nobody expected anything from becomes quiet.
  */
 bool iscsi_conn_nop_overdue(struct iscsi_conn *conn);
+/* Full feature phase begins, or other times count from now on. */
 void iscsi_conn_nop_start(struct iscsi_conn *conn);
 
 /* A NOP-In that has to be answered: nop.c */
 void iscsi_conn_ping(struct iscsi_conn *conn);
+/*
+ * Something waits on a quiet connection: asks its initiator whether it still stands by it. The
+ * answer comes behind it in the stream, and then iscsi_session_release() lets it go: nop.c
+ */
+void iscsi_conn_prove(struct iscsi_conn *conn);
 
 /* A data buffer for its commands: NULL when the pool, or its share of it, is used up. */
 struct buf *iscsi_conn_buf_get(struct iscsi_conn *conn, uint32_t bytes);

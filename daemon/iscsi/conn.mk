@@ -28,6 +28,7 @@ UNIT_TESTS += \
 	tests/unit/test_iscsi_cmd \
 	tests/unit/test_iscsi_multi \
 	tests/unit/test_iscsi_place \
+	tests/unit/test_iscsi_quiet \
 	tests/unit/test_iscsi_reload \
 	tests/unit/test_iscsi_session \
 	tests/unit/test_iscsi_tmf \
@@ -42,6 +43,8 @@ tests_unit_test_iscsi_cmd_SOURCES = tests/unit/test_iscsi_cmd.c $(iscsi_unit_har
 tests_unit_test_iscsi_cmd_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_place_SOURCES = tests/unit/test_iscsi_place.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_place_LDADD = $(iscsi_unit_libs)
+tests_unit_test_iscsi_quiet_SOURCES = tests/unit/test_iscsi_quiet.c $(iscsi_unit_harness)
+tests_unit_test_iscsi_quiet_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_reload_SOURCES = tests/unit/test_iscsi_reload.c $(iscsi_unit_harness)
 tests_unit_test_iscsi_reload_LDADD = $(iscsi_unit_libs)
 tests_unit_test_iscsi_reload_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=malloc
@@ -70,6 +73,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/iscsi_pdu/lu-reset \
 	tests/fuzz/corpus/iscsi_pdu/many-writes \
 	tests/fuzz/corpus/iscsi_pdu/nop-text \
+	tests/fuzz/corpus/iscsi_pdu/quiet \
 	tests/fuzz/corpus/iscsi_pdu/r2t \
 	tests/fuzz/corpus/iscsi_pdu/raw-login \
 	tests/fuzz/corpus/iscsi_pdu/read-write \

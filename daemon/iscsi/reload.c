@@ -42,12 +42,13 @@ static bool reload_admits(const struct iscsi_conn *conn, const struct conf *conf
 
 void iscsi_conn_conf_follow(struct iscsi_conn *conn)
 {
-	const struct conf *conf = conn->home->conf;
+	const struct conf *conf = conn->home->conf, *old;
 	struct iscsi_login *head = (struct iscsi_login *)(void *)conn->login_head;
 
 	if (!head || !iscsi_conn_is_open(conn) || head->setup.conf == conf) {
 		return;
 	}
+	old = head->setup.conf;
 	reload_login(conn, head, conf);
 	if (conn->login) {
 		reload_login(conn, conn->login, conf);
@@ -58,6 +59,10 @@ void iscsi_conn_conf_follow(struct iscsi_conn *conn)
 	if (!reload_admits(conn, conf)) {
 		iscsi_conn_drop(conn, "target %s has been removed, or does not admit %s any more",
 			conn->session->target, conn->session->initiator);
+	} else if (conn->state == ISCSI_CONN_FULL &&
+		   (old->iscsi.nop_interval_s != conf->iscsi.nop_interval_s ||
+			   old->iscsi.nop_timeout_s != conf->iscsi.nop_timeout_s)) {
+		iscsi_conn_nop_start(conn);
 	}
 }
 

@@ -66,6 +66,7 @@ struct iscsi_session *iscsi_session_new(struct iscsi_conn *conn, uint32_t exp_cm
 	qb_list_init(&session->cmds);
 	qb_list_init(&session->tmf_list);
 	qb_list_init(&session->ordered);
+	qb_list_init(&session->urgent);
 	return session;
 }
 
@@ -135,6 +136,20 @@ static void iscsi_session_drop_conns(struct iscsi_session *session, const char *
 	}
 }
 
+/* Forgets the task management functions of a list: all, or those of a connection. */
+static void iscsi_session_free_tmfs(struct qb_list_head *list, const struct iscsi_conn *conn)
+{
+	struct qb_list_head *pos, *next;
+
+	qb_list_for_each_safe (pos, next, list) {
+		struct iscsi_ordered *ordered = qb_list_entry(pos, struct iscsi_ordered, link);
+
+		if (ordered->is_tmf && (!conn || ordered->conn == conn)) {
+			iscsi_tmf_free(container_of(ordered, struct iscsi_tmf, ordered));
+		}
+	}
+}
+
 void iscsi_session_end(struct iscsi_session *session, const char *why)
 {
 	struct qb_list_head *pos, *next;
@@ -151,10 +166,8 @@ void iscsi_session_end(struct iscsi_session *session, const char *why)
 			iscsi_cmd_drop(cmd);
 		}
 	}
-	qb_list_for_each_safe (pos, next, &session->ordered) {
-		iscsi_tmf_free(container_of(
-			qb_list_entry(pos, struct iscsi_ordered, link), struct iscsi_tmf, ordered));
-	}
+	iscsi_session_free_tmfs(&session->ordered, NULL);
+	iscsi_session_free_tmfs(&session->urgent, NULL);
 	iscsi_tmf_fence_drop(session, NULL);
 	if (session->nexus) {
 		scsi_nexus_close(session->nexus, iscsi_session_nexus_closed, session);
@@ -190,18 +203,38 @@ static struct iscsi_cmd *iscsi_session_next_uncut(
 	return NULL;
 }
 
-void iscsi_session_cut(struct iscsi_session *session, struct iscsi_conn *conn)
+/* Everything that is due now, in order. A delivery may end the session. */
+static void iscsi_session_deliver(struct iscsi_session *session)
 {
-	struct qb_list_head *pos, *next;
-	struct iscsi_cmd *cmd;
+	while (!session->ending) {
+		struct iscsi_ordered *due = NULL;
+		uint32_t cmdsn;
 
-	qb_list_for_each_safe (pos, next, &session->ordered) {
-		struct iscsi_ordered *ordered = qb_list_entry(pos, struct iscsi_ordered, link);
-
-		if (ordered->conn == conn && ordered->is_tmf) {
-			iscsi_tmf_free(container_of(ordered, struct iscsi_tmf, ordered));
+		if (!qb_list_empty(&session->ordered)) {
+			due = qb_list_first_entry(&session->ordered, struct iscsi_ordered, link);
+			due = due->cmdsn == session->window.exp_cmdsn ? due : NULL;
+		}
+		if (due && due->conn->quiet) {
+			iscsi_conn_prove(due->conn);
+			return;
+		}
+		if (!iscsi_window_next(&session->window, &cmdsn)) {
+			return;
+		}
+		if (due) {
+			qb_list_del(&due->link);
+			qb_list_init(&due->link);
+			due->deliver(due);
 		}
 	}
+}
+
+void iscsi_session_cut(struct iscsi_session *session, struct iscsi_conn *conn)
+{
+	struct iscsi_cmd *cmd;
+
+	iscsi_session_free_tmfs(&session->ordered, conn);
+	iscsi_session_free_tmfs(&session->urgent, conn);
 	iscsi_tmf_fence_drop(session, conn);
 	/* From the start each time: the end of one may start and end others. */
 	while ((cmd = iscsi_session_next_uncut(session, conn))) {
@@ -218,6 +251,8 @@ void iscsi_session_cut(struct iscsi_session *session, struct iscsi_conn *conn)
 	if (session->fenced) {
 		iscsi_tmf_fence_check(session);
 	}
+	/* What came on other connections may have waited behind its commands. */
+	iscsi_session_deliver(session);
 }
 
 bool iscsi_session_may_free(struct iscsi_session *session)
@@ -306,26 +341,6 @@ uint32_t iscsi_session_ttt(struct iscsi_session *session)
 	return session->next_ttt++;
 }
 
-/* Everything that is due now, in order. A delivery may end the session. */
-static void iscsi_session_deliver(struct iscsi_session *session)
-{
-	uint32_t cmdsn;
-
-	while (!session->ending && iscsi_window_next(&session->window, &cmdsn)) {
-		struct iscsi_ordered *first;
-
-		if (qb_list_empty(&session->ordered)) {
-			continue;
-		}
-		first = qb_list_first_entry(&session->ordered, struct iscsi_ordered, link);
-		if (first->cmdsn == cmdsn) {
-			qb_list_del(&first->link);
-			qb_list_init(&first->link);
-			first->deliver(first);
-		}
-	}
-}
-
 void iscsi_session_receive(struct iscsi_session *session, struct iscsi_ordered *ordered)
 {
 	struct qb_list_head *pos = session->ordered.prev;
@@ -344,5 +359,46 @@ void iscsi_session_receive(struct iscsi_session *session, struct iscsi_ordered *
 void iscsi_session_skip(struct iscsi_session *session, uint32_t cmdsn)
 {
 	iscsi_window_receive(&session->window, cmdsn);
+	iscsi_session_deliver(session);
+}
+
+void iscsi_session_receive_urgent(struct iscsi_session *session, struct iscsi_ordered *ordered)
+{
+	if (ordered->conn->quiet) {
+		qb_list_add_tail(&ordered->link, &session->urgent);
+		iscsi_conn_prove(ordered->conn);
+		return;
+	}
+	ordered->deliver(ordered);
+	/* A function may have taken back what others waited behind. */
+	iscsi_session_deliver(session);
+}
+
+static struct iscsi_ordered *iscsi_session_urgent_of(
+	const struct iscsi_session *session, const struct iscsi_conn *conn)
+{
+	struct iscsi_ordered *ordered;
+
+	qb_list_for_each_entry (ordered, &session->urgent, link) {
+		if (ordered->conn == conn) {
+			return ordered;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Immediate ones first: a function then finds what has waited beside it still unrun, and tells by
+ * CmdSN what is older than itself.
+ */
+void iscsi_session_release(struct iscsi_session *session, const struct iscsi_conn *conn)
+{
+	struct iscsi_ordered *ordered;
+
+	while (!session->ending && (ordered = iscsi_session_urgent_of(session, conn))) {
+		qb_list_del(&ordered->link);
+		qb_list_init(&ordered->link);
+		ordered->deliver(ordered);
+	}
 	iscsi_session_deliver(session);
 }

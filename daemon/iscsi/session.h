@@ -30,7 +30,8 @@ struct iscsi_conn;
 struct iscsi_listener;
 struct iscsi_reactor;
 
-/* What waits for its turn by CmdSN: a command or a task management function. */
+/* What waits for its turn, by CmdSN or by its connection: a command or a task management function.
+ */
 struct iscsi_ordered {
 	struct qb_list_head link;
 	uint32_t cmdsn;
@@ -75,7 +76,10 @@ struct iscsi_session {
 	uint32_t max_cmdsn_told;
 	struct iscsi_window window;
 	struct qb_list_head cmds; /* struct iscsi_cmd */
-	struct qb_list_head ordered; /* struct iscsi_ordered, by CmdSN: an earlier one is missing */
+	struct qb_list_head ordered; /* struct iscsi_ordered, by CmdSN: an earlier one is missing,
+					or the connection of the first is quiet */
+	struct qb_list_head urgent; /* the same: immediate ones of quiet connections, as they came
+				     */
 	struct iscsi_cmd *tags[ISCSI_SESSION_BUCKETS];
 	struct qb_list_head tmf_list; /* struct iscsi_tmf */
 	unsigned fenced; /* of those: wait for responses of other connections to be acknowledged */
@@ -138,5 +142,11 @@ void iscsi_session_receive(struct iscsi_session *session, struct iscsi_ordered *
 
 /* The same for a PDU that needs no turn, or for a CmdSN whose command will not come. */
 void iscsi_session_skip(struct iscsi_session *session, uint32_t cmdsn);
+
+/* Delivers an immediate one: now, unless its connection is quiet. */
+void iscsi_session_receive_urgent(struct iscsi_session *session, struct iscsi_ordered *ordered);
+
+/* The connection is not quiet any more: delivers what has waited for that. */
+void iscsi_session_release(struct iscsi_session *session, const struct iscsi_conn *conn);
 
 #endif

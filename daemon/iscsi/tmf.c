@@ -333,7 +333,7 @@ void iscsi_tmf_request(
 	tmf->tmf.function = bhs[ISCSI_BHS_FLAGS] & ISCSI_TMF_FUNCTION_MASK;
 	memcpy(tmf->tmf.lun, bhs + ISCSI_BHS_LUN, sizeof(tmf->tmf.lun));
 	if (immediate) {
-		iscsi_tmf_deliver(&tmf->ordered);
+		iscsi_session_receive_urgent(session, &tmf->ordered);
 	} else {
 		iscsi_session_receive(session, &tmf->ordered);
 	}

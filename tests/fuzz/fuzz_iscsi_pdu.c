@@ -357,6 +357,7 @@ static void step_server(struct cursor *in, uint8_t bits)
 	if (bits & 0x40 && conn && conn->state == ISCSI_CONN_FULL) {
 		conn->rx.last_ms -= 6000;
 		conn->tx.last_ms -= 6000;
+		conn->ping_ms -= 3000;
 		conn->timer.fired(&conn->timer);
 	}
 }

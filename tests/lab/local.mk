@@ -13,4 +13,4 @@ EXTRA_DIST += tests/check tests/demo tests/functions.sh tests/packages \
 EXTRA_DIST += tests/lab/test_failback.py tests/lab/test_full.py tests/lab/test_online.py tests/lab/test_resize.py tests/lab/test_secrets.py tests/lab/test_start.py tests/lab/test_stpg.py tests/lab/test_thin.py
 EXTRA_DIST += tests/lab/matrix tests/lab/cell.py tests/lab/cells.py tests/lab/faults.py tests/lab/states.py \
 	tests/lab/dataout.py tests/lab/nft.py tests/lab/replay.py tests/lab/test_matrix.py
-EXTRA_DIST += tests/lab/hostile.py tests/lab/test_bad.py
+EXTRA_DIST += tests/lab/hostile.py tests/lab/test_bad.py tests/lab/quiet_host.py tests/lab/test_quiet.py

@@ -547,40 +547,10 @@ static void test_nop_out(void **state)
 	client_close(&c);
 }
 
-static void test_ping_finds_dead_initiators(void **state)
-{
-	struct client c = client_login(0, FAST);
-	struct iscsi_conn *conn = newest_conn(0);
-	uint8_t bhs[ISCSI_BHS_BYTES];
-	uint32_t statsn = conn->statsn;
-
-	(void)state;
-	conn->rx.last_ms -= 6000;
-	conn->timer.fired(&conn->timer);
-	client_expect(&c, &pdu, ISCSI_OP_NOP_IN);
-	assert_int_equal(iscsi_bhs_itt(pdu.bhs), ISCSI_TAG_NONE);
-	assert_int_not_equal(iscsi_bhs_ttt(pdu.bhs), ISCSI_TAG_NONE);
-	assert_int_equal(be32_get(pdu.bhs + ISCSI_BHS_STATSN), statsn);
-	assert_int_equal(conn->statsn, statsn); /* not used up */
-	iscsi_bhs_init(bhs, ISCSI_OP_NOP_OUT, F, ISCSI_TAG_NONE);
-	bhs[0] |= ISCSI_OPCODE_IMMEDIATE;
-	be32_put(bhs + ISCSI_BHS_TTT, iscsi_bhs_ttt(pdu.bhs));
-	client_pdu(&c, bhs, NULL, 0);
-	assert_false(conn->pinging);
-	conn->timer.fired(&conn->timer);
-	client_expect_silence(&c);
-	/* Now it says nothing. */
-	conn->rx.last_ms -= 6000;
-	conn->timer.fired(&conn->timer);
-	client_expect(&c, &pdu, ISCSI_OP_NOP_IN);
-	conn->rx.last_ms -= 6000;
-	conn->timer.fired(&conn->timer);
-	client_expect_closed(&c);
-	assert_int_equal(fake.nexuses, 0);
-	client_close(&c);
-}
-
-/* A network is back after the initiator has gone elsewhere: what TCP delivers late is not done. */
+/*
+ * A network is back after the initiator has gone elsewhere: what TCP delivers late is not done.
+ * With a command under way; without one see test_iscsi_quiet.
+ */
 static void test_late_bytes_are_not_read(void **state)
 {
 	struct client c = client_login(0, FAST);
@@ -589,6 +559,8 @@ static void test_late_bytes_are_not_read(void **state)
 	uint8_t bhs[ISCSI_BHS_BYTES], data[512] = {0};
 
 	(void)state;
+	held(&c, bhs);
+	started++;
 	conn->rx.last_ms -= 9000; /* nop_interval and nop_timeout are 10 s in all */
 	client_expect_alive(&c);
 	conn->rx.last_ms -= 11000;
@@ -660,6 +632,7 @@ static void test_ping_finds_stopped_initiators(void **state)
 	conn->tx.last_ms -= 60000;
 	conn->timer.fired(&conn->timer);
 	assert_true(conn->pinging);
+	conn->ping_ms -= 6000;
 	conn->timer.fired(&conn->timer);
 	assert_int_equal(conn->state, ISCSI_CONN_CLOSED);
 	harness_settle();
@@ -975,7 +948,6 @@ int main(void)
 		TEST(test_nop_out),
 		TEST(test_late_bytes_are_not_read),
 		TEST(test_bytes_before_a_close_are_not_read),
-		TEST(test_ping_finds_dead_initiators),
 		TEST(test_ping_finds_stopped_initiators),
 		TEST(test_answer_takes_one_pass),
 		TEST(test_many_ordered_functions),

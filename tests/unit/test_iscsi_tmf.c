@@ -217,7 +217,7 @@ static void test_logout_not_heeded(void **state)
 	client_expect(&b, &pdu, ISCSI_OP_ASYNC);
 	client_expect_silence(&d); /* not in a discovery session: RFC 7143 4.3 */
 	/* A NOP-In in between does not put it off. */
-	conn->rx.last_ms -= 6000;
+	conn->rx.last_ms -= 11000;
 	conn->timer.fired(&conn->timer);
 	client_expect(&a, &pdu, ISCSI_OP_NOP_IN);
 	assert_true(reactor_timer_is_set(&conn->timer));
