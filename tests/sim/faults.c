@@ -145,13 +145,21 @@ static void fault_wire_reset(struct sim *sim)
 struct frozen {
 	struct node *node;
 	uint64_t life;
+	unsigned
+		number; /* of the freeze: it may be awake, and frozen anew, before an event comes */
 };
+
+static bool frozen_still(const struct frozen *frozen)
+{
+	return frozen->node->frozen && frozen->node->life == frozen->life &&
+	       frozen->node->freezes == frozen->number;
+}
 
 static void given_up(void *arg)
 {
 	const struct frozen *frozen = arg;
 
-	if (frozen->node->frozen && frozen->node->life == frozen->life) {
+	if (frozen_still(frozen)) {
 		hosts_node_silent(frozen->node);
 	}
 }
@@ -160,7 +168,7 @@ static void wake(void *arg)
 {
 	const struct frozen *frozen = arg;
 
-	if (frozen->node->frozen && frozen->node->life == frozen->life) {
+	if (frozen_still(frozen)) {
 		node_wake(frozen->node);
 	}
 }
@@ -170,7 +178,7 @@ static void freeze(struct node *node, bool whole, uint64_t for_ns)
 	struct sim *sim = node->sim;
 	struct frozen *frozen = sim_memory(sim, sizeof(*frozen));
 
-	*frozen = (struct frozen){node, node->life};
+	*frozen = (struct frozen){node, node->life, ++node->freezes};
 	node_freeze(node, whole);
 	sim_at(sim, NULL, for_ns, wake, frozen);
 	sim_at(sim, NULL, (3000 + sim_below(sim, 1500)) * MS, given_up, frozen);

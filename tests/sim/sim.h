@@ -82,6 +82,7 @@ struct node {
 	bool up; /* the machine, with Corosync and Pacemaker */
 	bool alive; /* its daemon */
 	bool frozen; /* the daemon does not run (SIGSTOP) */
+	unsigned freezes; /* so many times */
 	bool stopped; /* neither does anything else of the machine */
 	uint64_t life; /* of the daemon: what was meant for a former one never comes */
 	bool lied_about; /* believed to be fenced, and is not: the disk's keys must do */
