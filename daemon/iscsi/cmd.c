@@ -8,6 +8,9 @@
 
 #define ISCSI_CDB_BYTES 16u /* in the BHS */
 
+/* With a data digest, smaller ones are copied when they are read: cheaper by a little. */
+#define ISCSI_CMD_DIGEST_BYTES (64u << 10)
+
 const char *iscsi_cmd_state_name(enum iscsi_cmd_state state)
 {
 	switch (state) {
@@ -224,8 +227,10 @@ void iscsi_cmd_advance(struct iscsi_cmd *cmd)
 	}
 	cmd->state = ISCSI_CMD_RUNNING;
 	cmd->task.out_length = cmd->need;
-	/* A digest is computed from the data, and what cannot be sent at once is copied anyway. */
-	cmd->task.in_place_ok = !cmd->conn->params.data_digest && !cmd->conn->tx.blocked;
+	/* What cannot be sent at once is copied anyway. */
+	cmd->task.in_place_ok =
+		!cmd->conn->tx.blocked &&
+		(!cmd->conn->params.data_digest || cmd->task.in_bytes >= ISCSI_CMD_DIGEST_BYTES);
 	scsi_task_run(&cmd->task);
 }
 

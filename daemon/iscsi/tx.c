@@ -106,6 +106,28 @@ static void iscsi_tx_number(
 	be32_put(tx->header + ISCSI_BHS_MAXCMDSN, max_cmdsn);
 }
 
+/*
+ * What a digest is of is what is sent: data in the store, which others may change at any time, is
+ * copied, and the digest is that of the copy.
+ */
+static uint32_t iscsi_tx_data_crc(struct iscsi_tx *tx)
+{
+	struct scsi_task *task = tx->task;
+	uint32_t crc = CRC32C_INIT;
+
+	if (!task) {
+		return crc32c_add(crc, tx->data, tx->data_bytes);
+	}
+	if (task->in_place) {
+		scsi_task_in_copy(task, tx->data_bytes, &crc);
+	}
+	if (!task->in_lost) {
+		tx->data = task->buf->data + tx->offset;
+		tx->task = NULL;
+	}
+	return crc;
+}
+
 static void iscsi_tx_digest(struct iscsi_conn *conn, struct iscsi_tx *tx)
 {
 	bool full = conn->state != ISCSI_CONN_LOGIN && conn->state != ISCSI_CONN_JOINING;
@@ -119,7 +141,7 @@ static void iscsi_tx_digest(struct iscsi_conn *conn, struct iscsi_tx *tx)
 	memset(tx->tail, 0, sizeof(tx->tail));
 	tx->tail_bytes = pad;
 	if (full && conn->params.data_digest && tx->data_bytes) {
-		uint32_t crc = crc32c_add(CRC32C_INIT, tx->data, tx->data_bytes);
+		uint32_t crc = iscsi_tx_data_crc(tx);
 
 		crc = crc32c_end(crc32c_add(crc, tx->tail, pad));
 		crc32c_put(tx->tail + pad, crc);

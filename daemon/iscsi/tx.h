@@ -36,8 +36,7 @@ struct iscsi_tx {
 	struct iscsi_tx *next;
 	struct iscsi_tx_item item;
 	const uint8_t *data;
-	const struct scsi_task
-		*task; /* its data-in from `offset` on is the data; NULL: `data` is */
+	struct scsi_task *task; /* its data-in from `offset` on is the data; NULL: `data` is */
 	uint32_t offset;
 	uint32_t data_bytes;
 	uint32_t header_bytes; /* 48, or 52 with its digest */

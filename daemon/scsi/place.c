@@ -11,13 +11,16 @@
 /* Reads among writes are settled again and again, which is dearer than to copy them at once. */
 #define PLACE_REST 64u
 
-static void settle(struct scsi_task *task)
+void scsi_task_in_copy(struct scsi_task *task, uint32_t bytes, uint32_t *crc)
 {
 	const struct scsi_lu *lu = task->lu;
-	int err = extent_peek_copy(lu->extent, task->lba << lu->block_shift,
-		task->blocks << lu->block_shift, task->buf->data);
+	int err = extent_peek_copy(lu->extent, (task->lba << lu->block_shift) + task->in_copied,
+		bytes, task->buf->data + task->in_copied, crc);
 
-	scsi_place_leave(task);
+	task->in_copied += bytes;
+	if (err || task->in_copied == task->in_bytes) {
+		scsi_place_leave(task);
+	}
 	if (err) {
 		task->in_lost = true;
 		log_err("LU %s: %llu blocks at LBA %llu cannot be read any more while they are "
@@ -39,6 +42,7 @@ bool scsi_place_take(struct scsi_task *task)
 	task->in_place = extent_peek(
 		lu->extent, task->lba << lu->block_shift, task->blocks << lu->block_shift);
 	if (task->in_place) {
+		task->in_copied = 0;
 		qb_list_add_tail(&task->place_link, &core->placed);
 	}
 	return task->in_place != NULL;
@@ -58,7 +62,10 @@ unsigned scsi_tasks_settle(struct reactor *r)
 	unsigned count = 0;
 
 	while (!qb_list_empty(&core->placed)) {
-		settle(qb_list_first_entry(&core->placed, struct scsi_task, place_link));
+		struct scsi_task *task =
+			qb_list_first_entry(&core->placed, struct scsi_task, place_link);
+
+		scsi_task_in_copy(task, task->in_bytes - task->in_copied, NULL);
 		count++;
 	}
 	return count;

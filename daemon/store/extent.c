@@ -183,10 +183,10 @@ void extent_expect(const struct extent *extent, uint64_t offset_bytes, uint64_t 
 	}
 }
 
-int extent_peek_copy(
-	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to)
+int extent_peek_copy(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes,
+	uint8_t *to, uint32_t *crc)
 {
-	return extent->ops->peek_copy(extent, offset_bytes, length_bytes, to);
+	return extent->ops->peek_copy(extent, offset_bytes, length_bytes, to, crc);
 }
 
 static void extent_io_begin(struct extent *extent, struct reactor *r, struct extent_io *io)

@@ -59,7 +59,8 @@ struct extent_ops {
 	uint64_t (*measure)(struct extent *extent);
 	/* NULL: there is no such place. The range lies inside the extent. */
 	const uint8_t *(*peek)(struct extent *extent, uint64_t offset, uint64_t length);
-	int (*peek_copy)(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
+	int (*peek_copy)(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to,
+		uint32_t *crc);
 };
 
 extern const struct extent_ops extent_fd_ops; /* file and block: fd.c; their I/O: fd_io.c */
@@ -102,7 +103,8 @@ bool extent_fd_peek_write(
 void extent_fd_seen(struct extent *extent, uint64_t offset, uint64_t length);
 /* The storage of the range is given back: what was known of it is not true any more. */
 void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length);
-int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to);
+int extent_fd_peek_copy(
+	struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to, uint32_t *crc);
 
 /* ask.c: EXTENT_MAP and EXTENT_SPACE of a file, and of what is chained to it (ask_next). */
 void extent_fd_ask(struct extent_io *io);

@@ -23,7 +23,7 @@ tests_unit_test_store_write_key_SOURCES = tests/unit/test_store_write_key.c
 tests_unit_test_store_write_key_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_write_key_LDADD = libyokestore.a libyokebase.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
 # Has a ring of its own: no libyokebase.a.
-tests_unit_test_store_fdio_SOURCES = tests/unit/test_store_fdio.c daemon/base/pages.c
+tests_unit_test_store_fdio_SOURCES = tests/unit/test_store_fdio.c daemon/base/crc32c.c daemon/base/pages.c
 tests_unit_test_store_fdio_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_store_fdio_LDADD = libyokestore.a $(UNIT_LIBS) $(URING_LIBS)
+tests_unit_test_store_fdio_LDADD = libyokestore.a $(UNIT_LIBS) $(URING_LIBS) $(ISAL_LIBS)
 endif

@@ -3,7 +3,8 @@
  * What the page cache has of a file, where it has it. The file is mapped. The kernel reads from the
  * mapping when it is given to sendmsg(), which costs one copy where read and send cost two, and no
  * look into the page cache where the page is mapped already. What has to be copied, for a
- * digest, is copied from there too, for half of what pread() costs.
+ * digest, is copied from there too, for half of what pread() costs; where it is much, together with
+ * the digest.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "extent.h"
+#include "yoke/crc32c.h"
 #include "yoke/pages.h"
 
 #define PEEK_PAGE 4096u
@@ -74,8 +76,11 @@ static void peek_fault_expect(void)
 	}
 }
 
-/* False: one of the two was not there any more, and some of it may have been copied. */
-static bool peek_copy(const uint8_t *from, size_t length, uint8_t *to)
+/*
+ * `crc`: continued over the copy; NULL = none. False: one of the two was not there any more, and
+ * some of it may have been copied.
+ */
+static bool peek_copy(const uint8_t *from, size_t length, uint8_t *to, uint32_t *crc)
 {
 	sigjmp_buf here;
 
@@ -85,7 +90,11 @@ static bool peek_copy(const uint8_t *from, size_t length, uint8_t *to)
 	}
 	peek_escape = &here;
 	atomic_signal_fence(memory_order_seq_cst);
-	memcpy(to, from, length);
+	if (crc) {
+		*crc = crc32c_copy(*crc, to, from, length);
+	} else {
+		memcpy(to, from, length);
+	}
 	atomic_signal_fence(memory_order_seq_cst);
 	peek_escape = NULL;
 	return true;
@@ -248,7 +257,7 @@ bool extent_fd_peek_read(struct extent *extent, uint64_t offset, uint64_t length
 	if (!from) {
 		return false;
 	}
-	if (!peek_copy(from, length, to)) {
+	if (!peek_copy(from, length, to, NULL)) {
 		atomic_store_explicit(&extent->map_bad, true, memory_order_relaxed);
 		return false;
 	}
@@ -275,7 +284,7 @@ bool extent_fd_peek_write(
 		return false;
 	}
 	for (int i = 0; i < count; i++) {
-		if (!peek_copy(iov[i].iov_base, iov[i].iov_len, to)) {
+		if (!peek_copy(iov[i].iov_base, iov[i].iov_len, to, NULL)) {
 			atomic_store_explicit(&extent->map_bad, true, memory_order_relaxed);
 			return false;
 		}
@@ -305,7 +314,7 @@ void extent_fd_forget(struct extent *extent, uint64_t offset, uint64_t length)
 	}
 }
 
-int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)
+static int peek_read_all(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)
 {
 	while (length) {
 		ssize_t n = pread(extent->fd, to, length, (off_t)offset);
@@ -321,4 +330,24 @@ int extent_fd_peek_copy(struct extent *extent, uint64_t offset, uint64_t length,
 		}
 	}
 	return 0;
+}
+
+int extent_fd_peek_copy(
+	struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to, uint32_t *crc)
+{
+	int err;
+
+	if (crc && !atomic_load_explicit(&extent->map_bad, memory_order_relaxed)) {
+		uint32_t running = *crc;
+
+		if (peek_copy(extent->map + offset, length, to, &running)) {
+			*crc = running;
+			return 0;
+		}
+	}
+	err = peek_read_all(extent, offset, length, to);
+	if (!err && crc) {
+		*crc = crc32c_add(*crc, to, length);
+	}
+	return err;
 }

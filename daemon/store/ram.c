@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "extent.h"
+#include "yoke/crc32c.h"
 
 /* A loss of power takes all of it; so long a write is one copy, which nothing interrupts. */
 #define RAM_ATOMIC_BYTES  (1u << 20)
@@ -152,9 +153,14 @@ static const uint8_t *ram_peek(struct extent *extent, uint64_t offset, uint64_t 
 	return extent->memory + offset;
 }
 
-static int ram_peek_copy(struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to)
+static int ram_peek_copy(
+	struct extent *extent, uint64_t offset, uint64_t length, uint8_t *to, uint32_t *crc)
 {
-	memcpy(to, extent->memory + offset, length);
+	if (crc) {
+		*crc = crc32c_copy(*crc, to, extent->memory + offset, length);
+	} else {
+		memcpy(to, extent->memory + offset, length);
+	}
 	return 0;
 }
 

@@ -12,6 +12,12 @@
 /* Continues a running value over `n` bytes. */
 uint32_t crc32c_add(uint32_t running, const void *bytes, size_t n);
 
+/*
+ * Copies `n` bytes and continues a running value over the copy, whatever becomes of `from`
+ * meanwhile; in one pass through memory.
+ */
+uint32_t crc32c_copy(uint32_t running, void *to, const void *from, size_t n);
+
 /* Ends a running value. An iSCSI digest goes out least significant byte first: crc32c_put(). */
 static inline uint32_t crc32c_end(uint32_t running)
 {

@@ -125,6 +125,14 @@ void scsi_task_end(struct scsi_task *task);
  */
 unsigned scsi_tasks_settle(struct reactor *r);
 
+/*
+ * Copies the next `bytes` of data-in that still lies in the store (task->in_place) into buf, where
+ * nothing changes them any more: from the start on, task->in_copied tells how far it is, and with
+ * the last of it in_place ends. `crc`, unless NULL, is continued over the copy (crc32c.h). What
+ * cannot be read any more sets in_lost. On its reactor.
+ */
+void scsi_task_in_copy(struct scsi_task *task, uint32_t bytes, uint32_t *crc);
+
 /* For the transport: an outcome that it finds itself, RFC 7143 11.4.7.2 (before scsi_task_end()).
  */
 enum scsi_transport_sense {

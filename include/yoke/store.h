@@ -162,12 +162,13 @@ const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_
 void extent_expect(const struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes);
 
 /*
- * A copy of what extent_peek() has shown. Waits only for what has left memory meanwhile. 0, or a
- * negative errno: then nothing of this extent is shown any more, EXTENT_READ finds out what is
- * wrong. Any reactor.
+ * A copy of what extent_peek() has shown; `crc`, unless NULL, is continued over the copy
+ * (crc32c.h), on a thread that does not block SIGBUS. Waits only for what has left memory
+ * meanwhile. 0, or a negative errno: then nothing of this extent is shown any more, EXTENT_READ
+ * finds out what is wrong. Any reactor.
  */
-int extent_peek_copy(
-	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to);
+int extent_peek_copy(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes,
+	uint8_t *to, uint32_t *crc);
 
 /*
  * Takes the right to write for this controller under `epoch`: an exclusive flock() on the file or

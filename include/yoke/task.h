@@ -82,7 +82,8 @@ struct scsi_task {
 	uint32_t expected_in_bytes; /* and read direction */
 	/*
 	 * The maker only gives data-in to the kernel, asks scsi_task_in() for it each time, and
-	 * calls scsi_tasks_settle() when not all of it went: then it need not be copied.
+	 * calls scsi_tasks_settle() when not all of it went: then it need not be copied. Or it
+	 * takes all of it by scsi_task_in_copy().
 	 */
 	bool in_place_ok;
 	/* Runs once, on the reactor, possibly inside scsi_task_run(). See `aborted`. */
@@ -100,6 +101,8 @@ struct scsi_task {
 	uint32_t in_length; /* bytes of data-in in buf that the device server presents */
 	const uint8_t
 		*in_place; /* data-in that lies in the store and not in buf yet; NULL = in buf */
+	uint32_t
+		in_copied; /* with in_place: so many bytes, from the start on, are in buf already */
 	bool in_lost; /* it was there, is not any more, and may have been sent in part: the nexus's
 			 connection has to go */
 

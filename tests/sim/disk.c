@@ -414,8 +414,8 @@ const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_
 	return NULL;
 }
 
-int extent_peek_copy(
-	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to)
+int extent_peek_copy(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes,
+	uint8_t *to, uint32_t *crc)
 {
 	return -EOPNOTSUPP;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "yoke/crc32c.h"
 #include "yoke/cursor.h"
 #include "yoke/util.h"
 
@@ -199,6 +200,7 @@ static void fake_execute(struct scsi_task *task)
 			fake.placed++;
 			task->in_place = fake.bad_memory ? fake.bad_memory : at;
 			task->in_length = task->in_bytes;
+			task->in_copied = 0;
 			qb_list_add_tail(&task->place_link, &fake_placed);
 		} else {
 			memcpy(task->buf->data, at, task->in_bytes);
@@ -277,6 +279,26 @@ static void fake_leave(struct scsi_task *task)
 	}
 }
 
+void scsi_task_in_copy(struct scsi_task *task, uint32_t bytes, uint32_t *crc)
+{
+	uint8_t *to = task->buf->data + task->in_copied;
+	uint8_t *at = fake.disk + be32_get(task->cdb + 2) * FAKE_BLOCK + task->in_copied;
+
+	memcpy(to, at, bytes);
+	if (crc) {
+		*crc = crc32c_add(*crc, to, bytes);
+		fake.copied++;
+	}
+	if (fake.overwrite) {
+		memset(at - task->in_copied, 0xee, task->in_copied + bytes);
+	}
+	task->in_copied += bytes;
+	task->in_lost = fake.cut;
+	if (fake.cut || task->in_copied == task->in_bytes) {
+		fake_leave(task);
+	}
+}
+
 unsigned scsi_tasks_settle(struct reactor *r)
 {
 	unsigned count = 0;
@@ -286,10 +308,7 @@ unsigned scsi_tasks_settle(struct reactor *r)
 		struct scsi_task *task =
 			qb_list_first_entry(&fake_placed, struct scsi_task, place_link);
 
-		fake_leave(task);
-		task->in_lost = fake.cut;
-		memcpy(task->buf->data, fake.disk + be32_get(task->cdb + 2) * FAKE_BLOCK,
-			task->in_bytes);
+		scsi_task_in_copy(task, task->in_bytes - task->in_copied, NULL);
 		fake.settled++;
 		count++;
 	}

@@ -38,6 +38,8 @@ struct fake {
 			 */
 	const uint8_t *bad_memory; /* or lies here */
 	bool cut; /* and then it is gone */
+	bool overwrite; /* what has been copied from there is overwritten at once */
+	unsigned copied; /* so many pieces were copied for their digest */
 	unsigned placed; /* so often it stayed there */
 	unsigned settled; /* and so often it was copied in the end */
 	struct scsi_identity who; /* of the last nexus */

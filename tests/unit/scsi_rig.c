@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "scsi_rig.h"
+#include "yoke/crc32c.h"
 
 struct rig_store rig_store;
 
@@ -169,11 +170,14 @@ const uint8_t *extent_peek(struct extent *extent, uint64_t offset_bytes, uint64_
 	return rig_store.in_memory ? rig_store.data[extent->index] + offset_bytes : NULL;
 }
 
-int extent_peek_copy(
-	struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes, uint8_t *to)
+int extent_peek_copy(struct extent *extent, uint64_t offset_bytes, uint64_t length_bytes,
+	uint8_t *to, uint32_t *crc)
 {
 	rig_store.peek_copies++;
 	memcpy(to, rig_store.data[extent->index] + offset_bytes, length_bytes);
+	if (crc) {
+		*crc = crc32c_add(*crc, to, length_bytes);
+	}
 	return rig_store.peek_error;
 }
 

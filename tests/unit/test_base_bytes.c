@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The bounded cursor, CRC32C and the buffer pool. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -143,6 +145,59 @@ static void test_big_endian(void **state)
 
 /* ----- CRC32C: RFC 7143 A.4 (the vectors of RFC 3720 B.4) ----------------------------------------
  */
+
+static void test_crc32c_copy(void **state)
+{
+	static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 12288, 20001};
+	static uint8_t from[20001], to[sizeof(from) + 1];
+
+	for (size_t i = 0; i < sizeof(from); i++) {
+		from[i] = (uint8_t)(i * 31 + (i >> 8));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		memset(to, 0xee, sizeof(to));
+		assert_int_equal(crc32c_copy(5, to, from, sizes[i]), crc32c_add(5, from, sizes[i]));
+		assert_memory_equal(to, from, sizes[i]);
+		assert_int_equal(to[sizes[i]], 0xee);
+	}
+}
+
+struct scribbled {
+	atomic_bool over;
+	volatile uint8_t bytes[16384];
+};
+
+static void *scribble(void *arg)
+{
+	struct scribbled *s = arg;
+
+	for (unsigned i = 0; !atomic_load(&s->over); i++) {
+		s->bytes[i * 64 % sizeof(s->bytes)]++;
+	}
+	return NULL;
+}
+
+/* The value is that of the copy, although somebody writes to the source all the time. */
+static void test_crc32c_copy_of_what_changes(void **state)
+{
+	static struct scribbled s;
+	static uint8_t to[sizeof(s.bytes)];
+	pthread_t thread;
+
+	atomic_init(&s.over, false);
+	assert_int_equal(pthread_create(&thread, NULL, scribble, &s), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		uint32_t crc =
+			crc32c_copy(CRC32C_INIT, to, (const void *)(uintptr_t)s.bytes, sizeof(to));
+
+		if (crc != crc32c_add(CRC32C_INIT, to, sizeof(to))) {
+			atomic_store(&s.over, true);
+			fail_msg("copy %u has the digest of something else", i);
+		}
+	}
+	atomic_store(&s.over, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
 
 static void test_crc32c_vectors(void **state)
 {
@@ -309,6 +364,8 @@ int main(void)
 		cmocka_unit_test(test_cursor_strings),
 		cmocka_unit_test(test_big_endian),
 		cmocka_unit_test(test_crc32c_vectors),
+		cmocka_unit_test(test_crc32c_copy),
+		cmocka_unit_test(test_crc32c_copy_of_what_changes),
 		cmocka_unit_test(test_crc32c_in_pieces),
 		cmocka_unit_test(test_buffers_fit_and_are_aligned),
 		cmocka_unit_test(test_buffers_are_limited),

@@ -62,7 +62,7 @@ static void what_goes_at_once_is_never_copied(void **state)
 }
 
 /* A digest is computed by the process itself, and what is sent must be what it is of. */
-static void with_a_data_digest_it_is_copied_first(void **state)
+static void with_a_data_digest_little_is_copied_when_it_is_read(void **state)
 {
 	struct client c = client_login(0, "DataDigest=CRC32C");
 
@@ -72,6 +72,62 @@ static void with_a_data_digest_it_is_copied_first(void **state)
 	expect_data(&c, 5120, 4);
 	assert_int_equal(fake.placed, 0);
 	client_close(&c);
+}
+
+/* Each piece is of the moment when its digest was computed, whoever writes to it afterwards. */
+static void with_a_data_digest_much_is_copied_when_it_is_sent(void **state)
+{
+	static const char *const keys[] = {"DataDigest=CRC32C\nMaxRecvDataSegmentLength=16384",
+		"DataDigest=CRC32C\nHeaderDigest=CRC32C\nMaxRecvDataSegmentLength=10001"};
+
+	fake.in_memory = true;
+	fake.overwrite = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+		struct client c = client_login(i % HARNESS_REACTORS, keys[i]);
+
+		fill(8);
+		send_read(&c, 0, 128);
+		expect_data(&c, 65536, 8);
+		assert_int_equal(fake.disk[65535], 0xee);
+		client_close(&c);
+	}
+	assert_int_equal(fake.placed, 2);
+	assert_int_equal(fake.copied, 4 + 7);
+	assert_int_equal(fake.settled, 0);
+}
+
+/* Some PDUs are made, and have their digests, and what is left is copied after them. */
+static void with_a_data_digest_it_waits_for_the_socket(void **state)
+{
+	struct client c = client_login(0, "DataDigest=CRC32C\nMaxRecvDataSegmentLength=4096");
+
+	fake.in_memory = true;
+	fake.overwrite = true;
+	fill(9);
+	send_read(&c, 0, LARGE_BLOCKS);
+	harness_settle();
+	assert_int_equal(fake.placed, 1);
+	assert_int_equal(fake.settled, 1);
+	assert_in_range(fake.copied, 1, LARGE_BLOCKS / 8 - 1);
+	fill(77);
+	expect_data(&c, LARGE_BLOCKS * FAKE_BLOCK, 9);
+	client_expect_alive(&c);
+	client_close(&c);
+}
+
+/* Its header may be out: no digest makes up for data that is not there. */
+static void with_a_data_digest_what_is_gone_ends_the_connection(void **state)
+{
+	struct client c = client_login(0, "DataDigest=CRC32C\nMaxRecvDataSegmentLength=16384");
+
+	fake.in_memory = true;
+	fake.cut = true;
+	send_read(&c, 0, 128);
+	harness_settle();
+	assert_int_equal(fake.copied, 1);
+	client_expect_closed(&c);
+	client_close(&c);
+	assert_int_equal(fake.alive, 0);
 }
 
 static void what_waits_for_the_socket_does_not_change_any_more(void **state)
@@ -154,7 +210,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_goes_at_once_is_never_copied),
-		TEST(with_a_data_digest_it_is_copied_first),
+		TEST(with_a_data_digest_little_is_copied_when_it_is_read),
+		TEST(with_a_data_digest_much_is_copied_when_it_is_sent),
+		TEST(with_a_data_digest_it_waits_for_the_socket),
+		TEST(with_a_data_digest_what_is_gone_ends_the_connection),
 		TEST(what_waits_for_the_socket_does_not_change_any_more),
 		TEST(a_connection_may_end_while_it_waits),
 		TEST(what_cannot_be_sent_from_there_is_read_again),

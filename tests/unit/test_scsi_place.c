@@ -5,6 +5,7 @@
 
 #include "daemon/scsi/place.h"
 #include "scsi_rig.h"
+#include "yoke/crc32c.h"
 
 #define OTHER 1 /* reactor and nexus */
 #define OLD   0x11
@@ -85,6 +86,47 @@ static void data_stays_until_the_task_ends(void **state)
 	assert_settled(&s[1], OLD);
 	assert_int_equal(scsi_tasks_settle(rig->reactors[0]), 0);
 	scsi_task_end(&s[1].t.task);
+}
+
+/* Piece by piece for digests: what has been copied stays as it was, also when the rest is settled.
+ */
+static void data_is_copied_in_pieces(void **state)
+{
+	uint32_t crc = CRC32C_INIT;
+	uint8_t expected[1024];
+	struct sent s;
+
+	for (unsigned settled = 0; settled < 2; settled++) {
+		memset(rig_store.data, OLD, sizeof(rig_store.data));
+		read_lba(&s, 0, 4);
+		scsi_task_in_copy(&s.t.task, 600, &crc);
+		assert_in_place(&s, rig_store.data[0] + 4 * 512);
+		assert_int_equal(s.t.task.in_copied, 600);
+		memset(rig_store.data, NEW, sizeof(rig_store.data));
+		if (settled) {
+			assert_int_equal(scsi_tasks_settle(rig->reactors[0]), 1);
+		} else {
+			scsi_task_in_copy(&s.t.task, 424, &crc);
+		}
+		memset(expected, OLD, 600);
+		memset(expected + 600, NEW, 424);
+		assert_null(s.t.task.in_place);
+		assert_memory_equal(s.t.task.buf->data, expected, 1024);
+		assert_int_equal(scsi_tasks_settle(rig->reactors[0]), 0);
+		if (!settled) {
+			assert_int_equal(crc32c_end(crc), crc32c(expected, 1024));
+		}
+		scsi_task_end(&s.t.task);
+	}
+	/* the same task again begins at its start */
+	read_lba(&s, 0, 4);
+	assert_int_equal(s.t.task.in_copied, 0);
+	rig_store.peek_error = -EIO;
+	scsi_task_in_copy(&s.t.task, 600, &crc);
+	assert_null(s.t.task.in_place);
+	assert_true(s.t.task.in_lost);
+	assert_int_equal(scsi_tasks_settle(rig->reactors[0]), 0);
+	scsi_task_end(&s.t.task);
 }
 
 static void only_where_it_may_and_can(void **state)
@@ -211,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(data_stays_until_the_task_ends),
+		TEST(data_is_copied_in_pieces),
 		TEST(only_where_it_may_and_can),
 		TEST(a_later_write_does_not_show),
 		TEST(a_guarded_command_of_another_reactor_does_not_show),

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "../../daemon/store/extent.h"
+#include "yoke/crc32c.h"
 
 #define MIB (1u << 20)
 
@@ -87,13 +88,18 @@ static int kernel_reads(const uint8_t *from, size_t bytes)
 static void assert_shows(struct extent *extent, uint64_t offset, const void *bytes, size_t n)
 {
 	const uint8_t *at = extent_peek(extent, offset, n);
+	uint32_t crc = 7;
 
 	assert_non_null(at);
 	assert_int_equal(kernel_reads(at, n), 0);
 	assert_memory_equal(back, bytes, n);
 	memset(back, 0, n);
-	assert_int_equal(extent_peek_copy(extent, offset, n, back), 0);
+	assert_int_equal(extent_peek_copy(extent, offset, n, back, NULL), 0);
 	assert_memory_equal(back, bytes, n);
+	memset(back, 0, n);
+	assert_int_equal(extent_peek_copy(extent, offset, n, back, &crc), 0);
+	assert_memory_equal(back, bytes, n);
+	assert_int_equal(crc, crc32c_add(7, bytes, n));
 }
 
 static void a_file_shows_what_is_in_the_page_cache(void **state)
@@ -243,10 +249,33 @@ static void a_file_that_is_cut(void **state)
 	assert_non_null(at);
 	assert_int_equal(ftruncate(fd, MIB + 4096), 0);
 	assert_int_equal(kernel_reads(at, 8192), -EFAULT);
-	assert_int_equal(extent_peek_copy(extent, MIB, 8192, back), -EIO);
+	assert_int_equal(extent_peek_copy(extent, MIB, 8192, back, NULL), -EIO);
 	/* a large page of the cache may reach beyond the new end: mincore() does not tell, we do */
 	assert_null(extent_peek(extent, MIB, 8192));
 	assert_null(extent_peek(extent, MIB, 4096));
+	extent_close(extent);
+}
+
+/* Touched for a digest it ends the process no more than that, and the rest has its digest. */
+static void a_file_that_is_cut_before_its_digest(void **state)
+{
+	struct extent *extent = extent_new((struct extent_config){.type = EXTENT_FILE});
+	uint32_t crc = 7;
+
+	assert_int_equal(pwrite(fd, pattern, 16384, MIB), 16384);
+	assert_non_null(extent_peek(extent, MIB, 16384));
+	assert_int_equal(ftruncate(fd, MIB + 8192), 0);
+	assert_int_equal(extent_peek_copy(extent, MIB, 16384, back, &crc), -EIO);
+	assert_true(extent->map_bad);
+	assert_int_equal(crc, 7);
+	for (unsigned i = 0; i < 2; i++) {
+		atomic_store(&extent->map_bad, i == 0);
+		memset(back, 0, 8192);
+		crc = 7;
+		assert_int_equal(extent_peek_copy(extent, MIB, 8192, back, &crc), 0);
+		assert_memory_equal(back, pattern, 8192);
+		assert_int_equal(crc, crc32c_add(7, pattern, 8192));
+	}
 	extent_close(extent);
 }
 
@@ -434,6 +463,9 @@ int main(void)
 		TEST(what_is_shared_or_direct_is_not_shown),
 		TEST(what_has_grown_is_read_the_ordinary_way),
 		TEST(a_file_that_is_cut),
+		TEST(a_file_that_is_cut_before_its_digest),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_is_cut_before_its_digest, setup_memory, teardown),
 		TEST(a_file_that_is_cut_while_it_is_copied),
 		cmocka_unit_test_setup_teardown(
 			a_file_that_is_cut_while_it_is_copied, setup_memory, teardown),
