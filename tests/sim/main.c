@@ -348,7 +348,7 @@ int main(int argc, char **argv)
 		seed_run(seed, &options, &totals, wrong, sizeof(wrong));
 	}
 	finished = true;
-	if (!wrong[0] && totals.unjudged > 3 + totals.seeds / 100) {
+	if (!wrong[0] && totals.unjudged > 1 + totals.seeds / 10000) {
 		snprintf(wrong, sizeof(wrong), "too many histories could not be judged");
 	}
 	if (options.history) {
