@@ -23,6 +23,11 @@ static void expect(bool holds)
 
 static struct rig *rig;
 
+static void over(void)
+{
+	rig_free(rig);
+}
+
 static void fuzz_command(const uint8_t *cdb, const uint8_t *list, uint32_t length)
 {
 	static const uint8_t opcodes[] = {0x5f, 0x5f, 0x15, 0x55};
@@ -61,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (!rig) {
 		rig = rig_new(1, 16 << 20);
 		rig_serve(rig);
+		atexit(over);
 	}
 	fuzz_command(bytes, bytes + CDB_BYTES, (uint32_t)(size - CDB_BYTES));
 	return 0;

@@ -13,7 +13,7 @@ import time
 import faultdisk
 from lab import LabError, wait_for
 from layout import NODES
-from load import Load
+from load import Load, lives
 from questions import RTPG, agree, group, other, owner, probe
 
 HEAL_LIMIT_S = 30  # an optimized path again, after healing
@@ -130,6 +130,7 @@ class Cell:
                 load.mark("cell")
             self.note("loads run")
             self.rest(0.1, 0.4)
+            began, before = time.monotonic_ns(), lives(self.lab)
             self.state.strike(self)
             self.note(f"{self.fault.name} strikes {self.victim.name}")
             self.fault.inject(self)
@@ -138,6 +139,9 @@ class Cell:
             self.heal()
             self.optimized()
             self.whole()
+            if lives(self.lab) != before:
+                for load in self.loads:
+                    load.losses.append((began, time.monotonic_ns()))
             self.rest(0.3)
             self.end()
         finally:

@@ -8,7 +8,7 @@ must be one order of events for each sector that explains every answer (tests/ch
 import time
 
 from lab import wait_for
-from load import Load
+from load import Load, lives
 from questions import home, in_sync, move, wait_whole
 from runner import check
 
@@ -31,9 +31,12 @@ def under_load(lab, fault, options=SHARED):
     with Load(lab, luns="0-2", options=options) as load:
         load.ready()
         time.sleep(REST_S / 2)
+        began, before = time.monotonic_ns(), lives(lab)
         fault()
         time.sleep(REST_S)
         wait_whole(lab)
+        if lives(lab) != before:
+            load.losses.append((began, time.monotonic_ns()))
         total = load.stop()
     check(total["exit"] == 0 and total["failed"] == 0 and total["wrong"] == 0, f"in all: {total}")
     check(total["swaps"] > 100, f"too few COMPARE AND WRITE: {total}")
