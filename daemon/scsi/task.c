@@ -269,6 +269,15 @@ static void task_ship(struct scsi_task *task, struct scsi_core *core)
 	ship->task(ship->ctx, task, view, task->lu->conf->uuid, &task->nexus->who);
 }
 
+/* Served again: should the next owner be lost as well, that is another time adrift. */
+static void adrift_end(struct scsi_task *task)
+{
+	if (task->adrift && !scsi_task_is_adrift(task)) {
+		task->adrift = false;
+		task->adrift_views = 0;
+	}
+}
+
 void scsi_task_admit(struct scsi_task *task)
 {
 	struct scsi_core *core = task->nexus->core;
@@ -280,6 +289,7 @@ void scsi_task_admit(struct scsi_task *task)
 	}
 	switch (verdict) {
 	case SCSI_VERDICT_RUN:
+		adrift_end(task);
 		task_execute(task, core);
 		break;
 	case SCSI_VERDICT_HOLD:
@@ -287,6 +297,7 @@ void scsi_task_admit(struct scsi_task *task)
 		scsi_guard_leave(task); /* who waited for it is held behind it */
 		break;
 	case SCSI_VERDICT_SHIP:
+		adrift_end(task);
 		task_ship(task, core);
 		break;
 	case SCSI_VERDICT_REFUSED:

@@ -232,6 +232,8 @@ BUGS = [
     Bug("adrift-unmarked", "what was sent to an owner that is out of reach comes back as if it had ended", "I5", "ha/ship_out.c",
         "				cmd->task->adrift = out->conn.port->peer_unsure;", "				cmd->task->adrift = false;",
         ("test_ship_peer",)),
+    Bug("adrift-once", "a host is told TASK ABORTED when the owner is lost from sight a second time", "I5", "daemon/scsi/task.c",
+        "	if (task->adrift && !scsi_task_is_adrift(task)) {", "	if (false) {", ("test_scsi_mode_select",)),
     Bug("adrift-for-ever", "TASK ABORTED is not told when the group is served again", "liveness", "daemon/scsi/hold.c",
         "		if (scsi_task_is_adrift(task)) {", "		if (true) {", ("test_scsi_mode_select",)),
     Bug("replacement-forgotten", "a journal that failed is not written anew when entries go well again", "liveness",

@@ -307,74 +307,99 @@ static void count(void *arg)
 	++*(unsigned *)arg;
 }
 
-/*
- * B's write came back from an owner that is out of reach, before or after A has reset the LU. It
- * may still run there: B, told that it is over, would send it again by another path.
- */
-static void reset_beside_a_lost_owner(bool before)
+/* B's write is on its way to the owner, which TAS counts at, and nothing is carried any more. */
+static struct rig *write_to_a_lost_owner(void)
 {
-	struct rig *rig = pair->rigs[1];
-	const struct scsi_identity *who = &pair->nexus[A]->who;
 	static const uint8_t block[512];
-	unsigned done = 0;
 
 	assert_int_equal(control(A, 0, 0, TAS, 0), SCSI_GOOD);
 	pair_calm(pair);
 	pair->cut = true;
 	pair_start(pair, &u[0], B, 0, RIG_CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), block, 512);
-	rig_run(rig);
-	for (unsigned i = 0; i < 2; i++) {
-		if (before == (i == 0)) {
-			u[0].task.rerun = u[0].task.adrift = true;
-			rig->serve->task_shipped(rig->serve->ctx, &u[0].task, SHIP_AGAIN);
-		} else {
-			rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_LU_RESET,
-				rig->extents[0].uuid, who, count, &done);
-		}
-		rig_run(rig);
-		assert_int_equal(u[0].dones, 0);
-	}
-	rig_publish(rig, 0, GROUP_HELD, 1, 1, 2);
+	rig_run(pair->rigs[1]);
+	return pair->rigs[1];
+}
+
+static void comes_back_adrift(struct rig *rig)
+{
+	u[0].task.rerun = u[0].task.adrift = true;
+	rig->serve->task_shipped(rig->serve->ctx, &u[0].task, SHIP_AGAIN);
 	rig_run(rig);
 	assert_int_equal(u[0].dones, 0);
-	assert_int_equal(done, 0);
-	/* taken over: whoever had it has been fenced */
-	rig_publish(rig, 0, GROUP_LOCAL, 2, 2, 3);
+}
+
+static void a_resets_the_lu(struct rig *rig, unsigned *done)
+{
+	rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_LU_RESET,
+		rig->extents[0].uuid, &pair->nexus[A]->who, count, done);
+	rig_run(rig);
+	assert_int_equal(u[0].dones, 0);
+}
+
+/* Whoever had it has been fenced: B is told now, and the reset is over. */
+static void told_when_served(struct rig *rig, uint64_t epoch, uint32_t table, unsigned *done)
+{
+	rig_publish(rig, 0, GROUP_HELD, 1, epoch, table);
+	rig_run(rig);
+	assert_int_equal(u[0].dones, 0);
+	assert_int_equal(*done, 0);
+	rig_publish(rig, 0, GROUP_LOCAL, 2, epoch + 1, table + 1);
 	rig_run(rig);
 	assert_int_equal(u[0].dones, 1);
 	assert_int_equal(u[0].status, SCSI_TASK_ABORTED);
 	assert_false(u[0].aborted);
-	assert_int_equal(done, 1);
+	assert_int_equal(*done, 1);
 	assert_int_equal(rig_store.writes, 0);
 }
 
+/*
+ * B's write came back from an owner that is out of reach when A resets the LU. It may still run
+ * there: B, told that it is over, would send it again by another path.
+ */
 static void tas_waits_for_a_lost_owner(void **state)
 {
-	reset_beside_a_lost_owner(true);
+	struct rig *rig = write_to_a_lost_owner();
+	unsigned done = 0;
+
+	comes_back_adrift(rig);
+	a_resets_the_lu(rig, &done);
+	told_when_served(rig, 1, 2, &done);
 }
 
 static void tas_waits_for_an_owner_that_is_lost_later(void **state)
 {
-	reset_beside_a_lost_owner(false);
+	struct rig *rig = write_to_a_lost_owner();
+	unsigned done = 0;
+
+	a_resets_the_lu(rig, &done);
+	comes_back_adrift(rig);
+	told_when_served(rig, 1, 2, &done);
+}
+
+/* The owner was back, had it once more, and is lost again: the view of before does not count. */
+static void tas_waits_for_an_owner_that_is_lost_twice(void **state)
+{
+	struct rig *rig = write_to_a_lost_owner();
+	unsigned done = 0;
+
+	comes_back_adrift(rig);
+	rig_publish(rig, 0, GROUP_HELD, 1, 1, 2);
+	rig_publish(rig, 0, GROUP_REMOTE, 1, 1, 3);
+	rig_run(rig);
+	assert_int_equal(u[0].task.state, SCSI_TASK_SHIPPED);
+	comes_back_adrift(rig);
+	a_resets_the_lu(rig, &done);
+	told_when_served(rig, 1, 4, &done);
 }
 
 /* The session has ended: nobody waits to be told. */
 static void tas_of_a_session_that_ends(void **state)
 {
-	struct rig *rig = pair->rigs[1];
-	static const uint8_t block[512];
+	struct rig *rig = write_to_a_lost_owner();
 	unsigned done = 0;
 
-	assert_int_equal(control(A, 0, 0, TAS, 0), SCSI_GOOD);
-	pair_calm(pair);
-	pair->cut = true;
-	pair_start(pair, &u[0], B, 0, RIG_CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), block, 512);
-	u[0].task.rerun = u[0].task.adrift = true;
-	rig->serve->task_shipped(rig->serve->ctx, &u[0].task, SHIP_AGAIN);
-	rig->serve->tmf_peer(rig->serve->ctx, rig->reactors[0], SCSI_TMF_LU_RESET,
-		rig->extents[0].uuid, &pair->nexus[A]->who, count, &done);
-	rig_run(rig);
-	assert_int_equal(u[0].dones, 0);
+	comes_back_adrift(rig);
+	a_resets_the_lu(rig, &done);
 	scsi_nexus_close(pair->nexus[B], count, &done);
 	pair->nexus[B] = NULL;
 	rig_run(rig);
@@ -446,6 +471,7 @@ int main(void)
 		TEST(tas_tells_other_nexuses_of_aborted_tasks),
 		TEST(tas_waits_for_a_lost_owner),
 		TEST(tas_waits_for_an_owner_that_is_lost_later),
+		TEST(tas_waits_for_an_owner_that_is_lost_twice),
 		TEST(tas_of_a_session_that_ends),
 		TEST(tas_and_preempt_and_abort),
 		TEST(a_reset_brings_the_saved_values_back),
